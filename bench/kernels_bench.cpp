@@ -243,15 +243,16 @@ void attention(State& state, bool back) {
   const auto q = normals(rows * kHeads * kHeadDim), k = normals(rows * kKvHeads * kHeadDim);
   const auto v = normals(rows * kKvHeads * kHeadDim), dout = normals(q.size(), 0.1f);
   std::vector<float> out(q.size()), lse(rows * kHeads), dq(q.size()), dk(k.size()), dv(v.size());
-  attention_forward(q.data(), k.data(), v.data(), starts, kHeads, kKvHeads, kHeadDim, 0.125f,
+  attention_forward(q.data(), k.data(), v.data(), {starts, {}}, kHeads, kKvHeads, kHeadDim, 0.125f,
                     out.data(), lse.data());
   for (auto _ : state) {
     if (back)
-      attention_backward(q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(), starts,
-                         kHeads, kKvHeads, kHeadDim, 0.125f, dq.data(), dk.data(), dv.data());
+      attention_backward(q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(),
+                         {starts, {}}, kHeads, kKvHeads, kHeadDim, 0.125f, dq.data(), dk.data(),
+                         dv.data());
     else
-      attention_forward(q.data(), k.data(), v.data(), starts, kHeads, kKvHeads, kHeadDim, 0.125f,
-                        out.data(), lse.data());
+      attention_forward(q.data(), k.data(), v.data(), {starts, {}}, kHeads, kKvHeads, kHeadDim,
+                        0.125f, out.data(), lse.data());
   }
   // Half of the score matrix; 2 products forward, 5 backward.
   report_flops(state, (back ? 5.0 : 2.0) * static_cast<double>(segments * length * (length + 1)) *

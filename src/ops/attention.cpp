@@ -1,4 +1,5 @@
 // Causal grouped-query attention over packed sequences.
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -12,9 +13,14 @@ mx::array composed(const mx::array& q, const mx::array& k, const mx::array& v,
   const int rows = q.shape(0);
   std::vector<float> mask(static_cast<size_t>(rows) * static_cast<size_t>(rows), -INFINITY);
   for (size_t s = 0; s + 1 < segments.starts.size(); ++s)
-    for (int i = segments.starts[s]; i < segments.starts[s + 1]; ++i)
-      for (int j = segments.starts[s]; j <= i; ++j)
-        mask[static_cast<size_t>(i) * static_cast<size_t>(rows) + static_cast<size_t>(j)] = 0.0f;
+    for (int i = segments.starts[s]; i < segments.starts[s + 1]; ++i) {
+      float* row = mask.data() + static_cast<size_t>(i) * static_cast<size_t>(rows);
+      std::fill(row + segments.starts[s], row + i + 1, 0.0f);
+      if (segments.parents.empty()) continue;
+      for (int p = segments.parents[s]; p >= 0; p = segments.parents[static_cast<size_t>(p)])
+        std::fill(row + segments.starts[static_cast<size_t>(p)],
+                  row + segments.starts[static_cast<size_t>(p) + 1], 0.0f);
+    }
   const auto split = [&](const mx::array& x) {
     return mx::transpose(mx::reshape(x, {1, rows, -1, head_dim}), {0, 2, 1, 3});
   };
@@ -36,14 +42,15 @@ mx::array attention(const mx::array& q, const mx::array& k, const mx::array& v,
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   auto forward = [=](const Arrays& in, Arrays& out) {
     kernels::attention_forward(in[0].data<float>(), in[1].data<float>(), in[2].data<float>(),
-                               segments->starts, heads, kv_heads, head_dim, scale,
-                               out[0].data<float>(), out[1].data<float>());
+                               {segments->starts, segments->parents}, heads, kv_heads, head_dim,
+                               scale, out[0].data<float>(), out[1].data<float>());
   };
   auto backward = [=](const Arrays& in, Arrays& out) {
     kernels::attention_backward(in[0].data<float>(), in[1].data<float>(), in[2].data<float>(),
                                 in[3].data<float>(), in[4].data<float>(), in[5].data<float>(),
-                                segments->starts, heads, kv_heads, head_dim, scale,
-                                out[0].data<float>(), out[1].data<float>(), out[2].data<float>());
+                                {segments->starts, segments->parents}, heads, kv_heads, head_dim,
+                                scale, out[0].data<float>(), out[1].data<float>(),
+                                out[2].data<float>());
   };
   auto vjp = [backward](const Arrays& in, const Arrays& cotangents, const std::vector<int>& argnums,
                         const Arrays& outputs) {

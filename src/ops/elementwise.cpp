@@ -8,13 +8,21 @@
 
 namespace gavel {
 
-SegmentsPtr make_segments(const std::vector<int32_t>& lengths) {
+SegmentsPtr make_segments(const std::vector<int32_t>& lengths, std::vector<int32_t> parents) {
+  if (!parents.empty() && parents.size() != lengths.size())
+    fail("{} parents for {} segments", parents.size(), lengths.size());
   auto s = std::make_shared<Segments>();
+  std::vector<int32_t> ends;  // the position after each segment's last
   s->starts.push_back(0);
-  for (int32_t n : lengths) {
-    for (int32_t i = 0; i < n; ++i) s->positions.push_back(i);
-    s->starts.push_back(s->starts.back() + n);
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    const int32_t parent = parents.empty() ? -1 : parents[i];
+    if (parent >= static_cast<int32_t>(i)) fail("segment {} goes on from a later one", i);
+    const int32_t first = parent < 0 ? 0 : ends[static_cast<size_t>(parent)];
+    ends.push_back(first + lengths[i]);
+    for (int32_t p = first; p < ends.back(); ++p) s->positions.push_back(p);
+    s->starts.push_back(s->starts.back() + lengths[i]);
   }
+  s->parents = std::move(parents);
   return s;
 }
 

@@ -78,17 +78,22 @@ void swiglu(const float* gate, const float* up, int64_t count, float* y);
 void swiglu_backward(const float* gate, const float* up, const float* dy, int64_t count,
                      float* dgate, float* dup);
 
-// Sequences packed one after another: segment s is rows [starts[s], starts[s + 1]).
-// Causal grouped-query attention within each segment; scale 1/sqrt(head_dim) given by the caller.
+// Sequences packed one after another: segment s is rows [starts[s], starts[s + 1]). Sequences that
+// begin alike share a segment: parents[s] < s is the segment that s goes on from, or -1; parents
+// may be empty, where no segment has one. A row sees all rows of its segment's ancestors and its
+// own segment's rows up to itself.
+struct Packing {
+  std::span<const int32_t> starts, parents;
+};
+// Causal grouped-query attention of packed sequences; scale 1/sqrt(head_dim) given by the caller.
 // q [T, heads, d], k, v [T, kv_heads, d], out [T, heads, d]; lse[T, heads] (log-sum-exp) for
 // backward.
-void attention_forward(const float* q, const float* k, const float* v,
-                       std::span<const int32_t> starts, int64_t heads, int64_t kv_heads, int64_t d,
-                       float scale, float* out, float* lse);
+void attention_forward(const float* q, const float* k, const float* v, const Packing& packing,
+                       int64_t heads, int64_t kv_heads, int64_t d, float scale, float* out,
+                       float* lse);
 void attention_backward(const float* q, const float* k, const float* v, const float* out,
-                        const float* lse, const float* dout, std::span<const int32_t> starts,
-                        int64_t heads, int64_t kv_heads, int64_t d, float scale, float* dq,
-                        float* dk, float* dv);
+                        const float* lse, const float* dout, const Packing& packing, int64_t heads,
+                        int64_t kv_heads, int64_t d, float scale, float* dq, float* dk, float* dv);
 
 // Attention of new rows over a cache, for generation and judging. Each sequence s has queries
 // q_rows [q_starts[s], q_starts[s + 1]) of the packed q; they see, in this order, the first

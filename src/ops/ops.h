@@ -46,12 +46,13 @@ struct LoraBranch {
 // How packed sequences lie in a batch: segment s is rows [starts[s], starts[s + 1]).
 struct Segments {
   std::vector<int32_t> starts;     // segments + 1 values, first 0, last the number of rows
+  std::vector<int32_t> parents;    // as kernels::Packing has them
   std::vector<int32_t> positions;  // position of each row within its sequence
   int64_t rows() const { return starts.empty() ? 0 : starts.back(); }
 };
 using SegmentsPtr = std::shared_ptr<const Segments>;
-// Segments of these lengths, positions counted from 0 in each.
-SegmentsPtr make_segments(const std::vector<int32_t>& lengths);
+// Segments of these lengths, positions counted from 0, or from where the parent ends.
+SegmentsPtr make_segments(const std::vector<int32_t>& lengths, std::vector<int32_t> parents = {});
 
 // One of the linear layers that read the same input.
 struct LinearBranch {
@@ -82,7 +83,7 @@ mx::array rope(const mx::array& x, const SegmentsPtr& segments, const mx::array&
 // silu(gate) * up.
 mx::array swiglu(const mx::array& gate, const mx::array& up);
 
-// Causal grouped-query attention within each segment; q [T, heads * d], k, v [T, kv_heads * d].
+// Causal grouped-query attention within each sequence; q [T, heads * d], k, v [T, kv_heads * d].
 mx::array attention(const mx::array& q, const mx::array& k, const mx::array& v,
                     const SegmentsPtr& segments, int head_dim);
 

@@ -11,21 +11,24 @@
 
 namespace gavel {
 
-// Examples one after another without padding. Row i's target is the token after it.
+// Examples one after another without padding. Row i's target is the token after it. Rows before the
+// first that carries loss are computed once for all examples that begin with the same tokens: the
+// loss and its gradient are the same, since a row depends on nothing after it.
 struct PackedBatch {
   mx::array ids;         // [T] int32
-  SegmentsPtr segments;  // one for each example
+  SegmentsPtr segments;  // of one example, or of the beginning that several share
   // The rows whose target carries loss, ascending, and these targets and their weights (all 1).
   std::shared_ptr<const std::vector<int32_t>> rows;
   mx::array targets;        // [rows] int32
   mx::array weights;        // [rows] float32
-  int64_t tokens = 0;       // T
+  int64_t tokens = 0;       // of the examples: T and what was shared
   int64_t loss_tokens = 0;  // rows
 };
 
 // Packs these examples. Those without a loss-carrying token are left out; with none left,
-// `loss_tokens` is 0 and the batch must not be run.
-PackedBatch pack(std::span<const Example* const> examples);
+// `loss_tokens` is 0 and the batch must not be run. `share`: beginnings are computed once (not with
+// dropout, which falls differently on each example).
+PackedBatch pack(std::span<const Example* const> examples, bool share = true);
 
 // Divides a batch into runs of examples of at most `max_tokens` tokens each (an example longer than
 // that stands alone). The loss is a sum over tokens, so running them one by one and adding up gives

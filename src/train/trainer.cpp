@@ -182,7 +182,7 @@ class Run {
                            .dropout_seed = 0};
     uint64_t part_number = 0;
     for (const auto& part : split_batch(batch, config_.micro_batch_tokens)) {
-      const auto packed = pack(part);
+      const auto packed = pack(part, config_.lora_dropout == 0.0f);
       if (packed.loss_tokens == 0) continue;
       options.dropout_seed =
           Random(config_.seed, static_cast<uint64_t>(state_.iter) * 4096 + part_number++).next();

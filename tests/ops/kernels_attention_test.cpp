@@ -12,9 +12,20 @@ class AttentionCached : public EverySimd {};
 GAVEL_EVERY_SIMD(AttentionCached);
 
 struct Shape {
-  std::vector<int32_t> starts;
+  std::vector<int32_t> starts, parents;
   int64_t heads, kv_heads, d, rows;
   double scale;
+
+  // The rows that row i of segment s sees.
+  std::vector<int64_t> seen(size_t s, int64_t i) const {
+    std::vector<int64_t> result;
+    for (int64_t j = starts[s]; j <= i; ++j) result.push_back(j);
+    if (parents.empty() || parents[s] < 0) return result;
+    const auto parent = static_cast<size_t>(parents[s]);
+    const auto before = seen(parent, starts[parent + 1] - 1);
+    result.insert(result.end(), before.begin(), before.end());
+    return result;
+  }
 };
 
 Shape random_shape(Random& random, int64_t longest) {
@@ -23,9 +34,12 @@ Shape random_shape(Random& random, int64_t longest) {
   s.heads = s.kv_heads * random.integer(1, 4);
   s.d = random.pick<int64_t>({64, 64, 32, 128, 80, 8, random.integer(1, 40)});
   s.starts = {0};
-  for (int64_t n = random.integer(1, 4); n > 0; --n)
+  for (int64_t n = random.integer(1, 6); n > 0; --n)
     s.starts.push_back(s.starts.back() +
                        static_cast<int32_t>(random.integer(n == 2 ? 0 : 1, longest)));
+  if (random.integer(0, 1) == 1)
+    for (size_t i = 0; i + 1 < s.starts.size(); ++i)
+      s.parents.push_back(static_cast<int32_t>(random.integer(-1, static_cast<int64_t>(i) - 1)));
   s.rows = s.starts.back();
   s.scale = 1 / std::sqrt(static_cast<double>(s.d));
   return s;
@@ -42,16 +56,17 @@ void reference(const Shape& s, const Doubles& q, const Doubles& k, const Doubles
         const int64_t kv = h / (s.heads / s.kv_heads), qi = (i * s.heads + h) * s.d;
         Doubles score;
         double top = -1e300, sum = 0;
-        for (int64_t j = s.starts[g]; j <= i; ++j) {
+        const auto seen = s.seen(g, i);
+        for (const int64_t j : seen) {
           double dot = 0;
           for (int64_t c = 0; c < s.d; ++c) dot += q[qi + c] * k[(j * s.kv_heads + kv) * s.d + c];
           score.push_back(dot * s.scale);
           top = std::max(top, score.back());
         }
         for (double& x : score) sum += x = std::exp(x - top);
-        for (int64_t j = s.starts[g]; j <= i; ++j)
+        for (size_t n = 0; n < seen.size(); ++n)
           for (int64_t c = 0; c < s.d; ++c)
-            out[qi + c] += score[j - s.starts[g]] / sum * v[(j * s.kv_heads + kv) * s.d + c];
+            out[qi + c] += score[n] / sum * v[(seen[n] * s.kv_heads + kv) * s.d + c];
         lse[i * s.heads + h] = top + std::log(sum);
       }
 }
@@ -70,7 +85,7 @@ void reference_backward(const Shape& s, const Doubles& q, const Doubles& k, cons
         const int64_t kv = h / (s.heads / s.kv_heads), qi = (i * s.heads + h) * s.d;
         double delta = 0;
         for (int64_t c = 0; c < s.d; ++c) delta += dout[qi + c] * out[qi + c];
-        for (int64_t j = s.starts[g]; j <= i; ++j) {
+        for (const int64_t j : s.seen(g, i)) {
           const int64_t kj = (j * s.kv_heads + kv) * s.d;
           double dot = 0, dp = 0;
           for (int64_t c = 0; c < s.d; ++c) dot += q[qi + c] * k[kj + c];
@@ -100,12 +115,13 @@ void check(const Shape& s, Random& random) {
   reference_backward(s, wide(q), wide(k), wide(v), wide(dout), want_dq, want_dk, want_dv);
   Floats out(q.size()), lse(s.rows * s.heads), dq(q.size(), 5), dk(k.size(), 5), dv(v.size(), 5);
   const float scale = static_cast<float>(s.scale);
-  attention_forward(q.data(), k.data(), v.data(), s.starts, s.heads, s.kv_heads, s.d, scale,
-                    out.data(), lse.data());
+  attention_forward(q.data(), k.data(), v.data(), {s.starts, s.parents}, s.heads, s.kv_heads, s.d,
+                    scale, out.data(), lse.data());
   expect_near(out, want, 2e-6, "out");
   expect_near(lse, want_lse, 2e-6, "lse");
-  attention_backward(q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(), s.starts,
-                     s.heads, s.kv_heads, s.d, scale, dq.data(), dk.data(), dv.data());
+  attention_backward(q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(),
+                     {s.starts, s.parents}, s.heads, s.kv_heads, s.d, scale, dq.data(), dk.data(),
+                     dv.data());
   expect_near(dq, want_dq, 1e-5, "dq", 0.1);  // 0 where there is a single key
   expect_near(dk, want_dk, 1e-5, "dk", 0.1);
   expect_near(dv, want_dv, 1e-5, "dv");
@@ -123,7 +139,7 @@ TEST_P(Attention, LongSegments) {
 
 TEST_P(Attention, FiniteDifferences) {
   Random random(3);
-  const Shape s{{0, 3, 8}, 4, 2, 6, 8, 0.4};
+  const Shape s{{0, 3, 8, 10}, {-1, -1, 1}, 4, 2, 6, 10, 0.4};
   const Floats q = random.normals(s.rows * s.heads * s.d), dout = random.normals(q.size());
   const Floats k = random.normals(s.rows * s.kv_heads * s.d), v = random.normals(k.size());
   Doubles in[3] = {wide(q), wide(k), wide(v)}, slopes[3];
@@ -144,10 +160,11 @@ TEST_P(Attention, FiniteDifferences) {
       x = keep;
     }
   Floats out(q.size()), lse(s.rows * s.heads), dq(q.size()), dk(k.size()), dv(v.size());
-  attention_forward(q.data(), k.data(), v.data(), s.starts, s.heads, s.kv_heads, s.d, 0.4f,
-                    out.data(), lse.data());
-  attention_backward(q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(), s.starts,
-                     s.heads, s.kv_heads, s.d, 0.4f, dq.data(), dk.data(), dv.data());
+  attention_forward(q.data(), k.data(), v.data(), {s.starts, s.parents}, s.heads, s.kv_heads, s.d,
+                    0.4f, out.data(), lse.data());
+  attention_backward(q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(),
+                     {s.starts, s.parents}, s.heads, s.kv_heads, s.d, 0.4f, dq.data(), dk.data(),
+                     dv.data());
   expect_near(dq, slopes[0], 1e-5, "dq");
   expect_near(dk, slopes[1], 1e-5, "dk");
   expect_near(dv, slopes[2], 1e-5, "dv");
@@ -176,6 +193,7 @@ TEST_P(AttentionCached, PrefixesAndNewRows) {
     for (const Sequence& p : plan) {
       Shape whole = s;
       whole.rows = p.prefix + p.own;
+      whole.parents.clear();
       whole.starts = {0, static_cast<int32_t>(whole.rows)};
       const Floats all_q = random.normals(whole.rows * s.heads * s.d);
       const Floats k = random.normals(whole.rows * s.kv_heads * s.d), v = random.normals(k.size());

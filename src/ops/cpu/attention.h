@@ -29,11 +29,13 @@ struct AttentionBlock {
   float scale;
 };
 
-// One head of one whole segment, causal. dq is written with q's stride; dk and dv are sums
-// [padded d / panel][padded rows][panel], both rounded up to panels.
+// One head of one whole segment of `rows` queries; keys are those of its ancestors, then its own:
+// query i sees the first keys.length[0] + i + 1. dq is written with q's stride; dk and dv are sums
+// [padded d / panel][padded keys][panel], both rounded up to panels.
 struct AttentionGradient {
-  const float *q, *k, *v, *out, *lse, *dout;
-  int64_t q_stride, kv_stride, lse_stride, rows, d;
+  const float *q, *out, *lse, *dout;
+  KeyRows keys;
+  int64_t q_stride, lse_stride, rows, d;
   float scale;
   float *dq, *dk, *dv;
 };

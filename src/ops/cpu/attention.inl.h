@@ -217,9 +217,9 @@ void attention_row(const AttentionBlock& b, float* scores) {
   }
 }
 
-int64_t attention_gradient_scratch(int64_t rows, int64_t d) {
-  const int64_t padded = round_up(d, kPanel), keys = round_up(rows, kPanel);
-  return keys * (2 * d + padded) + kQueryBlock * (3 * padded + 2 * kKeyBlock + 1);
+int64_t attention_gradient_scratch(int64_t keys, int64_t d) {
+  const int64_t padded = round_up(d, kPanel);
+  return round_up(keys, kPanel) * (2 * d + padded) + kQueryBlock * (3 * padded + 2 * kKeyBlock + 1);
 }
 
 // p = exp(s - lse) and ds = p (dp - delta) of one row of a panel, in place; `seen` keys count.
@@ -233,24 +233,31 @@ inline void gradient_row(float* s, float* dp, int64_t seen, float lse, float del
   }
 }
 
+// Both runs of keys or values, and where they go.
+struct Runs {
+  const float* const (&rows)[2];
+  float* packed;
+};
+
 void attention_gradient(const AttentionGradient& g, float* scratch) {
-  const int64_t d = g.d, padded = round_up(d, kPanel), keys = round_up(g.rows, kPanel);
-  const int64_t next = keys * kPanel;           // from one panel of dk to the next
-  float* kt = scratch;                          // [key panel][d][panel]
-  float* vt = kt + keys * d;                    // the same of v
-  float* k = vt + keys * d;                     // [key][padded]
-  float* q = k + keys * padded;                 // [row][padded], scaled
-  float* dout = q + kQueryBlock * padded;       // [row][padded]
-  float* dq = dout + kQueryBlock * padded;      // [d panel][row][panel]
-  float* p = dq + kQueryBlock * padded;         // [key panel][row][panel]
-  float* ds = p + kQueryBlock * kKeyBlock;      // the same
-  float* delta = ds + kQueryBlock * kKeyBlock;  // [row]
-  for (int64_t key = 0; key < g.rows; key += kPanel) {
-    const int64_t count = smaller(kPanel, g.rows - key);
-    transpose(g.k + key * g.kv_stride, g.kv_stride, count, d, kt + key * d);
-    transpose(g.v + key * g.kv_stride, g.kv_stride, count, d, vt + key * d);
+  const int64_t d = g.d, padded = round_up(d, kPanel), before = g.keys.length[0];
+  const int64_t total = before + g.rows, keys = round_up(total, kPanel);
+  const int64_t next = keys * kPanel;                    // from one panel of dk to the next
+  float* kt = scratch;                                   // [key panel][d][panel]
+  float* vt = kt + keys * d;                             // the same of v
+  float* k = vt + keys * d;                              // [key][padded]
+  float* q = k + keys * padded;                          // [row][padded], scaled
+  float* dout = q + kQueryBlock * padded;                // [row][padded]
+  float* dq = dout + kQueryBlock * padded;               // [d panel][row][panel]
+  float* p = dq + kQueryBlock * padded;                  // [key panel][row][panel]
+  float* ds = p + kQueryBlock * kKeyBlock;               // the same
+  float* delta = ds + kQueryBlock * kKeyBlock;           // [row]
+  const Runs both[] = {{g.keys.v, vt}, {g.keys.k, kt}};  // k last: its rows are needed below
+  for (const auto& [runs, packed] : both) {
+    gather_rows(runs, g.keys.length, g.keys.stride, 0, total, d, padded, k);
+    for (int64_t key = 0; key < total; key += kPanel)
+      transpose(k + key * padded, padded, smaller(kPanel, total - key), d, packed + key * d);
   }
-  copy_rows(g.k, g.kv_stride, g.rows, d, padded, 1.0f, k);
   for (int64_t i = 0; i < keys * padded; ++i) g.dk[i] = g.dv[i] = 0.0f;
 
   for (int64_t i0 = 0; i0 < g.rows; i0 += kQueryBlock) {
@@ -261,17 +268,18 @@ void attention_gradient(const AttentionGradient& g, float* scratch) {
     for (int64_t i = 0; i < rows; ++i)
       delta[i] = dot(g.dout + (i0 + i) * g.q_stride, g.out + (i0 + i) * g.q_stride, d);
     for (int64_t i = 0; i < kQueryBlock * padded; ++i) dq[i] = 0.0f;
-    for (int64_t k0 = 0; k0 < i0 + rows; k0 += kKeyBlock) {
-      const int64_t end = smaller(k0 + kKeyBlock, i0 + rows);
+    const int64_t visible = before + i0 + 1;  // to the block's first row
+    for (int64_t k0 = 0; k0 < before + i0 + rows; k0 += kKeyBlock) {
+      const int64_t end = smaller(k0 + kKeyBlock, before + i0 + rows);
       for (int64_t key = k0; key < end; key += kPanel) {
-        const int64_t row = first_row(key, i0 + 1), count = rows - row;
-        const int64_t depth = smaller(kPanel, g.rows - key);
+        const int64_t row = first_row(key, visible), count = rows - row;
+        const int64_t depth = smaller(kPanel, total - key);
         const int64_t at = ((key - k0) / kPanel * kQueryBlock + row) * kPanel;
         for (int64_t i = 0; i < count * kPanel; ++i) p[at + i] = ds[at + i] = 0.0f;
         multiply(count, q + row * padded, padded, 1, kt + key * d, kPanel, d, p + at);
         multiply(count, dout + row * padded, padded, 1, vt + key * d, kPanel, d, ds + at);
         for (int64_t i = 0; i < count; ++i)
-          gradient_row(p + at + i * kPanel, ds + at + i * kPanel, i0 + row + i + 1 - key,
+          gradient_row(p + at + i * kPanel, ds + at + i * kPanel, visible + row + i - key,
                        lse[(row + i) * g.lse_stride], delta[row + i]);
         for (int64_t c = 0; c < padded / kPanel; ++c) {
           multiply(depth, p + at, 1, kPanel, dout + row * padded + c * kPanel, padded, count,

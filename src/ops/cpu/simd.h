@@ -96,7 +96,7 @@ struct Simd {
   int64_t (*attention_scratch)(int64_t heads, int64_t d);
   void (*attention_block)(const AttentionBlock& block, float* scratch);
   void (*attention_row)(const AttentionBlock& block, float* scratch);
-  int64_t (*attention_gradient_scratch)(int64_t rows, int64_t d);
+  int64_t (*attention_gradient_scratch)(int64_t keys, int64_t d);
   void (*attention_gradient)(const AttentionGradient& g, float* scratch);
 
   // As in ops/kernels.h, for a range of rows or elements.

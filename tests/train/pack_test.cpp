@@ -1,0 +1,108 @@
+// Packed batches: what examples share is computed once, and nothing else changes.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "embedded_model.h"
+#include "train/loss.h"
+
+namespace gavel {
+namespace {
+
+Example example(std::vector<int32_t> tokens, int32_t prompt_length) {
+  Example e;
+  e.tokens = std::move(tokens);
+  e.prompt_length = prompt_length;
+  return e;
+}
+
+std::vector<int32_t> numbers(int32_t first, int32_t count) {
+  std::vector<int32_t> result;
+  for (int32_t i = 0; i < count; ++i) result.push_back(first + 7 * i);
+  return result;
+}
+
+std::vector<int32_t> joined(std::vector<int32_t> a, const std::vector<int32_t>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+std::vector<const Example*> pointers(const std::vector<Example>& examples) {
+  std::vector<const Example*> result;
+  for (const auto& e : examples) result.push_back(&e);
+  return result;
+}
+
+// Three examples begin alike, two of them go on alike, one has nothing in common with any.
+std::vector<Example> family() {
+  const auto root = numbers(100, 20), branch = joined(root, numbers(900, 15));
+  return {example(joined(branch, numbers(2000, 9)), 40), example(numbers(5000, 30), 12),
+          example(joined(root, numbers(3000, 12)), 25),
+          example(joined(branch, numbers(4000, 11)), 38)};
+}
+
+TEST(Pack, SharedBeginningsAreOneSegment) {
+  const auto examples = family();
+  const auto packed = pack(pointers(examples));
+  // 20 rows of the root, 15 of the branch, what is left of each (less its last token).
+  EXPECT_EQ(packed.segments->rows(), 20 + 15 + 8 + 10 + 11 + 29);
+  EXPECT_EQ(packed.tokens, 43 + 29 + 31 + 45);
+  EXPECT_EQ(packed.segments->parents, (std::vector<int32_t>{-1, 0, 1, 1, 0, -1}));
+  EXPECT_EQ(packed.segments->positions[20], 20);
+  EXPECT_EQ(packed.segments->positions[20 + 15 + 8], 35);
+  int64_t loss_tokens = 0;
+  for (const auto& e : examples) loss_tokens += e.loss_tokens();
+  EXPECT_EQ(packed.loss_tokens, loss_tokens);
+}
+
+TEST(Pack, RowsThatCarryLossAreNotShared) {
+  const std::vector<Example> same = {example(numbers(1, 30), 0), example(numbers(1, 30), 0)};
+  EXPECT_EQ(pack(pointers(same)).segments->rows(), 58);
+  const std::vector<Example> masked = {example(numbers(1, 30), 20), example(numbers(1, 30), 20)};
+  EXPECT_EQ(pack(pointers(masked)).segments->rows(), 19 + 2 * 10);
+}
+
+TEST(Pack, ShortBeginningsAreNotShared) {
+  const std::vector<Example> examples = {
+      example(joined(numbers(1, 5), numbers(300, 20)), 10),
+      example(joined(numbers(1, 5), numbers(800, 20)), 10),
+  };
+  EXPECT_EQ(pack(pointers(examples)).segments->rows(), 48);
+}
+
+TEST(Pack, NothingToLearnIsAnEmptyBatch) {
+  const std::vector<Example> examples = {example(numbers(1, 5), 5)};
+  const auto packed = pack(pointers(examples));
+  EXPECT_EQ(packed.loss_tokens, 0);
+  EXPECT_EQ(packed.segments->rows(), 0);
+}
+
+class PackedLoss : public EmbeddedModelTest {};
+
+TEST_F(PackedLoss, SharingChangesNeitherLossNorGradient) {
+  LoraConfig config{.rank = 4, .scale = 2.0f, .dropout = 0.0f, .targets = {}, .num_layers = -1};
+  config.targets = {Projection::q, Projection::v};
+  Adapter adapter = make_adapter(*model, config, LoraInit::gaussian, 3);
+  auto params = flatten(adapter);
+  for (size_t i = 0; i < params.size(); ++i)
+    params[i] += 0.01f * std::sin(static_cast<float>(i));  // B would be zeros
+  const auto examples = family();
+  double losses[2];
+  std::vector<float> grads[2];
+  for (const bool share : {false, true}) {
+    grads[share].resize(params.size());
+    losses[share] = loss_and_gradient(*model, adapter, params, pack(pointers(examples), share), {},
+                                      grads[share]);
+  }
+  EXPECT_NEAR(losses[1] / losses[0], 1.0, 1e-6);
+  double difference = 0.0, norm = 0.0;
+  for (size_t i = 0; i < params.size(); ++i) {
+    difference += std::pow(double{grads[1][i]} - double{grads[0][i]}, 2);
+    norm += std::pow(double{grads[0][i]}, 2);
+  }
+  EXPECT_GT(norm, 0.0);
+  EXPECT_LT(std::sqrt(difference / norm), 5e-5);
+}
+
+}  // namespace
+}  // namespace gavel
