@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "generate/cpu_forward.h"
 
 namespace gavel {
 
@@ -13,6 +14,45 @@ std::shared_ptr<KvCache> make_cache(const Model& model, std::shared_ptr<const Kv
                                    model.config.num_key_value_heads * model.config.head_dim,
                                    std::move(prefix), length);
 }
+
+namespace {
+
+// On devices without kernels of ours.
+mx::array composed_forward(const Model& model, const ModelLora* lora,
+                           const std::vector<int32_t>& ids, const SegmentsPtr& segments,
+                           const std::vector<std::shared_ptr<KvCache>>& caches, const Rows& rows,
+                           kernels::Precision precision) {
+  auto x = embedding(model.embed_tokens,
+                     mx::array(ids.begin(), {static_cast<int>(ids.size())}, mx::int32));
+  const Rows wanted = rows->size() == ids.size() ? nullptr : rows;
+  const size_t count = model.layers.size();
+  for (size_t i = 0; i < count; ++i) {
+    const LayerLora* layer_lora = lora != nullptr ? &(*lora)[i] : nullptr;
+    const Attend attend = [&](const mx::array& q, const mx::array& k, const mx::array& v) {
+      return cached_attention(q, k, v, caches, segments, i, model.config.head_dim);
+    };
+    const bool last = i + 1 == count;
+    if (last && rows->empty()) {
+      // Only the keys and values of the last layer are needed: the residual stream ends here.
+      layer_forward(
+          model, i, x, segments, layer_lora,
+          [&](const mx::array& q, const mx::array& k, const mx::array& v) {
+            auto out = attend(q, k, v);
+            mx::eval(out);
+            return out;
+          },
+          nullptr, precision);
+      return mx::zeros({0, model.config.vocab_size});
+    }
+    x = layer_forward(model, i, x, segments, layer_lora, attend, last ? wanted : nullptr,
+                      precision);
+  }
+  auto result = logits(model, x, precision);
+  mx::eval(result);
+  return result;
+}
+
+}  // namespace
 
 mx::array cached_forward(const Model& model, const ModelLora* lora,
                          std::span<const CachedInput> inputs, kernels::Precision precision) {
@@ -36,34 +76,15 @@ mx::array cached_forward(const Model& model, const ModelLora* lora,
     input.cache->extend(count);
     caches.push_back(input.cache);
   }
-  auto x = embedding(model.embed_tokens,
-                     mx::array(ids.begin(), {static_cast<int>(ids.size())}, mx::int32));
-  const SegmentsPtr where = segments;
-  const Rows wanted = rows->size() == ids.size() ? nullptr : Rows(rows);
-  const size_t count = model.layers.size();
-  for (size_t i = 0; i < count; ++i) {
-    const Attend attend = [&](const mx::array& q, const mx::array& k, const mx::array& v) {
-      return cached_attention(q, k, v, caches, where, i, model.config.head_dim);
-    };
-    const bool last = i + 1 == count;
-    if (last && rows->empty()) {
-      // Only the keys and values of the last layer are needed: the residual stream ends here.
-      layer_forward(
-          model, i, x, where, lora != nullptr ? &(*lora)[i] : nullptr,
-          [&](const mx::array& q, const mx::array& k, const mx::array& v) {
-            auto out = attend(q, k, v);
-            mx::eval(out);
-            return out;
-          },
-          nullptr, precision);
-      return mx::zeros({0, model.config.vocab_size});
-    }
-    x = layer_forward(model, i, x, where, lora != nullptr ? &(*lora)[i] : nullptr, attend,
-                      last ? wanted : nullptr, precision);
+  if (use_cpu_kernels()) {
+    mx::array out(mx::Shape{static_cast<int>(rows->size()), model.config.vocab_size}, mx::float32,
+                  nullptr, {});
+    out.set_data(mx::allocator::malloc(out.nbytes()));
+    out.set_status(mx::array::Status::available);
+    cpu_forward(model, lora, ids, *segments, caches, *rows, precision, out.data<float>());
+    return out;
   }
-  auto result = logits(model, x, precision);
-  mx::eval(result);
-  return result;
+  return composed_forward(model, lora, ids, segments, caches, rows, precision);
 }
 
 namespace {

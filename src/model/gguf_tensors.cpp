@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/half.h"
+#include "base/memory.h"
 #include "base/threads.h"
 #include "mlx/allocator.h"
 #include "model/mapped_array.h"
@@ -21,7 +22,9 @@ std::shared_ptr<const MappedFile> map_of(const std::shared_ptr<const GgufFile>& 
 mx::array make_array(mx::Shape shape, mx::Dtype dtype) {
   size_t bytes = mx::size_of(dtype);
   for (const auto n : shape) bytes *= static_cast<size_t>(n);
-  return mx::array(mx::allocator::malloc(bytes), std::move(shape), dtype);
+  auto memory = mx::allocator::malloc(bytes);
+  prefer_large_pages(memory.buffer().raw_ptr(), bytes);
+  return mx::array(std::move(memory), std::move(shape), dtype);
 }
 
 // ---- packed forms ----

@@ -41,10 +41,18 @@ struct LoraView {
 // `fast` may quantize activations to 8 bit per block (generation and judging).
 enum class Precision : uint8_t { exact, fast };
 
-// y[T, n] = x[T, k] W^T (+ bias[n]) (+ residual[T, n]) (+ LoRA). bias, residual may be null;
-// residual may be y itself. Where `lora` is given, xa[T, r] (scratch or output, = x a) is written.
-void linear_forward(const float* x, int64_t rows, const WeightView& w, const float* bias,
-                    const float* residual, const LoraView* lora, float* xa, float* y,
+// One of the products that read the same input: y[T, n] = x[T, k] W^T (+ bias[n])
+// (+ residual[T, n]) (+ LoRA). bias, residual may be null; residual may be y itself. Where `lora`
+// is given, xa[T, r] (scratch or output, = x a) is written.
+struct LinearTask {
+  WeightView weight;
+  float* y = nullptr;
+  const float* bias = nullptr;
+  const float* residual = nullptr;
+  const LoraView* lora = nullptr;
+  float* xa = nullptr;
+};
+void linear_forward(const float* x, int64_t rows, std::span<const LinearTask> tasks,
                     Precision precision);
 
 // dx[T, k] = dy[T, n] W (+ LoRA's part). With accumulate, adds to dx instead of replacing it.

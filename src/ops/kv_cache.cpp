@@ -122,31 +122,40 @@ mx::array cached_attention(const mx::array& q, const mx::array& k, const mx::arr
     }
     return mx::concatenate(parts, 0);
   }
-  const int64_t heads = q.shape(1) / head_dim, kv_heads = k.shape(1) / head_dim;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  const int64_t heads = q.shape(1) / head_dim;
   auto kernel = [=](const Arrays& in, Arrays& out) {
-    std::vector<kernels::CachedSequence> sequences;
-    for (size_t s = 0; s < caches.size(); ++s) {
-      KvCache& c = *caches[s];
-      auto& own = c.layers_[layer];
-      const int64_t rows = starts[s + 1] - starts[s];
-      const size_t bytes = static_cast<size_t>(rows * c.width_) * sizeof(float);
-      const int64_t at = (c.own_length_ - rows) * c.width_;
-      const int64_t from = int64_t{starts[s]} * c.width_;
-      std::memcpy(own.k.data() + at, in[1].data<float>() + from, bytes);
-      std::memcpy(own.v.data() + at, in[2].data<float>() + from, bytes);
-      const bool has_prefix = c.prefix_length_ > 0;
-      sequences.push_back({.prefix_k = has_prefix ? c.prefix_->layers_[layer].k.data() : nullptr,
-                           .prefix_v = has_prefix ? c.prefix_->layers_[layer].v.data() : nullptr,
-                           .prefix_len = c.prefix_length_,
-                           .own_k = own.k.data(),
-                           .own_v = own.v.data(),
-                           .own_len = c.own_length_});
-    }
-    kernels::attention_cached(in[0].data<float>(), starts, sequences, heads, kv_heads, head_dim,
-                              scale, out[0].data<float>());
+    cached_attention(in[0].data<float>(), in[1].data<float>(), in[2].data<float>(), caches, starts,
+                     layer, heads, head_dim, out[0].data<float>());
   };
   return fused({.name = "CachedAttention", .cpu = kernel, .vjp = nullptr}, {q, k, v}, q.shape());
+}
+
+void cached_attention(const float* q, const float* k, const float* v,
+                      std::span<const std::shared_ptr<KvCache>> caches,
+                      std::span<const int32_t> starts, size_t layer, int64_t heads,
+                      int64_t head_dim, float* out) {
+  static thread_local std::vector<kernels::CachedSequence> sequences;
+  sequences.clear();
+  for (size_t s = 0; s < caches.size(); ++s) {
+    KvCache& c = *caches[s];
+    auto& own = c.layers_[layer];
+    const int64_t rows = starts[s + 1] - starts[s];
+    const size_t bytes = static_cast<size_t>(rows * c.width_) * sizeof(float);
+    const int64_t at = (c.own_length_ - rows) * c.width_;
+    const int64_t from = int64_t{starts[s]} * c.width_;
+    std::memcpy(own.k.data() + at, k + from, bytes);
+    std::memcpy(own.v.data() + at, v + from, bytes);
+    const bool has_prefix = c.prefix_length_ > 0;
+    sequences.push_back({.prefix_k = has_prefix ? c.prefix_->layers_[layer].k.data() : nullptr,
+                         .prefix_v = has_prefix ? c.prefix_->layers_[layer].v.data() : nullptr,
+                         .prefix_len = c.prefix_length_,
+                         .own_k = own.k.data(),
+                         .own_v = own.v.data(),
+                         .own_len = c.own_length_});
+  }
+  if (caches.empty()) return;
+  kernels::attention_cached(q, starts, sequences, heads, caches[0]->width_ / head_dim, head_dim,
+                            1.0f / std::sqrt(static_cast<float>(head_dim)), out);
 }
 
 }  // namespace gavel

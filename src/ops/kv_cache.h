@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "ops/ops.h"
@@ -32,6 +33,9 @@ class KvCache {
   friend mx::array cached_attention(const mx::array&, const mx::array&, const mx::array&,
                                     const std::vector<std::shared_ptr<KvCache>>&,
                                     const SegmentsPtr&, size_t, int);
+  friend void cached_attention(const float*, const float*, const float*,
+                               std::span<const std::shared_ptr<KvCache>>, std::span<const int32_t>,
+                               size_t, int64_t, int64_t, float*);
   struct Layer {
     std::vector<float> k, v;  // [capacity, width]: the CPU kernels'
     Arrays composed;          // {k, v}: other devices'
@@ -50,5 +54,10 @@ class KvCache {
 mx::array cached_attention(const mx::array& q, const mx::array& k, const mx::array& v,
                            const std::vector<std::shared_ptr<KvCache>>& caches,
                            const SegmentsPtr& segments, size_t layer, int head_dim);
+// The same on plain memory, with the CPU's kernels: out [T, heads * head_dim].
+void cached_attention(const float* q, const float* k, const float* v,
+                      std::span<const std::shared_ptr<KvCache>> caches,
+                      std::span<const int32_t> starts, size_t layer, int64_t heads,
+                      int64_t head_dim, float* out);
 
 }  // namespace gavel

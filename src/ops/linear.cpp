@@ -33,24 +33,22 @@ kernels::LoraView lora_view(const mx::array& a, const mx::array& b, float scale)
 }
 
 void forward(const Plan& plan, const Arrays& in, Arrays& out) {
-  const int64_t rows = in[0].shape(0);
-  const float* x = in[0].data<float>();
+  std::vector<kernels::LoraView> loras(plan.branches.size());
+  std::vector<kernels::LinearTask> tasks;
   for (size_t i = 0; i < plan.branches.size(); ++i) {
     const auto& branch = plan.branches[i];
     const Slots& s = plan.slots[i];
-    const float* bias = branch.bias ? branch.bias->data<float>() : nullptr;
-    const float* residual = plan.residual ? in[1].data<float>() : nullptr;
-    if (s.a < 0) {
-      kernels::linear_forward(x, rows, view(branch.weight), bias, residual, nullptr, nullptr,
-                              out[i].data<float>(), plan.precision);
-    } else {
-      const auto lora =
-          lora_view(in[static_cast<size_t>(s.a)], in[static_cast<size_t>(s.b)], s.scale);
-      kernels::linear_forward(x, rows, view(branch.weight), bias, residual, &lora,
-                              out[static_cast<size_t>(s.xa)].data<float>(), out[i].data<float>(),
-                              plan.precision);
+    kernels::LinearTask task{.weight = view(branch.weight), .y = out[i].data<float>()};
+    if (branch.bias) task.bias = branch.bias->data<float>();
+    if (plan.residual) task.residual = in[1].data<float>();
+    if (s.a >= 0) {
+      loras[i] = lora_view(in[static_cast<size_t>(s.a)], in[static_cast<size_t>(s.b)], s.scale);
+      task.lora = &loras[i];
+      task.xa = out[static_cast<size_t>(s.xa)].data<float>();
     }
+    tasks.push_back(task);
   }
+  kernels::linear_forward(in[0].data<float>(), in[0].shape(0), tasks, plan.precision);
 }
 
 // in: x (where a LoRA branch needs it), then dy of each branch, then xa, a, b of each adapted one.
@@ -86,9 +84,9 @@ void backward(const BackwardPlan& bp, const Arrays& in, Arrays& out) {
     if (dx != nullptr) {
       kernels::linear_backward_input(dy, rows, w, &lora, dyb.data(), dx, i > 0);
     } else {
-      const kernels::WeightView bt{.n = lora.r, .k = w.n, .data = lora.b};
-      kernels::linear_forward(dy, rows, bt, nullptr, nullptr, nullptr, nullptr, dyb.data(),
-                              kernels::Precision::exact);
+      const kernels::LinearTask task{.weight = {.n = lora.r, .k = w.n, .data = lora.b},
+                                     .y = dyb.data()};
+      kernels::linear_forward(dy, rows, {&task, 1}, kernels::Precision::exact);
       kernels::scale_in_place(dyb.data(), rows * lora.r, lora.scale);
     }
     kernels::lora_backward(in[0].data<float>(), dy, xa.data<float>(), dyb.data(), rows, w.k, w.n,

@@ -1,13 +1,11 @@
 #include "ops/startup.h"
 
 #include <dlfcn.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include <cstring>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/threads.h"
 #include "mlx/mlx.h"
 
@@ -19,14 +17,8 @@ namespace gavel {
 namespace mx = mlx::core;
 
 void start_up() {
-  // Activations come and go in every step. Kept in the heap they need not be mapped in anew: the
-  // kernel's clearing of fresh pages took 7% of a training step.
-  mx::set_cache_limit(0);
-#ifdef __GLIBC__
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest it takes
-  mallopt(M_TRIM_THRESHOLD, 512 << 20);
-  mallopt(M_TOP_PAD, 16 << 20);
-#endif
+  prepare_heap();
+  mx::set_cache_limit(0);  // the heap keeps what is freed
 #ifndef __APPLE__
   openblas_set_num_threads(num_threads());
   // libmlx binds cblas_sgemm to the first library in the search order that has it.

@@ -61,9 +61,17 @@ void check_linear(const Case& c, Random& random, Precision precision, double tol
   }
   Floats xa(c.rows * c.r);
   Floats y = c.residual ? residual : Floats(c.rows * c.n, 7.0f);  // y may be the residual itself
-  linear_forward(x.data(), c.rows, w.view, c.bias ? bias.data() : nullptr,
-                 c.residual ? y.data() : nullptr, c.r ? &lora : nullptr, xa.data(), y.data(),
-                 precision);
+  // Twice in one call: what is prepared for the first product serves the second as well.
+  Floats again = y, xa_again = xa;
+  LinearTask tasks[2] = {{.weight = w.view, .y = y.data(), .xa = xa.data()},
+                         {.weight = w.view, .y = again.data(), .xa = xa_again.data()}};
+  for (LinearTask& task : tasks) {
+    if (c.bias) task.bias = bias.data();
+    if (c.residual) task.residual = task.y;
+    if (c.r) task.lora = &lora;
+  }
+  linear_forward(x.data(), c.rows, tasks, precision);
+  EXPECT_EQ(y, again);
   expect_near(y, want, tolerance, "y", 0.3);
   expect_near(xa, want_xa, 2e-5, "xa");
 }
@@ -146,7 +154,8 @@ TEST_P(Linear, RealShapes) {
 TEST_P(Linear, NoRows) {
   Random random(5);
   const TestWeight w = make_weight(random, 5, 32, ScalarType::f16, 4, 32);
-  linear_forward(nullptr, 0, w.view, nullptr, nullptr, nullptr, nullptr, nullptr, Precision::exact);
+  const LinearTask task{.weight = w.view};
+  linear_forward(nullptr, 0, {&task, 1}, Precision::exact);
   linear_backward_input(nullptr, 0, w.view, nullptr, nullptr, nullptr, false);
 }
 
@@ -155,8 +164,8 @@ TEST_P(Linear, RefusesImpossibleWeights) {
   TestWeight w = make_weight(random, 5, 64, ScalarType::f16, 4, 32);
   Floats x(64), y(5);
   const auto run = [&] {
-    linear_forward(x.data(), 1, w.view, nullptr, nullptr, nullptr, nullptr, y.data(),
-                   Precision::exact);
+    const LinearTask task{.weight = w.view, .y = y.data()};
+    linear_forward(x.data(), 1, {&task, 1}, Precision::exact);
   };
   w.view.bits = 7;
   EXPECT_THROW(run(), Error);

@@ -2,6 +2,7 @@
 #include "ops/cpu/attention.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <numeric>
 #include <utility>
@@ -178,49 +179,118 @@ void attention_backward(const float* q, const float* k, const float* v, const fl
   }
 }
 
+namespace {
+
+// A row of one sequence, and where its parts lie.
+struct FewRow {
+  int64_t sequence, row, visible, first_part, parts;
+};
+
+// What a row's queries see of its keys is divided into parts of kFewKeyBlock or, so that there is
+// work for all threads, fewer; the parts of a head are added up afterwards.
+void attention_few(const float* q, std::span<const CachedSequence> sequences,
+                   std::span<const FewRow> rows, int64_t parts, int64_t heads, int64_t kv_heads,
+                   int64_t d, float scale, float* out) {
+  static thread_local Scratch<float> memory;
+  const int64_t share = heads / kv_heads, size = share * (d + 2);
+  float* states = memory.get(parts * kv_heads * size);
+  static thread_local std::vector<int32_t> row_of_part;
+  row_of_part.clear();
+  for (size_t i = 0; i < rows.size(); ++i)
+    row_of_part.insert(row_of_part.end(), rows[i].parts, static_cast<int32_t>(i));
+  const int32_t* row_of = row_of_part.data();
+  parallel_for_dynamic(parts * kv_heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t part = item / kv_heads, kv = item % kv_heads;
+      const FewRow& r = rows[row_of[part]];
+      const CachedSequence& c = sequences[r.sequence];
+      const int64_t n = part - r.first_part;
+      simd().attention_few({q + (r.row * heads + kv * share) * d,
+                            states + item * size,
+                            share,
+                            {{c.prefix_k ? c.prefix_k + kv * d : nullptr, c.own_k + kv * d},
+                             {c.prefix_v ? c.prefix_v + kv * d : nullptr, c.own_v + kv * d},
+                             {c.prefix_len, c.own_len},
+                             kv_heads * d},
+                            r.visible * n / r.parts,
+                            r.visible * (n + 1) / r.parts,
+                            d,
+                            scale});
+    }
+  });
+  parallel_for(std::ssize(rows), 4, [&](int64_t begin, int64_t end) {
+    for (const FewRow& r : rows.subspan(begin, end - begin))
+      for (int64_t h = 0; h < heads; ++h) {
+        const float* state =
+            states + (r.first_part * kv_heads + h / share) * size + h % share * (d + 2);
+        const int64_t next = kv_heads * size;
+        float* to = out + (r.row * heads + h) * d;
+        float top = state[d], sum = 0;
+        for (int64_t n = 1; n < r.parts; ++n) top = std::max(top, state[n * next + d]);
+        std::fill_n(to, d, 0.0f);
+        for (int64_t n = 0; n < r.parts; ++n) {
+          const float* part = state + n * next;
+          const float factor = std::exp(part[d] - top);
+          sum += factor * part[d + 1];
+          for (int64_t c = 0; c < d; ++c) to[c] += factor * part[c];
+        }
+        for (int64_t c = 0; c < d; ++c) to[c] /= sum;
+      }
+  });
+}
+
+}  // namespace
+
 void attention_cached(const float* q, std::span<const int32_t> q_starts,
                       std::span<const CachedSequence> sequences, int64_t heads, int64_t kv_heads,
                       int64_t d, float scale, float* out) {
   static thread_local std::vector<Item> items;
+  static thread_local std::vector<FewRow> few;
   items.clear();
+  few.clear();
   const int64_t share = heads / kv_heads;
+  int64_t parts = 0;
   for (size_t s = 0; s < sequences.size(); ++s) {
-    const bool few = q_starts[s + 1] - q_starts[s] <= kFewRows;
-    const int64_t step = few ? 1 : kQueryBlock;
-    // Single rows are divided by query heads, blocks by key-value heads.
-    for (int64_t row = q_starts[s]; row < q_starts[s + 1]; row += step)
-      for (int64_t h = 0; h < (few ? heads : kv_heads); ++h)
-        items.push_back({static_cast<int64_t>(s), row,
-                         few ? 0 : std::min<int64_t>(step, q_starts[s + 1] - row), h});
+    const int64_t begin = q_starts[s], end = q_starts[s + 1];
+    const int64_t keys = sequences[s].prefix_len + sequences[s].own_len;
+    if (end - begin <= kFewRows) {
+      for (int64_t row = begin; row < end; ++row) {
+        const int64_t visible = keys - (end - row - 1);
+        const int64_t count = std::min(visible, std::max<int64_t>(2, visible / kFewKeyBlock + 1));
+        few.push_back({static_cast<int64_t>(s), row, visible, parts, count});
+        parts += count;
+      }
+      continue;
+    }
+    for (int64_t row = begin; row < end; row += kQueryBlock)
+      for (int64_t h = 0; h < kv_heads; ++h)
+        items.push_back(
+            {static_cast<int64_t>(s), row, std::min<int64_t>(kQueryBlock, end - row), h});
   }
+  if (!few.empty()) attention_few(q, sequences, few, parts, heads, kv_heads, d, scale, out);
   const Item* item = items.data();
   parallel_for_dynamic(static_cast<int64_t>(items.size()), 1, [&](int64_t begin, int64_t end) {
     static thread_local Scratch<float> scratch;
     for (int64_t i = begin; i < end; ++i) {
-      const auto [sequence, row, rows, h] = item[i];
+      const auto [sequence, row, rows, kv] = item[i];
       const CachedSequence& c = sequences[sequence];
-      const bool few = rows == 0;
-      const int64_t kv = few ? h / share : h, head = few ? h : h * share;
       const int64_t later = q_starts[sequence + 1] - row - 1;  // rows after this one
-      const int64_t at = (row * heads + head) * d;
-      const AttentionBlock block{q + at,
-                                 out + at,
-                                 nullptr,
-                                 heads * d,
-                                 heads,
-                                 few ? 1 : rows,
-                                 few ? 1 : share,
-                                 {{c.prefix_k ? c.prefix_k + kv * d : nullptr, c.own_k + kv * d},
-                                  {c.prefix_v ? c.prefix_v + kv * d : nullptr, c.own_v + kv * d},
-                                  {c.prefix_len, c.own_len},
-                                  kv_heads * d},
-                                 c.prefix_len + c.own_len - later,
-                                 d,
-                                 scale};
-      if (few)
-        simd().attention_row(block, scratch.get(block.visible));
-      else
-        simd().attention_block(block, scratch.get(simd().attention_scratch(share, d)));
+      const int64_t at = (row * heads + kv * share) * d;
+      simd().attention_block({q + at,
+                              out + at,
+                              nullptr,
+                              heads * d,
+                              heads,
+                              rows,
+                              share,
+                              {{c.prefix_k ? c.prefix_k + kv * d : nullptr, c.own_k + kv * d},
+                               {c.prefix_v ? c.prefix_v + kv * d : nullptr, c.own_v + kv * d},
+                               {c.prefix_len, c.own_len},
+                               kv_heads * d},
+                              c.prefix_len + c.own_len - later,
+                              d,
+                              scale},
+                             scratch.get(simd().attention_scratch(share, d)));
     }
   });
 }

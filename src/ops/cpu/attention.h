@@ -29,6 +29,20 @@ struct AttentionBlock {
   float scale;
 };
 
+constexpr int64_t kFewKeyBlock = 128;
+
+// One row of queries, of `heads` neighbouring heads that share the keys, against at most
+// kFewKeyBlock of them, [begin, end) of both runs. For each head out gets the sum of exp(score -
+// top) v [d], then top and the sum of exp(score - top); such parts are put together afterwards.
+struct AttentionFew {
+  const float* q;
+  float* out;
+  int64_t heads;
+  KeyRows keys;
+  int64_t begin, end, d;
+  float scale;
+};
+
 // One head of one whole segment of `rows` queries; keys are those of its ancestors, then its own:
 // query i sees the first keys.length[0] + i + 1. dq is written with q's stride; dk and dv are sums
 // [padded d / panel][padded keys][panel], both rounded up to panels.

@@ -156,63 +156,142 @@ void attention_block(const AttentionBlock& b, float* scratch) {
     }
 }
 
-// One query row against its keys by dot products, for which nothing is packed.
-// scores: room for the keys of one head.
-void attention_row(const AttentionBlock& b, float* scores) {
-  const int64_t d = b.d, early = smaller(b.keys.length[0], b.visible), whole = d / kWidth * kWidth;
-  for (int64_t h = 0; h < b.heads; ++h) {
-    const float* q = b.q + h * d;
-    float* out = b.out + h * d;
-    float top = -1e30f;
-    for (int64_t run = 0; run < 2; ++run) {
-      const int64_t first = run == 0 ? 0 : early, last = run == 0 ? early : b.visible;
-      for (int64_t j = first; j < last; ++j) {
-        const float score = b.scale * dot(q, b.keys.k[run] + (j - first) * b.keys.stride, d);
-        scores[j] = score;
-        top = score > top ? score : top;
+// Lane i of the result is the sum of v[i]'s lanes.
+inline vf sum_each(vf (&v)[kWidth]) {
+  vi even, odd;
+  for (int i = 0; i < kWidth; ++i) even[i] = 2 * i, odd[i] = 2 * i + 1;
+#pragma GCC unroll 4
+  for (int count = kWidth; count > 1; count /= 2)
+#pragma GCC unroll 8
+    for (int i = 0; i < count / 2; ++i)
+      v[i] = __builtin_shuffle(v[2 * i], v[2 * i + 1], even) +
+             __builtin_shuffle(v[2 * i], v[2 * i + 1], odd);
+  return v[0];
+}
+
+constexpr int kFewHeads = 4;                  // at a time
+constexpr int kFewKeys = kWidth / kFewHeads;  // at a time, so that their scores fill a vector
+
+// scores[j][kFewHeads] of G heads for keys j < count, rows of `stride`; the rest are zeros.
+template <int G>
+void few_scores(const float* q, const float* k, int64_t stride, int64_t count, int64_t d,
+                float scale, float* scores) {
+  const int64_t whole = d / kWidth * kWidth;
+  for (int64_t j = 0; j < count; j += kFewKeys) {
+    const float* row[kFewKeys];  // past the last key: the last again, whose scores nobody reads
+    for (int i = 0; i < kFewKeys; ++i) row[i] = k + smaller(j + i, count - 1) * stride;
+    vf acc[kWidth] = {};
+    for (int64_t c = 0; c < whole; c += kWidth) {
+      vf query[G];
+#pragma GCC unroll 4
+      for (int g = 0; g < G; ++g) query[g] = load(q + g * d + c);
+#pragma GCC unroll 4
+      for (int i = 0; i < kFewKeys; ++i) {
+        const vf key = load(row[i] + c);
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) acc[i * kFewHeads + g] += query[g] * key;
       }
     }
-    vf sums{};
-    for (int64_t j = 0; j < b.visible; j += kWidth) {
-      const int32_t left = static_cast<int32_t>(smaller(kWidth, b.visible - j));
-      vf e{};
-      if (left == kWidth) {
-        e = vexp(load(scores + j) - top);
-        store(scores + j, e);
-      } else {
-        for (int i = 0; i < left; ++i) scores[j + i] = e[i] = vexp(splat(scores[j + i] - top))[0];
+    for (int64_t c = whole; c < d; ++c)
+      for (int i = 0; i < kFewKeys; ++i)
+        for (int g = 0; g < G; ++g) acc[i * kFewHeads + g][0] += q[g * d + c] * row[i][c];
+    store(scores + j * kFewHeads, sum_each(acc) * scale);
+  }
+}
+
+// out[g][0, d) += sum over keys of scores[j][g] v[j]; heads lie `next` floats apart.
+template <int G>
+void few_values(const float* scores, const float* v, int64_t stride, int64_t count, int64_t d,
+                float* out, int64_t next) {
+  constexpr int kWide = kWidth == 16 ? 4 : 2;  // vectors at a time
+  const int64_t whole = d / kWidth * kWidth;
+  int64_t c = 0;
+  for (; c + kWide * kWidth <= whole; c += kWide * kWidth) {
+    vf acc[G][kWide];
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g)
+#pragma GCC unroll 4
+      for (int w = 0; w < kWide; ++w) acc[g][w] = load(out + g * next + c + w * kWidth);
+    for (int64_t j = 0; j < count; ++j)
+#pragma GCC unroll 4
+      for (int w = 0; w < kWide; ++w) {
+        const vf value = load(v + j * stride + c + w * kWidth);
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) acc[g][w] += value * scores[j * kFewHeads + g];
       }
-      sums += e;
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g)
+#pragma GCC unroll 4
+      for (int w = 0; w < kWide; ++w) store(out + g * next + c + w * kWidth, acc[g][w]);
+  }
+  for (; c < d; ++c)
+    for (int g = 0; g < G; ++g) {
+      float sum = 0;
+      for (int64_t j = 0; j < count; ++j) sum += v[j * stride + c] * scores[j * kFewHeads + g];
+      out[g * next + c] += sum;
     }
-    const float inverse = 1.0f / sum_lanes(sums);
-    for (int64_t c = 0; c < d; ++c) out[c] = 0.0f;
-    for (int64_t run = 0; run < 2; ++run) {
-      const int64_t first = run == 0 ? 0 : early, last = run == 0 ? early : b.visible;
-      const float* v = b.keys.v[run];
-      for (int64_t c = 0; c < whole;) {
-        constexpr int kWide = 4;  // vectors at a time
-        if (c + kWide * kWidth <= whole) {
-          vf acc[kWide] = {};
-          for (int64_t j = first; j < last; ++j)
-            for (int i = 0; i < kWide; ++i)
-              acc[i] += load(v + (j - first) * b.keys.stride + c + i * kWidth) * scores[j];
-          for (int i = 0; i < kWide; ++i)
-            store(out + c + i * kWidth, load(out + c + i * kWidth) + acc[i] * inverse);
-          c += kWide * kWidth;
-        } else {
-          vf acc{};
-          for (int64_t j = first; j < last; ++j)
-            acc += load(v + (j - first) * b.keys.stride + c) * scores[j];
-          store(out + c, load(out + c) + acc * inverse);
-          c += kWidth;
-        }
-      }
-      for (int64_t c = whole; c < d; ++c) {
-        float sum = 0;
-        for (int64_t j = first; j < last; ++j)
-          sum += v[(j - first) * b.keys.stride + c] * scores[j];
-        out[c] += sum * inverse;
-      }
+}
+
+// G heads from `head` on.
+template <int G>
+void attention_few_heads(const AttentionFew& a, int64_t head) {
+  alignas(64) float scores[kFewKeyBlock * kFewHeads + kWidth];
+  const float* q = a.q + head * a.d;
+  const int64_t stride = a.keys.stride;
+  const int64_t early = larger(0, smaller(a.end, a.keys.length[0]) - a.begin);
+  const int64_t late = a.end - a.begin - early;
+  const int64_t first[2] = {a.begin, a.begin + early - a.keys.length[0]};
+  const int64_t count[2] = {early, late};
+  const int64_t total = early + late;
+  for (int run = 0; run < 2; ++run)
+    if (count[run] > 0)
+      few_scores<G>(q, a.keys.k[run] + first[run] * stride, stride, count[run], a.d, a.scale,
+                    scores + run * early * kFewHeads);
+  const int64_t next = a.d + 2;
+  float* state = a.out + head * next;
+  float top[kFewHeads], sum[kFewHeads];
+  for (int g = 0; g < kFewHeads; ++g) top[g] = -1e30f, sum[g] = 0.0f;
+  for (int64_t j = 0; j < total; ++j)
+    for (int g = 0; g < G; ++g) {
+      const float score = scores[j * kFewHeads + g];
+      top[g] = score > top[g] ? score : top[g];
+    }
+  vf shift, sums{};
+  for (int i = 0; i < kWidth; ++i) shift[i] = top[i % kFewHeads];
+  for (int64_t i = 0; i < total * kFewHeads; i += kWidth) {
+    vf e = vexp(load(scores + i) - shift);
+    const int32_t left = static_cast<int32_t>(total * kFewHeads - i);
+    if (left < kWidth) e = lane_numbers() < left ? e : vf{};
+    store(scores + i, e);
+    sums += e;
+  }
+  for (int i = 0; i < kWidth; ++i) sum[i % kFewHeads] += sums[i];
+  for (int g = 0; g < G; ++g) {
+    float* own = state + g * next;
+    for (int64_t c = 0; c < a.d; ++c) own[c] = 0.0f;
+    own[a.d] = top[g];
+    own[a.d + 1] = sum[g];
+  }
+  for (int run = 0; run < 2; ++run)
+    if (count[run] > 0)
+      few_values<G>(scores + run * early * kFewHeads, a.keys.v[run] + first[run] * stride, stride,
+                    count[run], a.d, state, next);
+}
+
+void attention_few(const AttentionFew& a) {
+  for (int64_t head = 0; head < a.heads; head += kFewHeads) {
+    switch (smaller(kFewHeads, a.heads - head)) {
+      case 1:
+        attention_few_heads<1>(a, head);
+        break;
+      case 2:
+        attention_few_heads<2>(a, head);
+        break;
+      case 3:
+        attention_few_heads<3>(a, head);
+        break;
+      default:
+        attention_few_heads<4>(a, head);
     }
   }
 }

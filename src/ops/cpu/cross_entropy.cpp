@@ -35,8 +35,8 @@ void cross_entropy(const float* h, int64_t rows, const WeightView& w, const int3
   float* logits = memory.get(std::min(chunk, rows) * w.n);
   for (int64_t first = 0; first < rows; first += chunk) {
     const int64_t count = std::min(chunk, rows - first);
-    linear_forward(h + first * w.k, count, w, nullptr, nullptr, nullptr, nullptr, logits,
-                   Precision::exact);
+    const LinearTask head{.weight = w, .y = logits};
+    linear_forward(h + first * w.k, count, {&head, 1}, Precision::exact);
     parallel_for_dynamic(count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         float* row = logits + i * w.n;

@@ -33,52 +33,82 @@ bool few_rows_suffice(const WeightView& w, int64_t rows, Precision precision) {
   return rows <= (in_integers(w, precision) ? kMostRows : kMostExactRows);
 }
 
-void linear_few(const float* x, int64_t rows, const WeightView& w, const float* bias,
-                const float* residual, const LoraView* lora, float* xa, float* y,
-                Precision precision) {
-  const Simd& s = simd();
-  const bool integers = in_integers(w, precision);
-  static thread_local Scratch<int8_t> value_memory;
-  static thread_local Scratch<float> float_memory;
-  int8_t* values = nullptr;
-  float* floats = nullptr;
-  if (integers) {
-    int64_t value_count, float_count;
-    s.few_sizes(w.k, w.bits, &value_count, &float_count);
-    values = value_memory.get(rows * value_count);
-    floats = float_memory.get(rows * float_count);
-    parallel_for(rows, 4, [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t)
-        s.few_quantize(x + t * w.k, w.k, w.bits, values + t * value_count,
-                       floats + t * float_count);
-    });
-  }
-  if (lora) lora_down(x, rows, w.k, *lora, xa);
+namespace {
 
-  constexpr int64_t kGrain = 32, kColumns = 1024;
-  parallel_for(w.n, kGrain, [&](int64_t begin, int64_t end) {
-    static thread_local Scratch<float> sums, scratch;
-    float* room = scratch.get(integers ? s.few_scratch(w.k) : 3 * w.k);
-    float* acc = sums.get(rows * kColumns);
-    for (int64_t n0 = begin; n0 < end; n0 += kColumns) {
-      const int64_t n1 = std::min(end, n0 + kColumns), count = n1 - n0;
-      if (integers)
-        s.few_multiply(w, n0, n1, rows, values, floats, room, acc, count);
-      else
-        s.dot_rows(w, n0, n1, x, rows, room, acc, count);
-      for (int64_t t = 0; t < rows; ++t) {
-        float* out = acc + t * count;
-        if (bias)
-          for (int64_t j = 0; j < count; ++j) out[j] += bias[n0 + j];
-        for (int64_t i = 0; lora && i < lora->r; ++i) {
-          const float factor = lora->scale * xa[t * lora->r + i];
-          const float* b = lora->b + i * w.n + n0;
-          for (int64_t j = 0; j < count; ++j) out[j] += factor * b[j];
-        }
-        float* to = y + t * w.n + n0;
-        const float* add = residual ? residual + t * w.n + n0 : nullptr;
-        for (int64_t j = 0; j < count; ++j) to[j] = out[j] + (add ? add[j] : 0.0f);
+// The activations as a weight of `bits` meets them.
+struct FewInput {
+  const int8_t* values = nullptr;
+  const float* floats = nullptr;
+};
+
+FewInput quantize(const float* x, int64_t rows, int64_t k, int bits) {
+  static thread_local Scratch<int8_t> value_memory[2];
+  static thread_local Scratch<float> float_memory[2];
+  const Simd& s = simd();
+  int64_t value_count, float_count;
+  s.few_sizes(k, bits, &value_count, &float_count);
+  int8_t* values = value_memory[bits == 4].get(rows * value_count);
+  float* floats = float_memory[bits == 4].get(rows * float_count);
+  parallel_for(rows, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      s.few_quantize(x + t * k, k, bits, values + t * value_count, floats + t * float_count);
+  });
+  return {values, floats};
+}
+
+// Outputs [begin, end) of one task.
+void few_columns(const float* x, int64_t rows, const LinearTask& task, bool integers,
+                 const FewInput& input, int64_t begin, int64_t end) {
+  constexpr int64_t kColumns = 1024;
+  static thread_local Scratch<float> sums, scratch;
+  const Simd& s = simd();
+  const WeightView& w = task.weight;
+  float* room = scratch.get(integers ? s.few_scratch(w.k) : 3 * w.k);
+  float* acc = sums.get(rows * kColumns);
+  for (int64_t n0 = begin; n0 < end; n0 += kColumns) {
+    const int64_t n1 = std::min(end, n0 + kColumns), count = n1 - n0;
+    if (integers)
+      s.few_multiply(w, n0, n1, rows, input.values, input.floats, room, acc, count);
+    else
+      s.dot_rows(w, n0, n1, x, rows, room, acc, count);
+    for (int64_t t = 0; t < rows; ++t) {
+      float* out = acc + t * count;
+      if (task.bias)
+        for (int64_t j = 0; j < count; ++j) out[j] += task.bias[n0 + j];
+      for (int64_t i = 0; task.lora && i < task.lora->r; ++i) {
+        const float factor = task.lora->scale * task.xa[t * task.lora->r + i];
+        const float* b = task.lora->b + i * w.n + n0;
+        for (int64_t j = 0; j < count; ++j) out[j] += factor * b[j];
       }
+      float* to = task.y + t * w.n + n0;
+      const float* add = task.residual ? task.residual + t * w.n + n0 : nullptr;
+      for (int64_t j = 0; j < count; ++j) to[j] = out[j] + (add ? add[j] : 0.0f);
+    }
+  }
+}
+
+}  // namespace
+
+void linear_few(const float* x, int64_t rows, std::span<const LinearTask> tasks,
+                Precision precision) {
+  FewInput inputs[2];  // for weights of 8 and of 4 bits
+  int64_t columns = 0;
+  for (const LinearTask& task : tasks) {
+    const WeightView& w = task.weight;
+    columns += w.n;
+    if (auto& input = inputs[w.bits == 4]; in_integers(w, precision) && !input.values)
+      input = quantize(x, rows, w.k, w.bits);
+    if (task.lora) lora_down(x, rows, w.k, *task.lora, task.xa);
+  }
+  constexpr int64_t kGrain = 32;
+  parallel_for(columns, kGrain, [&](int64_t begin, int64_t end) {
+    int64_t first = 0;  // of the task's columns
+    for (const LinearTask& task : tasks) {
+      const WeightView& w = task.weight;
+      const int64_t from = std::max(begin - first, int64_t{0}), to = std::min(end - first, w.n);
+      first += w.n;
+      if (from < to)
+        few_columns(x, rows, task, in_integers(w, precision), inputs[w.bits == 4], from, to);
     }
   });
 }

@@ -8,9 +8,9 @@ namespace gavel::kernels {
 // Whether rows are so few that linear_few, which reads the weight in place, beats packing it.
 bool few_rows_suffice(const WeightView& w, int64_t rows, Precision precision);
 
-// As linear_forward; `fast` with 8-bit activations where the weight has 4 or 8 bits.
-void linear_few(const float* x, int64_t rows, const WeightView& w, const float* bias,
-                const float* residual, const LoraView* lora, float* xa, float* y,
+// As linear_forward, for weights of the same k; `fast` with 8-bit activations where the weight has
+// 4 or 8 bits.
+void linear_few(const float* x, int64_t rows, std::span<const LinearTask> tasks,
                 Precision precision);
 
 }  // namespace gavel::kernels

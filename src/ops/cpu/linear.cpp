@@ -1,6 +1,8 @@
 // Products with weights (dense or quantized), forward and backward, and the LoRA branch.
 #include "ops/cpu/linear.h"
 
+#include <algorithm>
+
 #include "ops/cpu/few_rows.h"
 #include "ops/cpu/scratch.h"
 #include "ops/cpu/weight_panel.h"
@@ -53,22 +55,20 @@ PackF32 pack_weight_backward(const WeightView& w) {
   };
 }
 
-}  // namespace
+// The rows as integers, or none for f32.
+QuantizedRows quantize(Arithmetic kind, const float* x, int64_t rows, const WeightView& w) {
+  if (kind == Arithmetic::int16) return quantize_for_forward(x, rows, w.k);
+  if (kind == Arithmetic::int8) return quantize_to_bytes(x, rows, w);
+  return {};
+}
 
-void linear_forward(const float* x, int64_t rows, const WeightView& w, const float* bias,
-                    const float* residual, const LoraView* lora, float* xa, float* y,
-                    Precision precision) {
-  check_weight(w);
-  if (rows <= 0) return;
-  if (few_rows_suffice(w, rows, precision))
-    return linear_few(x, rows, w, bias, residual, lora, xa, y, precision);
-  const Arithmetic kind = arithmetic(w, precision);
-  QuantizedRows quantized;
-  if (kind == Arithmetic::int16) quantized = quantize_for_forward(x, rows, w.k);
-  if (kind == Arithmetic::int8) quantized = quantize_to_bytes(x, rows, w);
+void linear_forward(const float* x, int64_t rows, const LinearTask& task, Arithmetic kind,
+                    const QuantizedRows& quantized) {
+  const WeightView& w = task.weight;
+  const LoraView* lora = task.lora;
   PackF32 lora_b;
   if (lora) {
-    product_f32(x, w.k, 1, rows, lora->r, w.k, pack_rows(lora->a, lora->r), xa);
+    product_f32(x, w.k, 1, rows, lora->r, w.k, pack_rows(lora->a, lora->r), task.xa);
     lora_b = pack_rows(lora->b, w.n, lora->scale);
   }
   const PackF32 weight = pack_weight_forward(w);
@@ -77,11 +77,31 @@ void linear_forward(const float* x, int64_t rows, const WeightView& w, const flo
       multiply_f32(p, x + p.row * w.k, w.k, 1, w.k, weight);
     else
       multiply_forward(p, quantized, w);
-    if (lora) multiply_f32(p, xa + p.row * lora->r, lora->r, 1, lora->r, lora_b);
+    if (lora) multiply_f32(p, task.xa + p.row * lora->r, lora->r, 1, lora->r, lora_b);
     const int64_t at = p.row * w.n + p.column;
-    simd().store_tile(p.acc, p.rows, p.columns, bias ? bias + p.column : nullptr,
-                      residual ? residual + at : nullptr, y + at, w.n);
+    simd().store_tile(p.acc, p.rows, p.columns, task.bias ? task.bias + p.column : nullptr,
+                      task.residual ? task.residual + at : nullptr, task.y + at, w.n);
   });
+}
+
+}  // namespace
+
+void linear_forward(const float* x, int64_t rows, std::span<const LinearTask> tasks,
+                    Precision precision) {
+  for (const LinearTask& task : tasks) check_weight(task.weight);
+  if (rows <= 0) return;
+  const auto few = [&](const LinearTask& t) { return few_rows_suffice(t.weight, rows, precision); };
+  if (std::all_of(tasks.begin(), tasks.end(), few)) return linear_few(x, rows, tasks, precision);
+  QuantizedRows quantized;
+  const WeightView* quantized_for = nullptr;
+  for (const LinearTask& task : tasks) {
+    const Arithmetic kind = arithmetic(task.weight, precision);
+    const bool again = !quantized_for || kind != arithmetic(*quantized_for, precision) ||
+                       task.weight.bits != quantized_for->bits;
+    if (again) quantized = quantize(kind, x, rows, task.weight);
+    quantized_for = &task.weight;
+    linear_forward(x, rows, task, kind, quantized);
+  }
 }
 
 void linear_backward_input(const float* dy, int64_t rows, const WeightView& w, const LoraView* lora,

@@ -91,11 +91,11 @@ struct Simd {
   void (*dot_rows)(const WeightView& w, int64_t n0, int64_t n1, const float* x, int64_t rows,
                    float* scratch, float* y, int64_t y_row);
 
-  // Attention of a block of queries; scratch of attention_scratch floats. attention_row: one row,
-  // with scratch for `visible` floats.
+  // Attention of a block of queries; scratch of attention_scratch floats. attention_few: some
+  // keys of one row.
   int64_t (*attention_scratch)(int64_t heads, int64_t d);
   void (*attention_block)(const AttentionBlock& block, float* scratch);
-  void (*attention_row)(const AttentionBlock& block, float* scratch);
+  void (*attention_few)(const AttentionFew& few);
   int64_t (*attention_gradient_scratch)(int64_t keys, int64_t d);
   void (*attention_gradient)(const AttentionGradient& g, float* scratch);
 
