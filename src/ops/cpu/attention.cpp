@@ -199,23 +199,23 @@ void attention_few(const float* q, std::span<const CachedSequence> sequences,
   for (size_t i = 0; i < rows.size(); ++i)
     row_of_part.insert(row_of_part.end(), rows[i].parts, static_cast<int32_t>(i));
   const int32_t* row_of = row_of_part.data();
-  parallel_for_dynamic(parts * kv_heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t part = item / kv_heads, kv = item % kv_heads;
+  parallel_for_dynamic(parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
       const FewRow& r = rows[row_of[part]];
       const CachedSequence& c = sequences[r.sequence];
       const int64_t n = part - r.first_part;
-      simd().attention_few({q + (r.row * heads + kv * share) * d,
-                            states + item * size,
-                            share,
-                            {{c.prefix_k ? c.prefix_k + kv * d : nullptr, c.own_k + kv * d},
-                             {c.prefix_v ? c.prefix_v + kv * d : nullptr, c.own_v + kv * d},
-                             {c.prefix_len, c.own_len},
-                             kv_heads * d},
-                            r.visible * n / r.parts,
-                            r.visible * (n + 1) / r.parts,
-                            d,
-                            scale});
+      for (int64_t kv = 0; kv < kv_heads; ++kv)
+        simd().attention_few({q + (r.row * heads + kv * share) * d,
+                              states + (part * kv_heads + kv) * size,
+                              share,
+                              {{c.prefix_k ? c.prefix_k + kv * d : nullptr, c.own_k + kv * d},
+                               {c.prefix_v ? c.prefix_v + kv * d : nullptr, c.own_v + kv * d},
+                               {c.prefix_len, c.own_len},
+                               kv_heads * d},
+                              r.visible * n / r.parts,
+                              r.visible * (n + 1) / r.parts,
+                              d,
+                              scale});
     }
   });
   parallel_for(std::ssize(rows), 4, [&](int64_t begin, int64_t end) {
@@ -256,7 +256,8 @@ void attention_cached(const float* q, std::span<const int32_t> q_starts,
     if (end - begin <= kFewRows) {
       for (int64_t row = begin; row < end; ++row) {
         const int64_t visible = keys - (end - row - 1);
-        const int64_t count = std::min(visible, std::max<int64_t>(2, visible / kFewKeyBlock + 1));
+        const int64_t count =
+            std::min(visible, std::max<int64_t>(4, visible / (kFewKeyBlock / 2) + 1));
         few.push_back({static_cast<int64_t>(s), row, visible, parts, count});
         parts += count;
       }

@@ -171,6 +171,7 @@ inline vf sum_each(vf (&v)[kWidth]) {
 
 constexpr int kFewHeads = 4;                  // at a time
 constexpr int kFewKeys = kWidth / kFewHeads;  // at a time, so that their scores fill a vector
+constexpr int64_t kFewAhead = 16;             // keys that are fetched before they are needed
 
 // scores[j][kFewHeads] of G heads for keys j < count, rows of `stride`; the rest are zeros.
 template <int G>
@@ -181,6 +182,9 @@ void few_scores(const float* q, const float* k, int64_t stride, int64_t count, i
     const float* row[kFewKeys];  // past the last key: the last again, whose scores nobody reads
     for (int i = 0; i < kFewKeys; ++i) row[i] = k + smaller(j + i, count - 1) * stride;
     vf acc[kWidth] = {};
+    for (int i = 0; i < kFewKeys; ++i)
+      for (int64_t c = 0; c < whole; c += 16)
+        __builtin_prefetch(k + (j + i + kFewAhead) * stride + c);
     for (int64_t c = 0; c < whole; c += kWidth) {
       vf query[G];
 #pragma GCC unroll 4
@@ -212,13 +216,16 @@ void few_values(const float* scores, const float* v, int64_t stride, int64_t cou
     for (int g = 0; g < G; ++g)
 #pragma GCC unroll 4
       for (int w = 0; w < kWide; ++w) acc[g][w] = load(out + g * next + c + w * kWidth);
-    for (int64_t j = 0; j < count; ++j)
+    for (int64_t j = 0; j < count; ++j) {
+      for (int w = 0; w < kWide; ++w)
+        __builtin_prefetch(v + (j + kFewAhead) * stride + c + w * kWidth);
 #pragma GCC unroll 4
       for (int w = 0; w < kWide; ++w) {
         const vf value = load(v + j * stride + c + w * kWidth);
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) acc[g][w] += value * scores[j * kFewHeads + g];
       }
+    }
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g)
 #pragma GCC unroll 4

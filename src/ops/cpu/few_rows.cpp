@@ -100,8 +100,9 @@ void linear_few(const float* x, int64_t rows, std::span<const LinearTask> tasks,
       input = quantize(x, rows, w.k, w.bits);
     if (task.lora) lora_down(x, rows, w.k, *task.lora, task.xa);
   }
-  constexpr int64_t kGrain = 32;
-  parallel_for(columns, kGrain, [&](int64_t begin, int64_t end) {
+  // Pieces small enough that both threads end together, whatever memory each has to wait for.
+  const int64_t grain = std::max<int64_t>(32, columns / (16 * num_threads()) / 32 * 32);
+  parallel_for_dynamic(columns, grain, [&](int64_t begin, int64_t end) {
     int64_t first = 0;  // of the task's columns
     for (const LinearTask& task : tasks) {
       const WeightView& w = task.weight;

@@ -216,16 +216,29 @@ inline void load_blocks(const WeightView& w, const void* from, int64_t row, int6
   for (int64_t b = total; b < total + kWidth; ++b) out[b] = 0.0f;
 }
 
+// The processor's own prefetching begins anew with each page and product; this asks for what comes
+// `ahead` bytes after.
+inline void fetch_ahead(const uint8_t* p, int64_t bytes, int64_t ahead) {
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + ahead + i);
+}
+
 template <int kBits>
 void few_rows(const WeightView& w, int64_t n0, int64_t n1, int64_t rows, const int8_t* values,
               const float* floats, float* scratch, float* y, int64_t y_row) {
   const FewLayout l = few_layout(w.k, kBits);
   const int64_t x_floats = l.scales + l.sums, blocks = w.k / 32;
+  const int64_t row_bytes = w.k * kBits / 8;
+  const int64_t scale_bytes = w.k / w.group_size * scalar_bytes(w.type);
+  constexpr int64_t kAhead = 8192;  // of the packed weights
   float* scales = scratch;
   float* biases = scratch + 4 * blocks + kWidth;
   for (int64_t n = n0; n < n1;) {
     const bool many = n + 4 <= n1;
     const int64_t count = many ? 4 : 1;
+    fetch_ahead(packed_row(w, n), count * row_bytes, kAhead);
+    const int64_t ahead = kAhead * scale_bytes / row_bytes, at = n * scale_bytes;
+    fetch_ahead(static_cast<const uint8_t*>(w.scales) + at, count * scale_bytes, ahead);
+    fetch_ahead(static_cast<const uint8_t*>(w.biases) + at, count * scale_bytes, ahead);
     load_blocks(w, w.scales, n, count, scales);
     load_blocks(w, w.biases, n, count, biases);
     for (int64_t t = 0; t < rows;) {
