@@ -62,7 +62,7 @@ inline int64_t first_row(int64_t key, int64_t visible) { return larger(0, key - 
 // keys are visible to it; scores lie by panels, `next` floats apart.
 inline void softmax_row(float* scores, int64_t next, int64_t seen, float& top, float& sum,
                         float* out, int64_t out_next, int64_t out_panels) {
-  const vi lanes = lane_numbers();
+  const vi lanes = kLanes;
   vf best = splat(top);
   for (int64_t key = 0; key < seen; key += kPanel)
     for (int half = 0; half < 2; ++half) {
@@ -158,14 +158,12 @@ void attention_block(const AttentionBlock& b, float* scratch) {
 
 // Lane i of the result is the sum of v[i]'s lanes.
 inline vf sum_each(vf (&v)[kWidth]) {
-  vi even, odd;
-  for (int i = 0; i < kWidth; ++i) even[i] = 2 * i, odd[i] = 2 * i + 1;
 #pragma GCC unroll 4
   for (int count = kWidth; count > 1; count /= 2)
 #pragma GCC unroll 8
     for (int i = 0; i < count / 2; ++i)
-      v[i] = __builtin_shuffle(v[2 * i], v[2 * i + 1], even) +
-             __builtin_shuffle(v[2 * i], v[2 * i + 1], odd);
+      v[i] = __builtin_shuffle(v[2 * i], v[2 * i + 1], kEven) +
+             __builtin_shuffle(v[2 * i], v[2 * i + 1], kEven + 1);
   return v[0];
 }
 
@@ -268,7 +266,7 @@ void attention_few_heads(const AttentionFew& a, int64_t head) {
   for (int64_t i = 0; i < total * kFewHeads; i += kWidth) {
     vf e = vexp(load(scores + i) - shift);
     const int32_t left = static_cast<int32_t>(total * kFewHeads - i);
-    if (left < kWidth) e = lane_numbers() < left ? e : vf{};
+    if (left < kWidth) e = kLanes < left ? e : vf{};
     store(scores + i, e);
     sums += e;
   }
@@ -310,7 +308,7 @@ int64_t attention_gradient_scratch(int64_t keys, int64_t d) {
 
 // p = exp(s - lse) and ds = p (dp - delta) of one row of a panel, in place; `seen` keys count.
 inline void gradient_row(float* s, float* dp, int64_t seen, float lse, float delta) {
-  const vi lanes = lane_numbers();
+  const vi lanes = kLanes;
   for (int half = 0; half < 2; ++half) {
     const int32_t left = static_cast<int32_t>(seen) - half * kWidth;
     const vf p = lanes < left ? vexp(load(s + half * kWidth) - lse) : vf{};

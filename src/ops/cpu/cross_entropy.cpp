@@ -12,7 +12,7 @@
 namespace gavel::kernels {
 namespace {
 
-constexpr int64_t kLogits = 4 << 20;  // of a chunk: 16 MiB
+constexpr int64_t kLogits = 8 << 20;  // of a chunk: 32 MiB
 
 // A chunk of whole tiles, all chunks about equal.
 int64_t chunk_rows(int64_t rows, int64_t vocabulary) {

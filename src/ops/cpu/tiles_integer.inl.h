@@ -152,12 +152,10 @@ void tile_i8(int strips, const int8_t* x, int64_t x_strip, const float* x_scale,
 }
 
 #if defined(__AVX512F__)
-constexpr vi kEven = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
 constexpr vi kFirst = {0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27};
 constexpr vi kLow = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
 constexpr vi kLowPairs = {0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23};
 #else
-constexpr vi kEven = {0, 2, 4, 6, 8, 10, 12, 14};
 constexpr vi kFirst = {0, 1, 2, 3, 8, 9, 10, 11};
 constexpr vi kLow = {0, 8, 1, 9, 2, 10, 3, 11};
 constexpr vi kLowPairs = {0, 1, 8, 9, 2, 3, 10, 11};

@@ -98,11 +98,14 @@ inline vf vexp(vf x) {
   return x < -87.3f ? vf{} : result;
 }
 
-inline vi lane_numbers() {
-  vi lanes;
-  for (int i = 0; i < kWidth; ++i) lanes[i] = i;
-  return lanes;
-}
+#if defined(__AVX512F__)
+constexpr vi kLanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif defined(__AVX2__)
+constexpr vi kLanes = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+constexpr vi kLanes = {0, 1, 2, 3};
+#endif
+constexpr vi kEven = kLanes * 2;  // of two vectors, for __builtin_shuffle
 
 // Half-precision numbers as floats.
 inline vf load_bf16(const uint16_t* p) {
