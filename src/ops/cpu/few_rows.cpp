@@ -103,7 +103,7 @@ void linear_few(const float* x, int64_t rows, std::span<const LinearTask> tasks,
   // Pieces small enough that both threads end together, whatever memory each has to wait for.
   const int64_t column_bytes = std::max<int64_t>(1, tasks[0].weight.k * tasks[0].weight.bits / 8);
   const int64_t grain =
-      std::max(32768 / column_bytes, columns / (16 * num_threads())) / 32 * 32 + 32;
+      std::max(65536 / column_bytes, columns / (2 * num_threads())) / 32 * 32 + 32;
   parallel_for_dynamic(columns, grain, [&](int64_t begin, int64_t end) {
     int64_t first = 0;  // of the task's columns
     for (const LinearTask& task : tasks) {

@@ -229,7 +229,7 @@ void few_rows(const WeightView& w, int64_t n0, int64_t n1, int64_t rows, const i
   const int64_t x_floats = l.scales + l.sums, blocks = w.k / 32;
   const int64_t row_bytes = w.k * kBits / 8;
   const int64_t scale_bytes = w.k / w.group_size * scalar_bytes(w.type);
-  constexpr int64_t kAhead = 8192;  // of the packed weights
+  constexpr int64_t kAhead = 2048;  // of the packed weights
   float* scales = scratch;
   float* biases = scratch + 4 * blocks + kWidth;
   for (int64_t n = n0; n < n1;) {
