@@ -74,7 +74,7 @@ void Engine::add(std::span<const SequencePtr> sequences, const ModelLora* lora) 
   if (sequences.size() > 1) prefixes = share_prefixes(model_, lora, prompts, precision_);
   for (size_t i = 0; i < sequences.size(); ++i) {
     auto& s = *sequences[i];
-    s.cache = make_cache(model_, prefixes[i]);
+    s.cache = make_cache(model_, precision_, prefixes[i]);
     s.sampler.emplace(s.options.sampling);
     s.lora = lora;
     if (s.options.max_tokens < 1)
@@ -159,7 +159,7 @@ void score_batch(const Model& model, const ModelLora* lora, std::span<const Scor
   const auto prefixes = share_prefixes(model, lora, prompts, precision);
   std::vector<CachedInput> inputs;
   for (size_t i = 0; i < requests.size(); ++i) {
-    auto cache = make_cache(model, prefixes[i]);
+    auto cache = make_cache(model, precision, prefixes[i]);
     const auto have = static_cast<size_t>(cache->length());
     inputs.push_back({cache, std::span(requests[i].prompt).subspan(have)});
   }

@@ -8,11 +8,13 @@
 
 namespace gavel {
 
-std::shared_ptr<KvCache> make_cache(const Model& model, std::shared_ptr<const KvCache> prefix) {
+std::shared_ptr<KvCache> make_cache(const Model& model, kernels::Precision precision,
+                                    std::shared_ptr<const KvCache> prefix) {
   const int64_t length = prefix ? prefix->length() : 0;
-  return std::make_shared<KvCache>(model.layers.size(),
-                                   model.config.num_key_value_heads * model.config.head_dim,
-                                   std::move(prefix), length);
+  return std::make_shared<KvCache>(
+      model.layers.size(), model.config.num_key_value_heads * model.config.head_dim,
+      precision == kernels::Precision::fast ? kernels::ScalarType::f16 : kernels::ScalarType::f32,
+      std::move(prefix), length);
 }
 
 namespace {
@@ -116,7 +118,8 @@ struct PrefixBuilder {
     for (size_t i = begin; i < end; ++i) usable = std::min(usable, prompts[order[i]]->size() - 1);
     const size_t have = parent ? static_cast<size_t>(parent->length()) : 0;
     if (usable >= have + min_tokens) {
-      auto cache = parent ? KvCache::copy_of(*parent, parent->length()) : make_cache(model);
+      auto cache =
+          parent ? KvCache::copy_of(*parent, parent->length()) : make_cache(model, precision);
       const auto& prompt = *prompts[order[begin]];
       cached_forward(
           model, lora,

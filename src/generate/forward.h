@@ -17,7 +17,8 @@ struct CachedInput {
   enum class Want : uint8_t { none, last, all } want = Want::last;
 };
 
-std::shared_ptr<KvCache> make_cache(const Model& model,
+// A cache for passes of this precision: `fast` keeps keys and values as halves.
+std::shared_ptr<KvCache> make_cache(const Model& model, kernels::Precision precision,
                                     std::shared_ptr<const KvCache> prefix = nullptr);
 
 // Runs the new tokens of all inputs, packed, and returns the evaluated logits [wanted rows, vocab]

@@ -109,16 +109,19 @@ void attention_backward(const float* q, const float* k, const float* v, const fl
 // own_len[s], the newest of which belong to these queries (causal among them). Keys and values:
 // [rows, kv_heads, d].
 struct CachedSequence {
-  const float* prefix_k = nullptr;
-  const float* prefix_v = nullptr;
+  const void* prefix_k = nullptr;
+  const void* prefix_v = nullptr;
   int64_t prefix_len = 0;
-  const float* own_k = nullptr;
-  const float* own_v = nullptr;
-  int64_t own_len = 0;  // the new rows included
+  const void* own_k = nullptr;
+  const void* own_v = nullptr;
+  int64_t own_len = 0;                // the new rows included
+  ScalarType type = ScalarType::f32;  // of keys and values: f32 or f16
 };
 void attention_cached(const float* q, std::span<const int32_t> q_starts,
                       std::span<const CachedSequence> sequences, int64_t heads, int64_t kv_heads,
                       int64_t d, float scale, float* out);
+// to[i] = from[i] as binary16, i < count, rounded to nearest.
+void to_halves(const float* from, int64_t count, uint16_t* to);
 
 // Softmax cross-entropy of h[T, k] under the head w [vocab, k] without the logits ever being whole.
 // losses[T] = lse - logit[target] (natural log); where dh is not null,

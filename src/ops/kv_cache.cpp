@@ -8,23 +8,25 @@
 
 namespace gavel {
 
-KvCache::KvCache(size_t layers, int width, std::shared_ptr<const KvCache> prefix,
-                 int64_t prefix_length)
+KvCache::KvCache(size_t layers, int width, kernels::ScalarType type,
+                 std::shared_ptr<const KvCache> prefix, int64_t prefix_length)
     : width_(width),
+      type_(type),
       prefix_(std::move(prefix)),
       prefix_length_(prefix_ ? prefix_length : 0),
       layers_(layers) {
   if (prefix_ && prefix_->prefix_length_ != 0) fail("a prefix cannot have a prefix itself");
+  if (prefix_ && prefix_->type_ != type_) fail("a prefix must be of its cache's type");
   if (prefix_ && prefix_length_ > prefix_->own_length_)
     fail("a prefix of {} rows is asked of a cache of {}", prefix_length_, prefix_->own_length_);
 }
 
 std::shared_ptr<KvCache> KvCache::copy_of(const KvCache& other, int64_t rows) {
   if (rows > other.length()) fail("a cache of {} rows has no {} to copy", other.length(), rows);
-  auto copy = std::make_shared<KvCache>(other.layers_.size(), other.width_);
+  auto copy = std::make_shared<KvCache>(other.layers_.size(), other.width_, other.type_);
   copy->extend(rows);
   const int64_t from_prefix = std::min(rows, other.prefix_length_);
-  const auto width = static_cast<size_t>(other.width_);
+  const size_t row = other.row_bytes();
   for (size_t l = 0; l < copy->layers_.size(); ++l) {
     const Layer& own = other.layers_[l];
     Layer& to = copy->layers_[l];
@@ -38,10 +40,11 @@ std::shared_ptr<KvCache> KvCache::copy_of(const KvCache& other, int64_t rows) {
       }
       continue;
     }
-    const auto copy_rows = [&](const std::vector<float>& from, std::vector<float>& into, int64_t at,
-                               int64_t count) {
-      std::copy_n(from.begin(), static_cast<size_t>(count) * width,
-                  into.begin() + at * static_cast<int64_t>(width));
+    const auto copy_rows = [&](const std::vector<uint8_t>& from, std::vector<uint8_t>& into,
+                               int64_t at, int64_t count) {
+      if (count > 0)
+        std::memcpy(into.data() + static_cast<size_t>(at) * row, from.data(),
+                    static_cast<size_t>(count) * row);
     };
     if (from_prefix > 0) {
       copy_rows(other.prefix_->layers_[l].k, to.k, 0, from_prefix);
@@ -59,8 +62,8 @@ void KvCache::extend(int64_t rows) {
   capacity_ = std::max(own_length_, capacity_ + capacity_ / 2 + 32);
   if (!use_cpu_kernels()) return;
   for (auto& layer : layers_) {
-    layer.k.resize(static_cast<size_t>(capacity_ * width_));
-    layer.v.resize(static_cast<size_t>(capacity_ * width_));
+    layer.k.resize(static_cast<size_t>(capacity_) * row_bytes());
+    layer.v.resize(static_cast<size_t>(capacity_) * row_bytes());
   }
 }
 
@@ -74,7 +77,7 @@ void KvCache::truncate(int64_t length) {
 }
 
 size_t KvCache::bytes() const {
-  return layers_.size() * 2 * static_cast<size_t>(capacity_ * width_) * sizeof(float);
+  return layers_.size() * 2 * static_cast<size_t>(capacity_) * row_bytes();
 }
 
 namespace {
@@ -140,18 +143,23 @@ void cached_attention(const float* q, const float* k, const float* v,
     KvCache& c = *caches[s];
     auto& own = c.layers_[layer];
     const int64_t rows = starts[s + 1] - starts[s];
-    const size_t bytes = static_cast<size_t>(rows * c.width_) * sizeof(float);
-    const int64_t at = (c.own_length_ - rows) * c.width_;
-    const int64_t from = int64_t{starts[s]} * c.width_;
-    std::memcpy(own.k.data() + at, k + from, bytes);
-    std::memcpy(own.v.data() + at, v + from, bytes);
+    const size_t at = static_cast<size_t>(c.own_length_ - rows) * c.row_bytes();
+    const int64_t from = int64_t{starts[s]} * c.width_, count = rows * c.width_;
+    for (const auto& [numbers, to] :
+         {std::pair(k + from, own.k.data() + at), std::pair(v + from, own.v.data() + at)}) {
+      if (c.type_ == kernels::ScalarType::f16)
+        kernels::to_halves(numbers, count, reinterpret_cast<uint16_t*>(to));
+      else
+        std::memcpy(to, numbers, static_cast<size_t>(count) * sizeof(float));
+    }
     const bool has_prefix = c.prefix_length_ > 0;
     sequences.push_back({.prefix_k = has_prefix ? c.prefix_->layers_[layer].k.data() : nullptr,
                          .prefix_v = has_prefix ? c.prefix_->layers_[layer].v.data() : nullptr,
                          .prefix_len = c.prefix_length_,
                          .own_k = own.k.data(),
                          .own_v = own.v.data(),
-                         .own_len = c.own_length_});
+                         .own_len = c.own_length_,
+                         .type = c.type_});
   }
   if (caches.empty()) return;
   kernels::attention_cached(q, starts, sequences, heads, caches[0]->width_ / head_dim, head_dim,

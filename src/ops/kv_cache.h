@@ -14,9 +14,10 @@ namespace gavel {
 // is not written any more; rows of this one follow it.
 class KvCache {
  public:
-  // width: num_key_value_heads * head_dim. The prefix's first prefix_length rows are used.
-  KvCache(size_t layers, int width, std::shared_ptr<const KvCache> prefix = nullptr,
-          int64_t prefix_length = 0);
+  // width: num_key_value_heads * head_dim. `type`: what the CPU's kernels keep, f32 or f16. The
+  // prefix's first prefix_length rows are used; it must be of the same type.
+  KvCache(size_t layers, int width, kernels::ScalarType type,
+          std::shared_ptr<const KvCache> prefix = nullptr, int64_t prefix_length = 0);
 
   // A cache of its own with the first `rows` rows of `other`, which may have a prefix.
   static std::shared_ptr<KvCache> copy_of(const KvCache& other, int64_t rows);
@@ -37,10 +38,14 @@ class KvCache {
                                std::span<const std::shared_ptr<KvCache>>, std::span<const int32_t>,
                                size_t, int64_t, int64_t, float*);
   struct Layer {
-    std::vector<float> k, v;  // [capacity, width]: the CPU kernels'
-    Arrays composed;          // {k, v}: other devices'
+    std::vector<uint8_t> k, v;  // [capacity, width] of `type_`: the CPU kernels'
+    Arrays composed;            // {k, v}: other devices'
   };
+  size_t row_bytes() const {
+    return static_cast<size_t>(width_) * (type_ == kernels::ScalarType::f16 ? 2 : 4);
+  }
   int width_;
+  kernels::ScalarType type_;
   std::shared_ptr<const KvCache> prefix_;
   int64_t prefix_length_;
   int64_t own_length_ = 0;

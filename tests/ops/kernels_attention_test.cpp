@@ -1,6 +1,7 @@
 // Attention over packed segments and over a cache against float64; gradients by differences too.
 #include <gtest/gtest.h>
 
+#include "base/half.h"
 #include "ops/kernels_support.h"
 
 namespace gavel::kernels::testing {
@@ -186,8 +187,17 @@ TEST_P(AttentionCached, PrefixesAndNewRows) {
     }
     std::vector<CachedSequence> sequences;
     std::vector<int32_t> q_starts{0};
+    const bool halves = i % 2 == 1;
     std::vector<Floats> keep;
+    std::vector<std::vector<uint16_t>> keep_halves;
     keep.reserve(plan.size() * 4);
+    keep_halves.reserve(plan.size() * 4);
+    const auto stored = [&](const float* from, int64_t count) -> const void* {
+      if (!halves) return keep.emplace_back(from, from + count).data();
+      auto& to = keep_halves.emplace_back(count);
+      to_halves(from, count, to.data());
+      return to.data();
+    };
     Floats q;
     Doubles want;
     for (const Sequence& p : plan) {
@@ -196,19 +206,23 @@ TEST_P(AttentionCached, PrefixesAndNewRows) {
       whole.parents.clear();
       whole.starts = {0, static_cast<int32_t>(whole.rows)};
       const Floats all_q = random.normals(whole.rows * s.heads * s.d);
-      const Floats k = random.normals(whole.rows * s.kv_heads * s.d), v = random.normals(k.size());
+      Floats k = random.normals(whole.rows * s.kv_heads * s.d), v = random.normals(k.size());
+      if (halves)  // what is compared with has the cache's rounding
+        for (Floats* x : {&k, &v})
+          for (float& f : *x) f = f16_to_f32(f32_to_f16(f));
       Doubles out, lse;
       reference(whole, wide(all_q), wide(k), wide(v), out, lse);
       const int64_t width = s.heads * s.d, kv_width = s.kv_heads * s.d;
       q.insert(q.end(), all_q.end() - p.fresh * width, all_q.end());
       want.insert(want.end(), out.end() - p.fresh * width, out.end());
-      for (const Floats* from : {&k, &v}) {
-        keep.emplace_back(from->begin(), from->begin() + p.prefix * kv_width);
-        keep.emplace_back(from->begin() + p.prefix * kv_width, from->end());
-      }
-      const size_t n = keep.size();
-      sequences.push_back({keep[n - 4].data(), keep[n - 2].data(), p.prefix, keep[n - 3].data(),
-                           keep[n - 1].data(), p.own});
+      const int64_t before = p.prefix * kv_width, own = p.own * kv_width;
+      sequences.push_back({.prefix_k = stored(k.data(), before),
+                           .prefix_v = stored(v.data(), before),
+                           .prefix_len = p.prefix,
+                           .own_k = stored(k.data() + before, own),
+                           .own_v = stored(v.data() + before, own),
+                           .own_len = p.own,
+                           .type = halves ? ScalarType::f16 : ScalarType::f32});
       q_starts.push_back(q_starts.back() + static_cast<int32_t>(p.fresh));
     }
     Floats out(q.size());

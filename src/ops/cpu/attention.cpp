@@ -11,6 +11,7 @@
 #include "base/threads.h"
 #include "ops/cpu/scratch.h"
 #include "ops/cpu/simd.h"
+#include "ops/cpu/weight_rows.h"
 
 namespace gavel::kernels {
 namespace {
@@ -181,6 +182,17 @@ void attention_backward(const float* q, const float* k, const float* v, const fl
 
 namespace {
 
+KeyRows rows_of(const CachedSequence& c, int64_t kv, int64_t kv_heads, int64_t d) {
+  const auto at = [&](const void* rows) -> const void* {
+    return rows ? static_cast<const uint8_t*>(rows) + kv * d * scalar_bytes(c.type) : nullptr;
+  };
+  return {{at(c.prefix_k), at(c.own_k)},
+          {at(c.prefix_v), at(c.own_v)},
+          {c.prefix_len, c.own_len},
+          kv_heads * d,
+          c.type};
+}
+
 // A row of one sequence, and where its parts lie.
 struct FewRow {
   int64_t sequence, row, visible, first_part, parts;
@@ -206,16 +218,9 @@ void attention_few(const float* q, std::span<const CachedSequence> sequences,
       const int64_t n = part - r.first_part;
       for (int64_t kv = 0; kv < kv_heads; ++kv)
         simd().attention_few({q + (r.row * heads + kv * share) * d,
-                              states + (part * kv_heads + kv) * size,
-                              share,
-                              {{c.prefix_k ? c.prefix_k + kv * d : nullptr, c.own_k + kv * d},
-                               {c.prefix_v ? c.prefix_v + kv * d : nullptr, c.own_v + kv * d},
-                               {c.prefix_len, c.own_len},
-                               kv_heads * d},
-                              r.visible * n / r.parts,
-                              r.visible * (n + 1) / r.parts,
-                              d,
-                              scale});
+                              states + (part * kv_heads + kv) * size, share,
+                              rows_of(c, kv, kv_heads, d), r.visible * n / r.parts,
+                              r.visible * (n + 1) / r.parts, d, scale});
     }
   });
   parallel_for(std::ssize(rows), 4, [&](int64_t begin, int64_t end) {
@@ -277,22 +282,17 @@ void attention_cached(const float* q, std::span<const int32_t> q_starts,
       const CachedSequence& c = sequences[sequence];
       const int64_t later = q_starts[sequence + 1] - row - 1;  // rows after this one
       const int64_t at = (row * heads + kv * share) * d;
-      simd().attention_block({q + at,
-                              out + at,
-                              nullptr,
-                              heads * d,
-                              heads,
-                              rows,
-                              share,
-                              {{c.prefix_k ? c.prefix_k + kv * d : nullptr, c.own_k + kv * d},
-                               {c.prefix_v ? c.prefix_v + kv * d : nullptr, c.own_v + kv * d},
-                               {c.prefix_len, c.own_len},
-                               kv_heads * d},
-                              c.prefix_len + c.own_len - later,
-                              d,
-                              scale},
-                             scratch.get(simd().attention_scratch(share, d)));
+      simd().attention_block(
+          {q + at, out + at, nullptr, heads * d, heads, rows, share, rows_of(c, kv, kv_heads, d),
+           c.prefix_len + c.own_len - later, d, scale},
+          scratch.get(simd().attention_scratch(share, d)));
     }
+  });
+}
+
+void to_halves(const float* from, int64_t count, uint16_t* to) {
+  parallel_for(count, 1 << 16, [&](int64_t begin, int64_t end) {
+    simd().to_halves_range(from + begin, end - begin, to + begin);
   });
 }
 

@@ -3,17 +3,20 @@
 
 #include <cstdint>
 
+#include "ops/kernels.h"
+
 namespace gavel::kernels {
 
 constexpr int64_t kQueryBlock = 60;  // whole tiles of 12, 6 and 4 rows
 constexpr int64_t kKeyBlock = 128;
 
-// Keys and values in up to two runs of rows, `stride` floats apart, of one key-value head.
+// Keys and values in up to two runs of rows, `stride` numbers apart, of one key-value head.
 struct KeyRows {
-  const float* k[2];
-  const float* v[2];
+  const void* k[2];
+  const void* v[2];
   int64_t length[2];
   int64_t stride;
+  ScalarType type = ScalarType::f32;  // or f16
 };
 
 // Queries [0, rows) of `heads` neighbouring heads that share the keys. Row i sees the first

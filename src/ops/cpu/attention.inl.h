@@ -2,6 +2,7 @@
 // products, an online softmax, and the gradients of both.
 #pragma once
 
+#include "base/half.h"
 #include "ops/cpu/packing.inl.h"
 #include "ops/cpu/tiles.inl.h"
 
@@ -46,13 +47,56 @@ inline void unpack_row(const float* from, int64_t next, int64_t d, float factor,
   }
 }
 
+// A vector of keys or values.
+inline vf load_number(const float* p) { return load(p); }
+inline vf load_number(const uint16_t* p) { return load_f16(p); }
+inline float number_at(const float* p) { return *p; }
+#if defined(__AVX2__)
+inline float number_at(const uint16_t* p) { return _cvtsh_ss(*p); }
+#else
+inline float number_at(const uint16_t* p) { return f16_to_float(*p); }
+#endif
+
+// out[rows][padded] = from, zeros past d.
+template <typename T>
+void widen_rows(const T* from, int64_t stride, int64_t rows, int64_t d, int64_t padded,
+                float* out) {
+  const int64_t whole = d / kWidth * kWidth;
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < whole; j += kWidth)
+      store(out + i * padded + j, load_number(from + i * stride + j));
+    for (int64_t j = whole; j < d; ++j) out[i * padded + j] = number_at(from + i * stride + j);
+    for (int64_t j = d; j < padded; ++j) out[i * padded + j] = 0.0f;
+  }
+}
+
 // Keys or values [first, first + count) of both runs, one after another.
-inline void gather_rows(const float* const (&runs)[2], const int64_t (&length)[2], int64_t stride,
-                        int64_t first, int64_t count, int64_t d, int64_t padded, float* out) {
-  const int64_t early = larger(0, smaller(count, length[0] - first));
-  copy_rows(runs[0] + first * stride, stride, early, d, padded, 1.0f, out);
-  copy_rows(runs[1] + (first + early - length[0]) * stride, stride, count - early, d, padded, 1.0f,
-            out + early * padded);
+inline void gather_rows(const KeyRows& keys, const void* const (&runs)[2], int64_t first,
+                        int64_t count, int64_t d, int64_t padded, float* out) {
+  const int64_t early = larger(0, smaller(count, keys.length[0] - first));
+  const auto copy = [&](const auto* early_rows, const auto* late_rows) {
+    if (early > 0) widen_rows(early_rows + first * keys.stride, keys.stride, early, d, padded, out);
+    if (count > early)
+      widen_rows(late_rows + (first + early - keys.length[0]) * keys.stride, keys.stride,
+                 count - early, d, padded, out + early * padded);
+  };
+  if (keys.type == ScalarType::f16)
+    copy(static_cast<const uint16_t*>(runs[0]), static_cast<const uint16_t*>(runs[1]));
+  else
+    copy(static_cast<const float*>(runs[0]), static_cast<const float*>(runs[1]));
+}
+
+void to_halves_range(const float* from, int64_t count, uint16_t* to) {
+#if defined(__AVX2__)
+  constexpr int kRound = _MM_FROUND_TO_NEAREST_INT;
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(from + i), kRound));
+  for (; i < count; ++i) to[i] = static_cast<uint16_t>(_cvtss_sh(from[i], kRound));
+#else
+  for (int64_t i = 0; i < count; ++i) to[i] = f32_to_f16(from[i]);
+#endif
 }
 
 // The first row of a block that sees any key from `key` on, where row 0 sees `visible` keys.
@@ -116,10 +160,10 @@ void attention_block(const AttentionBlock& b, float* scratch) {
   const int64_t end = b.visible + b.rows - 1;
   for (int64_t k0 = 0; k0 < end; k0 += kKeyBlock) {
     const int64_t count = smaller(kKeyBlock, end - k0);
-    gather_rows(b.keys.k, b.keys.length, b.keys.stride, k0, count, d, d, values);
+    gather_rows(b.keys, b.keys.k, k0, count, d, d, values);
     for (int64_t key = 0; key < count; key += kPanel)
       transpose(values + key * d, d, smaller(kPanel, count - key), d, keys + key * d);
-    gather_rows(b.keys.v, b.keys.length, b.keys.stride, k0, count, d, padded, values);
+    gather_rows(b.keys, b.keys.v, k0, count, d, padded, values);
     for (int64_t h = 0; h < b.heads; ++h) {
       const float* q = queries + h * kQueryBlock * d;
       float* out = sums + h * kQueryBlock * padded;
@@ -172,12 +216,12 @@ constexpr int kFewKeys = kWidth / kFewHeads;  // at a time, so that their scores
 constexpr int64_t kFewAhead = 16;             // keys that are fetched before they are needed
 
 // scores[j][kFewHeads] of G heads for keys j < count, rows of `stride`; the rest are zeros.
-template <int G>
-void few_scores(const float* q, const float* k, int64_t stride, int64_t count, int64_t d,
-                float scale, float* scores) {
+template <int G, typename T>
+void few_scores(const float* q, const T* k, int64_t stride, int64_t count, int64_t d, float scale,
+                float* scores) {
   const int64_t whole = d / kWidth * kWidth;
   for (int64_t j = 0; j < count; j += kFewKeys) {
-    const float* row[kFewKeys];  // past the last key: the last again, whose scores nobody reads
+    const T* row[kFewKeys];  // past the last key: the last again, whose scores nobody reads
     for (int i = 0; i < kFewKeys; ++i) row[i] = k + smaller(j + i, count - 1) * stride;
     vf acc[kWidth] = {};
     for (int i = 0; i < kFewKeys; ++i)
@@ -189,21 +233,22 @@ void few_scores(const float* q, const float* k, int64_t stride, int64_t count, i
       for (int g = 0; g < G; ++g) query[g] = load(q + g * d + c);
 #pragma GCC unroll 4
       for (int i = 0; i < kFewKeys; ++i) {
-        const vf key = load(row[i] + c);
+        const vf key = load_number(row[i] + c);
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) acc[i * kFewHeads + g] += query[g] * key;
       }
     }
     for (int64_t c = whole; c < d; ++c)
       for (int i = 0; i < kFewKeys; ++i)
-        for (int g = 0; g < G; ++g) acc[i * kFewHeads + g][0] += q[g * d + c] * row[i][c];
+        for (int g = 0; g < G; ++g)
+          acc[i * kFewHeads + g][0] += q[g * d + c] * number_at(row[i] + c);
     store(scores + j * kFewHeads, sum_each(acc) * scale);
   }
 }
 
 // out[g][0, d) += sum over keys of scores[j][g] v[j]; heads lie `next` floats apart.
-template <int G>
-void few_values(const float* scores, const float* v, int64_t stride, int64_t count, int64_t d,
+template <int G, typename T>
+void few_values(const float* scores, const T* v, int64_t stride, int64_t count, int64_t d,
                 float* out, int64_t next) {
   constexpr int kWide = kWidth == 16 ? 4 : 2;  // vectors at a time
   const int64_t whole = d / kWidth * kWidth;
@@ -219,7 +264,7 @@ void few_values(const float* scores, const float* v, int64_t stride, int64_t cou
         __builtin_prefetch(v + (j + kFewAhead) * stride + c + w * kWidth);
 #pragma GCC unroll 4
       for (int w = 0; w < kWide; ++w) {
-        const vf value = load(v + j * stride + c + w * kWidth);
+        const vf value = load_number(v + j * stride + c + w * kWidth);
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) acc[g][w] += value * scores[j * kFewHeads + g];
       }
@@ -232,13 +277,14 @@ void few_values(const float* scores, const float* v, int64_t stride, int64_t cou
   for (; c < d; ++c)
     for (int g = 0; g < G; ++g) {
       float sum = 0;
-      for (int64_t j = 0; j < count; ++j) sum += v[j * stride + c] * scores[j * kFewHeads + g];
+      for (int64_t j = 0; j < count; ++j)
+        sum += number_at(v + j * stride + c) * scores[j * kFewHeads + g];
       out[g * next + c] += sum;
     }
 }
 
-// G heads from `head` on.
-template <int G>
+// G heads from `head` on; T: of keys and values.
+template <int G, typename T>
 void attention_few_heads(const AttentionFew& a, int64_t head) {
   alignas(64) float scores[kFewKeyBlock * kFewHeads + kWidth];
   const float* q = a.q + head * a.d;
@@ -250,8 +296,8 @@ void attention_few_heads(const AttentionFew& a, int64_t head) {
   const int64_t total = early + late;
   for (int run = 0; run < 2; ++run)
     if (count[run] > 0)
-      few_scores<G>(q, a.keys.k[run] + first[run] * stride, stride, count[run], a.d, a.scale,
-                    scores + run * early * kFewHeads);
+      few_scores<G>(q, static_cast<const T*>(a.keys.k[run]) + first[run] * stride, stride,
+                    count[run], a.d, a.scale, scores + run * early * kFewHeads);
   const int64_t next = a.d + 2;
   float* state = a.out + head * next;
   float top[kFewHeads], sum[kFewHeads];
@@ -279,26 +325,35 @@ void attention_few_heads(const AttentionFew& a, int64_t head) {
   }
   for (int run = 0; run < 2; ++run)
     if (count[run] > 0)
-      few_values<G>(scores + run * early * kFewHeads, a.keys.v[run] + first[run] * stride, stride,
-                    count[run], a.d, state, next);
+      few_values<G>(scores + run * early * kFewHeads,
+                    static_cast<const T*>(a.keys.v[run]) + first[run] * stride, stride, count[run],
+                    a.d, state, next);
 }
 
-void attention_few(const AttentionFew& a) {
+template <typename T>
+void attention_few_of(const AttentionFew& a) {
   for (int64_t head = 0; head < a.heads; head += kFewHeads) {
     switch (smaller(kFewHeads, a.heads - head)) {
       case 1:
-        attention_few_heads<1>(a, head);
+        attention_few_heads<1, T>(a, head);
         break;
       case 2:
-        attention_few_heads<2>(a, head);
+        attention_few_heads<2, T>(a, head);
         break;
       case 3:
-        attention_few_heads<3>(a, head);
+        attention_few_heads<3, T>(a, head);
         break;
       default:
-        attention_few_heads<4>(a, head);
+        attention_few_heads<4, T>(a, head);
     }
   }
+}
+
+void attention_few(const AttentionFew& a) {
+  if (a.keys.type == ScalarType::f16)
+    attention_few_of<uint16_t>(a);
+  else
+    attention_few_of<float>(a);
 }
 
 int64_t attention_gradient_scratch(int64_t keys, int64_t d) {
@@ -319,7 +374,7 @@ inline void gradient_row(float* s, float* dp, int64_t seen, float lse, float del
 
 // Both runs of keys or values, and where they go.
 struct Runs {
-  const float* const (&rows)[2];
+  const void* const (&rows)[2];
   float* packed;
 };
 
@@ -338,7 +393,7 @@ void attention_gradient(const AttentionGradient& g, float* scratch) {
   float* delta = ds + kQueryBlock * kKeyBlock;           // [row]
   const Runs both[] = {{g.keys.v, vt}, {g.keys.k, kt}};  // k last: its rows are needed below
   for (const auto& [runs, packed] : both) {
-    gather_rows(runs, g.keys.length, g.keys.stride, 0, total, d, padded, k);
+    gather_rows(g.keys, runs, 0, total, d, padded, k);
     for (int64_t key = 0; key < total; key += kPanel)
       transpose(k + key * padded, padded, smaller(kPanel, total - key), d, packed + key * d);
   }

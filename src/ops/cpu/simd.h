@@ -112,6 +112,7 @@ struct Simd {
                                 float* dgate, float* dup);
   void (*adamw_range)(float* param, const float* grad, float* m, float* v, int64_t count,
                       const AdamWParams& p, float correct1, float correct2);
+  void (*to_halves_range)(const float* from, int64_t count, uint16_t* to);
   void (*scale_range)(float* x, int64_t count, float factor);
   // Returns sum exp(x - max), n > 0, and max; with keep, x becomes those terms.
   float (*softmax_terms)(float* x, int64_t n, bool keep, float* max);

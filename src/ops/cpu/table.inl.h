@@ -50,6 +50,7 @@ const Simd GAVEL_SIMD_TABLE = {
     .swiglu_range = swiglu_range,
     .swiglu_backward_range = swiglu_backward_range,
     .adamw_range = adamw_range,
+    .to_halves_range = to_halves_range,
     .scale_range = scale_range,
     .softmax_terms = softmax_terms,
 };
