@@ -206,7 +206,7 @@ void few_rows(State& state) {
   report_flops(state, 2.0 * static_cast<double>(rows * n * k));
 }
 void few_row_shapes(benchmark::internal::Benchmark* b) {
-  for (int64_t rows : {1, 2, 4, 8, 16, 32}) {
+  for (int64_t rows : {1, 2, 4, 8, 12, 16, 24, 32, 48}) {
     b->Args({rows, 49152, 576, 8});
     b->Args({rows, 1536, 576, 4});
     b->Args({rows, 262144, 576, 4});  // larger than the caches

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "ops/kernels.h"
 
 namespace gavel {
 
@@ -42,8 +43,7 @@ int Sampler::next(std::span<float> logits, std::span<const int> recent) {
     return lx != ly ? lx > ly : x < y;
   };
   // Probabilities of the whole vocabulary at temperature 1 decide top-p and min-p, as in mlx_lm.
-  double total = 0.0;
-  for (const float l : logits) total += std::exp(double{l} - highest);
+  const double lse = kernels::log_sum_exp(logits.data(), std::ssize(logits));
   if (options_.min_p > 0.0f) {
     const float least = highest + std::log(options_.min_p);
     std::erase_if(ids, [&](int i) { return logits[static_cast<size_t>(i)] < least; });
@@ -57,7 +57,7 @@ int Sampler::next(std::span<float> logits, std::span<const int> recent) {
     double mass = 0.0;
     size_t kept = 0;
     while (kept < ids.size() && mass < double{options_.top_p})
-      mass += std::exp(double{logits[static_cast<size_t>(ids[kept++])]} - highest) / total;
+      mass += std::exp(double{logits[static_cast<size_t>(ids[kept++])]} - lse);
     ids.resize(std::max<size_t>(kept, 1));
   }
   std::vector<double> cumulative;
@@ -74,10 +74,7 @@ int Sampler::next(std::span<float> logits, std::span<const int> recent) {
 }
 
 std::vector<double> log_probabilities(std::span<const float> logits, std::span<const int> ids) {
-  const double highest = *std::max_element(logits.begin(), logits.end());
-  double total = 0.0;
-  for (const float l : logits) total += std::exp(double{l} - highest);
-  const double lse = highest + std::log(total);
+  const double lse = kernels::log_sum_exp(logits.data(), std::ssize(logits));
   std::vector<double> result;
   for (const int id : ids) result.push_back(double{logits[static_cast<size_t>(id)]} - lse);
   return result;

@@ -139,6 +139,9 @@ struct AdamWParams {
 void adamw(float* param, const float* grad, float* m, float* v, int64_t count,
            const AdamWParams& p);
 
+// log(sum exp(x)) of n > 0 values, to about 1e-7.
+double log_sum_exp(const float* x, int64_t n);
+
 // sqrt(sum x^2) in double, and x *= factor.
 double l2_norm(const float* x, int64_t count);
 void scale_in_place(float* x, int64_t count, float factor);

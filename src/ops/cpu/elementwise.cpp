@@ -53,6 +53,13 @@ void adamw(float* param, const float* grad, float* m, float* v, int64_t count,
   });
 }
 
+double log_sum_exp(const float* x, int64_t n) {
+  float top;
+  // The values stay as they are: terms are not kept.
+  const float sum = simd().softmax_terms(const_cast<float*>(x), n, false, &top);
+  return double{top} + std::log(double{sum});
+}
+
 double l2_norm(const float* x, int64_t count) {
   // Blocks of a fixed size, summed in order: the same result for any number of threads.
   constexpr int64_t kBlock = 1 << 16;

@@ -9,8 +9,9 @@
 namespace gavel::kernels {
 namespace {
 
-// Rows up to which reading the weight in place beats packing it: in integers, and in f32.
-constexpr int64_t kMostRows = 24, kMostExactRows = 6;
+// Rows up to which reading the weight in place beats packing it: with 4 and 8 bits in integers, and
+// in f32.
+constexpr int64_t kMostRows4 = 6, kMostRows8 = 12, kMostExactRows = 6;
 
 bool in_integers(const WeightView& w, Precision precision) {
   return precision == Precision::fast && w.quantized() && (w.bits == 4 || w.bits == 8) &&
@@ -30,7 +31,8 @@ void lora_down(const float* x, int64_t rows, int64_t k, const LoraView& lora, fl
 }  // namespace
 
 bool few_rows_suffice(const WeightView& w, int64_t rows, Precision precision) {
-  return rows <= (in_integers(w, precision) ? kMostRows : kMostExactRows);
+  if (!in_integers(w, precision)) return rows <= kMostExactRows;
+  return rows <= (w.bits == 4 ? kMostRows4 : kMostRows8);
 }
 
 namespace {

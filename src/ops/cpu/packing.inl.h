@@ -101,28 +101,39 @@ void pack_forward_f32(const uint32_t* words, int bits, int64_t blocks, const flo
   }
 }
 
-typedef float v4 __attribute__((vector_size(16)));
-typedef v4 v4_u __attribute__((aligned(4), may_alias));
+// out[d][kPanel] of kWidth rows and kWidth columns: each step brings the rows i and i + kWidth / 2
+// together, element by element, and after log2(kWidth) of them all is exchanged.
+inline void transpose_square(const float* from, int64_t row, float* out) {
+  vf a[kWidth];
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i) a[i] = load(from + i * row);
+  constexpr vi kLowHalf = kLanes / 2 + (kLanes & 1) * kWidth;  // 0, kWidth, 1, kWidth + 1, ..
+#pragma GCC unroll 4
+  for (int step = 1; step < kWidth; step *= 2) {
+    vf b[kWidth];
+#pragma GCC unroll 8
+    for (int i = 0; i < kWidth / 2; ++i) {
+      b[2 * i] = __builtin_shuffle(a[i], a[i + kWidth / 2], kLowHalf);
+      b[2 * i + 1] = __builtin_shuffle(a[i], a[i + kWidth / 2], kLowHalf + kWidth / 2);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kWidth; ++i) a[i] = b[i];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i) store(out + i * kPanel, a[i]);
+}
 
 void transpose(const float* from, int64_t row, int64_t count, int64_t depth, float* out) {
-  for (int64_t j = 0; j < kPanel; j += 4) {
-    int64_t d = 0;
-    for (; j + 4 <= count && d + 4 <= depth; d += 4) {
-      v4 r[4];
-      for (int i = 0; i < 4; ++i) r[i] = *reinterpret_cast<const v4_u*>(from + (j + i) * row + d);
-      typedef int32_t m4 __attribute__((vector_size(16)));
-      const v4 ab = __builtin_shuffle(r[0], r[1], m4{0, 4, 1, 5});
-      const v4 ab2 = __builtin_shuffle(r[0], r[1], m4{2, 6, 3, 7});
-      const v4 cd = __builtin_shuffle(r[2], r[3], m4{0, 4, 1, 5});
-      const v4 cd2 = __builtin_shuffle(r[2], r[3], m4{2, 6, 3, 7});
-      float* to = out + d * kPanel + j;
-      *reinterpret_cast<v4_u*>(to) = __builtin_shuffle(ab, cd, m4{0, 1, 4, 5});
-      *reinterpret_cast<v4_u*>(to + kPanel) = __builtin_shuffle(ab, cd, m4{2, 3, 6, 7});
-      *reinterpret_cast<v4_u*>(to + 2 * kPanel) = __builtin_shuffle(ab2, cd2, m4{0, 1, 4, 5});
-      *reinterpret_cast<v4_u*>(to + 3 * kPanel) = __builtin_shuffle(ab2, cd2, m4{2, 3, 6, 7});
+  for (int64_t j = 0; j < kPanel; j += kWidth) {
+    if (j + kWidth <= count && depth >= kWidth) {
+      for (int64_t d = 0; d < depth; d += kWidth) {
+        const int64_t at = d + kWidth <= depth ? d : depth - kWidth;  // the last may overlap
+        transpose_square(from + j * row + at, row, out + at * kPanel + j);
+      }
+      continue;
     }
-    for (; d < depth; ++d)
-      for (int64_t i = j; i < j + 4; ++i)
+    for (int64_t d = 0; d < depth; ++d)
+      for (int64_t i = j; i < j + kWidth; ++i)
         out[d * kPanel + i] = i < count ? from[i * row + d] : 0.0f;
   }
 }
