@@ -2,10 +2,12 @@
 
 usage: peer.py train_judge MODEL.gguf TRAIN.jsonl STEPS | train_full MODEL.gguf BATCH LENGTH STEPS
        peer.py prompt MODEL.gguf TOKENS | llama MODEL.gguf TOKENS THREADS
+       peer.py judge MODEL.gguf TEST.jsonl PAIRS MAX_TOKENS THREADS   (MAX_TOKENS 1: the verdict only)
 """
 import json
 import os
 import random
+import re
 import resource
 import sys
 import time
@@ -104,6 +106,24 @@ def llama(path, tokens, threads):
             model.eval([ids[i]])
         best["generate"] = max(best["generate"], 64 / (time.time() - start))
     return best
+
+
+def judge(path, data, pairs, max_tokens, threads):
+    """Both orders of each pair, one after another; llama.cpp keeps what a prompt shares with the last."""
+    from llama_cpp import Llama
+    model = Llama(path, n_ctx=2048, n_threads=int(threads), n_threads_batch=int(threads), n_batch=512, verbose=False)
+    prompts = []
+    for line in list(open(data))[:int(pairs)]:
+        system, user = json.loads(line)["messages"][:2]
+        head, a, b, tail = re.match(r"(.*?\n\nAnswer A: )(.*)(?:\n\nAnswer B: )(.*)(\n\nWhich answer.*)", user["content"], re.S).groups()
+        for first, second in ((a, b), (b, a)):
+            text = f"<|im_start|>system\n{system['content']}<|im_end|>\n<|im_start|>user\n{head}{first}\n\nAnswer B: {second}{tail}<|im_end|>\n<|im_start|>assistant\n"
+            prompts.append(text + ("**Verdict:**" if int(max_tokens) == 1 else ""))
+    prompts = [model.tokenize(p.encode(), add_bos=False, special=True) for p in prompts]
+    written, start = 0, time.time()
+    for p in prompts:
+        written += model.create_completion(p, max_tokens=int(max_tokens), temperature=0)["usage"]["completion_tokens"]
+    return {"rate": len(prompts) / (time.time() - start), "tokens": written / len(prompts)}
 
 
 if __name__ == "__main__":

@@ -33,11 +33,24 @@ def best_rate(output):
     return max(rates), max(peak)
 
 
-def gavel_train(data, iters, length, *more):
+def gavel_train(data, iters, length, *more, model=MODEL, batch=4):
     return best_rate(gavel(
-        "train", "--model", MODEL, "--data", data, "--adapter-path", f"{OUT}/adapter", "--iters", str(iters),
-        "--batch-size", "4", "--num-layers", "-1", "--val-batches", "0", "--steps-per-report", "2",
+        "train", "--model", model, "--data", data, "--adapter-path", f"{OUT}/adapter", "--iters", str(iters),
+        "--batch-size", str(batch), "--num-layers", "-1", "--val-batches", "0", "--steps-per-report", "2",
         "--max-seq-length", str(length), "--seed", "0", *more))
+
+
+def gavel_judge(data, pairs, mode, max_tokens):
+    """Judgements a second, both orders of each pair, and tokens written for each."""
+    gavel("eval", "--model", MODEL, "--data", data, "--limit", str(pairs), "--mode", mode, "-m", str(max_tokens),
+          "--output", f"{OUT}/eval", "--overwrite", "--bootstrap", "1")
+    base = json.load(open(f"{OUT}/eval/eval.json"))["judges"][0]
+    return 2 * pairs / base["speed"]["wall_seconds"], base["metrics"]["tokens"]["value"] / 2
+
+
+def arithmetic(length, layers):
+    """FLOP of a training token of SmolLM2-135M: frozen products forward and back, head, attention."""
+    return 4 * (layers * 3_538_944 + 28_311_552) + layers * 3.5 * 4 * 576 * length / 2
 
 
 def peer(kind, *arguments):
@@ -58,7 +71,7 @@ def prompt_file():
     os.makedirs(f"{OUT}/long", exist_ok=True)
     with open(f"{OUT}/long/train.jsonl", "w") as f:
         for i in range(24):
-            f.write(json.dumps({"text": text[i * 3000:i * 3000 + 4000]}) + "\n")
+            f.write(json.dumps({"text": text[i * 3000:i * 3000 + 12000]}) + "\n")
     return text[:2200]
 
 
@@ -111,7 +124,25 @@ def main():
     row(f"prompt, {tokens} tokens", prompt_rate, llama and llama["prompt"], "llama.cpp, same file")
     row(f"prompt, {tokens} tokens", prompt_rate, torch_prompt and torch_prompt["rate"], "torch f32")
     row(f"prompt, {tokens} tokens, --exact", best(exact, "prompt_tokens_per_second"), torch_prompt and torch_prompt["rate"], "torch f32")
-    row("generation, one stream", best(fast, "generated_tokens_per_second"), llama and llama["generate"], "llama.cpp, same file")
+    row("generation, one stream, after that prompt", best(fast, "generated_tokens_per_second"), llama and llama["generate"], "llama.cpp, same file")
+
+    test, pairs = f"{OUT}/demo/data/test.jsonl", 16 if args.quick else 48
+    for mode, most in (("verdict", 1), ("reason", 64)):
+        ours, tokens = gavel_judge(test, pairs, mode, most)
+        theirs = peer("judge", test, pairs, most, args.threads)
+        wrote = f"; {tokens:.0f} and {theirs['tokens']:.0f} tokens each" if theirs and mode == "reason" else ""
+        row(f"judging {pairs} pairs in both orders, {mode}", ours, theirs and theirs["rate"], f"llama.cpp, same file{wrote}", "answers/s")
+
+    # How the cost grows: the rate that the arithmetic alone would lead to is the figure beside it.
+    for length, batch in ((1024, 2), (2048, 1)):
+        rate, _ = gavel_train(f"{OUT}/long", max(4, n // 2), length, "--no-mask-prompt", batch=batch)
+        row(f"LoRA training, every token a target, {batch} x {length}", rate, full * arithmetic(512, 30) / arithmetic(length, 30), "4 x 512 by arithmetic")
+    double = f"{OUT}/double.gguf"
+    made = subprocess.run([sys.executable, "bench/more_layers.py", MODEL, double], capture_output=True, text=True)
+    if made.returncode == 0:
+        rate, _ = gavel_train(f"{OUT}/long", max(4, n // 2), 512, "--no-mask-prompt", model=double)
+        row("the same, 4 x 512, twice the layers", rate, full * arithmetic(512, 30) / arithmetic(512, 60), "4 x 512 by arithmetic")
+        os.remove(double)
 
     cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
     versions = {p: version(p) for p in ("torch", "peft", "transformers", "llama-cpp-python")}
