@@ -1,0 +1,96 @@
+// The two forward passes over caches, kernel by kernel and composed of MLX's operations, are one.
+#include "generate/forward.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <iterator>
+
+#include "adapter/lora.h"
+#include "embedded_model.h"
+#include "generate/sampler.h"
+
+namespace gavel {
+namespace {
+
+class Forward : public EmbeddedModelTest {
+ protected:
+  void TearDown() override { set_compose_always(false); }
+};
+
+// Two sequences, then one more token of each; `composed` chooses the pass.
+std::vector<float> run(const Model& model, const ModelLora* lora, bool composed,
+                       kernels::Precision precision) {
+  set_compose_always(composed);
+  const std::vector<int> first = {504, 3575, 282, 4649, 314}, second = {28, 198, 19556};
+  const std::vector<int> more = {7042, 30};
+  std::vector<CachedInput> inputs = {
+      {make_cache(model, precision), first, CachedInput::Want::none},
+      {make_cache(model, precision), second, CachedInput::Want::all}};
+  std::vector<float> result;
+  const auto take = [&](const mx::array& logits) {
+    result.insert(result.end(), logits.data<float>(), logits.data<float>() + logits.size());
+  };
+  take(cached_forward(model, lora, inputs, precision));
+  for (size_t i = 0; i < 2; ++i) {
+    inputs[i].tokens = std::span(more).subspan(i, 1);
+    inputs[i].want = CachedInput::Want::last;
+  }
+  take(cached_forward(model, lora, inputs, precision));
+  return result;
+}
+
+double relative_error(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double difference = 0.0, norm = 0.0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += std::pow(double{a[i]} - double{b[i]}, 2);
+    norm += std::pow(double{b[i]}, 2);
+  }
+  return std::sqrt(difference / norm);
+}
+
+TEST_F(Forward, KernelsAndComposedOperationsAgree) {
+  LoraConfig config{.rank = 4, .scale = 2.0f, .dropout = 0.0f, .targets = {}, .num_layers = -1};
+  config.targets = {Projection::q, Projection::k, Projection::down};
+  Adapter adapter = make_adapter(*model, config, LoraInit::gaussian, 3);
+  for (auto& m : adapter.matrices) m.b = mx::full(m.b.shape(), 0.01f);  // B would be zeros
+  const auto lora = bind(*model, adapter);
+  const auto composed = run(*model, &lora, true, kernels::Precision::exact);
+  EXPECT_EQ(composed.size(), size_t{5} * static_cast<size_t>(model->config.vocab_size));
+  EXPECT_LT(relative_error(run(*model, &lora, false, kernels::Precision::exact), composed), 1e-4);
+  // Eight bits for activations, halves for keys and values.
+  EXPECT_LT(relative_error(run(*model, &lora, false, kernels::Precision::fast), composed), 5e-2);
+}
+
+// Mean loss of a text's tokens, each from all before it.
+double text_loss(const Model& model, const std::vector<int>& tokens, kernels::Precision precision) {
+  const CachedInput input{make_cache(model, precision), tokens, CachedInput::Want::all};
+  const auto logits = cached_forward(model, nullptr, std::span(&input, 1), precision);
+  const auto vocab = static_cast<size_t>(model.config.vocab_size);
+  double sum = 0.0;
+  for (size_t i = 0; i + 1 < tokens.size(); ++i)
+    sum -= log_probabilities(std::span(logits.data<float>() + i * vocab, vocab),
+                             {&tokens[i + 1], 1})[0];
+  return sum / static_cast<double>(tokens.size() - 1);
+}
+
+TEST_F(Forward, FastArithmeticHardlyMovesPerplexity) {
+  const auto path =
+      std::filesystem::path(GAVEL_SOURCE_DIR) / "models/SmolLM2-135M-Instruct.Q4_1.gguf";
+  // Real text, enough of it that the chance of single tokens does not show.
+  std::ifstream file(std::filesystem::path(GAVEL_SOURCE_DIR) / "docs/judge.md");
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  text.resize(std::min<size_t>(text.size(), 8000));
+  const auto tokens = load_model(path).tokenizer->encode(text);
+  ASSERT_GT(tokens.size(), size_t{1500});
+  const double exact = text_loss(*model, tokens, kernels::Precision::exact);
+  const double fast = text_loss(*model, tokens, kernels::Precision::fast);
+  fmt::print("perplexity {:.4f}, with 8-bit activations {:.4f}\n", std::exp(exact), std::exp(fast));
+  EXPECT_LT(std::abs(std::exp(fast - exact) - 1.0), 0.005);
+}
+
+}  // namespace
+}  // namespace gavel
