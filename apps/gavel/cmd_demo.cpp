@@ -4,13 +4,14 @@
 #include "base/interrupt.h"
 #include "commands.h"
 #include "demo/demo.h"
+#include "options.h"
 
 namespace gavel {
 
 void add_demo_command(CLI::App& app) {
   auto* c = app.add_subcommand("demo", "make a judging set, train on it, measure, judge");
   auto o = std::make_shared<DemoOptions>();
-  c->add_option("--model", o->model, "model: a directory, a .gguf file, or org/name")->required();
+  add_model_option(*c, o->model);
   c->add_option("--output", o->directory, "directory for data, adapter and evaluation")
       ->capture_default_str();
   c->add_option("--seed", o->seed, "seed of the pairs and of the training")->capture_default_str();

@@ -3,11 +3,11 @@
 
 #include "commands.h"
 #include "export/run.h"
+#include "options.h"
 
 namespace gavel {
 namespace {
 
-constexpr const char* kModelHelp = "model: a directory, a .gguf file, or org/name";
 constexpr const char* kDtypeHelp = "type of dense numbers: float32, float16 or bfloat16";
 
 void add_adapters(CLI::App& c, std::vector<std::string>& adapters) {
@@ -21,14 +21,14 @@ void add_adapters(CLI::App& c, std::vector<std::string>& adapters) {
 void add_fuse_command(CLI::App& app) {
   auto* c = app.add_subcommand("fuse", "merge adapters into the weights of a model");
   auto r = std::make_shared<FuseRequest>();
-  c->add_option("--model", r->model, kModelHelp)->required();
+  add_model_option(*c, r->model);
   add_adapters(*c, r->adapters);
   c->add_option("--save-path", r->save_path, "directory to write")->capture_default_str();
   c->add_flag("-d,--dequantize,--de-quantize", r->dequantize,
               "write dense weights; otherwise quantized ones are quantized again");
   c->add_option("--dtype", r->dtype, std::string(kDtypeHelp) + " (implies --dequantize)");
   c->add_option("--text", r->text, "text that logits of fused and unfused are compared on");
-  c->add_flag("--json", r->json, "print the report as JSON");
+  add_json_flag(*c, r->json, "the report as JSON");
   c->footer(
       "Examples:\n"
       "  gavel fuse --model models/SmolLM2-135M-Instruct.Q4_1.gguf --adapter-path judge \\\n"
@@ -41,7 +41,7 @@ void add_convert_command(CLI::App& app) {
   auto* c = app.add_subcommand("convert", "write a model as an MLX directory, quantized or dense");
   auto r = std::make_shared<ConvertRequest>();
   auto& o = r->options;
-  c->add_option("--model,--hf-path", r->model, kModelHelp)->required();
+  add_model_option(*c, r->model, "--model,--hf-path");
   c->add_option("--mlx-path", r->mlx_path, "directory to write")->capture_default_str();
   c->add_flag("-q,--quantize", r->quantize, "quantize the matrices (MLX affine)");
   c->add_option("--q-bits", o.base.bits, "bits a weight: 2, 3, 4, 5, 6 or 8")
@@ -56,7 +56,7 @@ void add_convert_command(CLI::App& app) {
   c->add_option("--dtype", r->dtype, kDtypeHelp);
   c->add_flag("-d,--dequantize", r->dequantize, "write dense weights");
   c->add_option("--text", r->text_file, "text file: report perplexity before and after");
-  c->add_flag("--json", r->json, "print the report as JSON");
+  add_json_flag(*c, r->json, "the report as JSON");
   c->footer(
       "Examples:\n"
       "  gavel convert --model org/name -q --q-bits 4 --mlx-path name-4bit\n"
@@ -69,7 +69,7 @@ void add_convert_command(CLI::App& app) {
 void add_export_command(CLI::App& app) {
   auto* c = app.add_subcommand("export", "write a model or an adapter for other programs");
   auto r = std::make_shared<ExportRequest>();
-  c->add_option("--model", r->model, kModelHelp)->required();
+  add_model_option(*c, r->model);
   add_adapters(*c, r->adapters);
   c->add_option("--gguf", r->gguf, "GGUF file to write (adapters are fused into it)");
   c->add_option("--type", r->type,
@@ -88,7 +88,7 @@ void add_export_command(CLI::App& app) {
 void add_models_command(CLI::App& app) {
   auto* c = app.add_subcommand("models", "list the models in the Hugging Face cache");
   auto json = std::make_shared<bool>(false);
-  c->add_flag("--json", *json, "print the list as JSON");
+  add_json_flag(*c, *json, "the list as JSON");
   c->footer(
       "A model is found or downloaded by its name wherever --model is taken: org/name,\n"
       "org/name@revision, org/name/file.gguf. HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT and\n"

@@ -4,12 +4,13 @@
 #include "base/interrupt.h"
 #include "commands.h"
 #include "generate/text.h"
+#include "options.h"
 
 namespace gavel {
 namespace {
 
 void add_generation_flags(CLI::App& c, GenerateRequest& r) {
-  c.add_option("--model", r.model, "model: a directory, a .gguf file, or org/name")->required();
+  add_model_option(c, r.model);
   c.add_option("--adapter-path", r.adapter_path, "adapter directory (mlx_lm's or PEFT's)");
   c.add_option("--system", r.system, "system message");
   c.add_option("-m,--max-tokens", r.options.max_tokens, "most tokens to generate")
@@ -31,7 +32,7 @@ void add_generation_flags(CLI::App& c, GenerateRequest& r) {
       ->capture_default_str();
   c.add_option("--seed", s.seed, "seed of the sampling")->capture_default_str();
   c.add_option("--stop", r.stops, "end before this text (may be given several times)");
-  c.add_flag("--exact", r.exact, "float32 arithmetic throughout instead of 8-bit activations");
+  add_exact_flag(c, r.exact);
 }
 
 }  // namespace
@@ -42,7 +43,7 @@ void add_generate_command(CLI::App& app) {
   add_generation_flags(*c, *r);
   c->add_option("-p,--prompt", r->prompt, "the prompt; - reads it from standard input")->required();
   c->add_flag("--raw", r->raw, "give the prompt as it is, without the chat template");
-  c->add_flag("--json", r->json, "print one JSON object: text, tokens, speeds");
+  add_json_flag(*c, r->json, "one JSON object: text, tokens, speeds");
   c->footer(
       "Examples:\n"
       "  gavel generate --model models/SmolLM2-135M-Instruct.Q4_1.gguf --prompt 'Name a colour.'\n"

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "judge/evaluate.h"
 #include "judge/judge_stream.h"
+#include "options.h"
 
 namespace gavel {
 namespace {
@@ -58,7 +59,7 @@ void add_eval_command(CLI::App& app) {
   auto r = std::make_shared<EvalRequest>();
   auto modes = std::make_shared<Modes>();
   auto no_base = std::make_shared<bool>(false), one_order = std::make_shared<bool>(false);
-  c->add_option("--model", r->model, "model: a directory, a .gguf file, or org/name")->required();
+  add_model_option(*c, r->model);
   c->add_option("--adapter-path", r->adapter_paths,
                 "adapter directory or weights file (may be given several times)");
   c->add_flag("--all-checkpoints", r->all_checkpoints,
@@ -69,7 +70,8 @@ void add_eval_command(CLI::App& app) {
                     "labelled pairs: a directory of gavel prepare (its test.jsonl), or any "
                     "JSONL with question, answer_a, answer_b, label");
   c->add_option("--cases", r->cases,
-                "known cases instead: labelled pairs; exit code 1 where a verdict is another")
+                "known cases instead: labelled pairs; exit code 1 where a verdict is another (the "
+                "base model is judged only where there is no --adapter-path)")
       ->excludes(data);
   c->add_option("--output", r->output,
                 "directory for eval.json and judgements.jsonl (default: the adapter's)");
@@ -83,19 +85,17 @@ void add_eval_command(CLI::App& app) {
               "do not judge with the answers exchanged: twice as fast, "
               "but consistency and bias stay unknown");
   add_quality_flags(*c, *r);
-  c->add_option("--batch-size", r->max_batch, "sequences run at a time")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
+  add_batch_option(*c, r->max_batch);
   c->add_flag("--overwrite", r->overwrite, "begin anew instead of going on with judgements.jsonl");
-  c->add_flag("--exact", r->exact, "float32 arithmetic throughout instead of 8-bit activations");
-  c->add_flag("--json", r->json, "print eval.json instead of the table");
+  add_exact_flag(*c, r->exact);
+  add_json_flag(*c, r->json, "eval.json instead of the table");
   c->footer(
       "An interrupted evaluation goes on with the same command.\n"
       "Examples:\n"
       "  gavel eval --model M --adapter-path judge --data data/test.jsonl\n"
       "  gavel eval --model M --adapter-path judge --all-checkpoints --data data/test.jsonl \\\n"
       "    --mode verdict --calibrate data/valid.jsonl --both-orders\n"
-      "  gavel eval --model M --adapter-path judge --no-base --cases known.jsonl");
+      "  gavel eval --model M --adapter-path judge --cases known.jsonl");
   c->callback([=] {
     if (r->data.empty() && r->cases.empty()) throw UsageError("--data or --cases is needed");
     if (*one_order && modes->both_orders)
@@ -111,7 +111,7 @@ void add_judge_command(CLI::App& app) {
   auto* c = app.add_subcommand("judge", "judge one pair of answers, or a stream of pairs");
   auto r = std::make_shared<JudgeRequest>();
   auto modes = std::make_shared<Modes>();
-  c->add_option("--model", r->model, "model: a directory, a .gguf file, or org/name")->required();
+  add_model_option(*c, r->model);
   c->add_option("--adapter-path", r->adapter_path, "the judge's adapter");
   auto* question = c->add_option("-q,--question", r->question, "the question");
   auto* a = c->add_option("-a,--answer-a", r->answer_a, "the first answer");
@@ -124,11 +124,9 @@ void add_judge_command(CLI::App& app) {
   c->add_option("--template", r->prompt_template,
                 "judging prompt (default: template.txt beside the adapter)");
   add_judging_flags(*c, r->options, *modes);
-  c->add_option("--batch-size", r->max_batch, "sequences run at a time")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  c->add_flag("--json", r->json, "print a JSON object for each pair");
-  c->add_flag("--exact", r->exact, "float32 arithmetic throughout instead of 8-bit activations");
+  add_batch_option(*c, r->max_batch);
+  add_json_flag(*c, r->json, "a JSON object for each pair");
+  add_exact_flag(*c, r->exact);
   c->footer(
       "Examples:\n"
       "  gavel judge --model M --adapter-path judge -q 'What is the capital of France?' \\\n"

@@ -18,10 +18,12 @@ struct Arguments {
   std::string format = "auto", split_votes = "drop", ties = "keep", reference = "keep";
   std::vector<double> shares;
   std::string model, report;
+  int64_t shown = 1;
 };
 
 void add_input_flags(CLI::App& c, Arguments& a) {
-  c.add_option("input", a.options.inputs, "files of preference data (.jsonl, .json, .csv, .tsv)")
+  c.add_option("-i,--input,input", a.options.inputs,
+               "files of preference data (.jsonl, .json, .csv, .tsv)")
       ->required();
   c.add_option("-o,--output", a.options.output, "folder for train.jsonl, valid.jsonl, test.jsonl")
       ->required();
@@ -32,6 +34,9 @@ void add_input_flags(CLI::App& c, Arguments& a) {
                "NAME=FIELD: what a field is called in the file. NAME: question, input, answer_a, "
                "answer_b, label, scores, score_a, score_b, votes, reason, reference, id, category")
       ->type_name("NAME=FIELD");
+  c.add_option("--max-score", a.options.raw.max_score,
+               "judgelm: the greatest score there is; rows with others are left out")
+      ->capture_default_str();
   c.add_option("--max-rows", a.options.max_rows, "stop after so many rows; -1: all")
       ->capture_default_str();
   c.add_option("--max-text-bytes", a.options.raw.max_text_bytes,
@@ -73,8 +78,9 @@ void add_output_flags(CLI::App& c, Arguments& a) {
   c.add_option("--max-seq-length", a.options.max_seq_length,
                "count the examples that training would cut at it, in tokens")
       ->capture_default_str();
-  c.add_option("--samples", a.options.samples, "examples to show in the report")
+  c.add_option("--samples", a.options.samples, "examples to show in the HTML report")
       ->capture_default_str();
+  c.add_option("--show", a.shown, "of these, so many on the terminal too")->capture_default_str();
   c.add_option("--report", a.report, "HTML report (default: report.html in the output folder)");
 }
 
@@ -91,7 +97,7 @@ void run(Arguments& a) {
   if (!a.model.empty()) encoder = make_encoder(load_model(resolve_model(a.model)));
   PrepareReport report = prepare(a.options, encoder ? &*encoder : nullptr, interrupted);
   report.model = a.model;
-  std::fputs(describe(report).c_str(), stdout);
+  std::fputs(describe(report, a.shown).c_str(), stdout);
   const std::filesystem::path html =
       a.report.empty() ? a.options.output / "report.html" : std::filesystem::path(a.report);
   write_file_atomic(html, data_report_html(report));

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "commands.h"
+#include "options.h"
 #include "sweep/sweep.h"
 
 namespace gavel {
@@ -90,7 +91,7 @@ void add_sweep_command(CLI::App& app) {
   auto* c = app.add_subcommand("sweep", "train with many settings and compare them");
   auto a = std::make_shared<Arguments>();
   SweepRequest& r = a->request;
-  c->add_option("--model", r.model, "model: a directory, a .gguf file, or org/name")->required();
+  add_model_option(*c, r.model);
   c->add_option("--data", r.data, "directory with train.jsonl and valid.jsonl")->required();
   c->add_option("--output", r.output, "directory of the sweep, a run's folder each in it")
       ->capture_default_str();
@@ -105,7 +106,7 @@ void add_sweep_command(CLI::App& app) {
       ->check(CLI::IsMember({"reason", "verdict"}))
       ->capture_default_str();
   c->add_option("--template", r.prompt_template, "judging prompt");
-  c->add_flag("--json", r.json, "print the results as JSON lines");
+  add_json_flag(*c, r.json, "the results as JSON lines");
   c->footer(
       "All combinations are run. An interrupted sweep goes on with the same command.\n"
       "Examples:\n"

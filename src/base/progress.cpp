@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -39,6 +40,11 @@ std::string grouped_digits(int64_t n) {
   return out;
 }
 
+std::string rate_text(double per_second) {
+  if (per_second >= 100) return grouped_digits(std::llround(std::min(per_second, 1e15)));
+  return fmt::format("{:.{}f}", per_second, per_second >= 10 ? 0 : per_second >= 1 ? 1 : 2);
+}
+
 std::string duration_text(double seconds) {
   const auto s = static_cast<int64_t>(std::max(0.0, std::min(seconds, 1e9)) + 0.5);
   if (s < 60) return fmt::format("{} s", s);
@@ -46,10 +52,12 @@ std::string duration_text(double seconds) {
   return fmt::format("{} h {} min", s / 3600, s % 3600 / 60);
 }
 
-Progress::Progress(std::string label, int64_t total, std::string unit)
+Progress::Progress(std::string label, int64_t total, std::string unit, int64_t before)
     : label_(std::move(label)),
       unit_(std::move(unit)),
       total_(total),
+      before_(before),
+      done_(before),
       terminal_(is_terminal()),
       start_(Clock::now()),
       next_draw_(start_ + (terminal_ ? Clock::duration(kRedraw) : Clock::duration(kPlainLine))) {}
@@ -73,11 +81,11 @@ void Progress::finish() {
 
 void Progress::draw(bool last) {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
-  const double rate = elapsed > 0 ? static_cast<double>(done_) / elapsed : 0.0;
+  const double rate = elapsed > 0 ? static_cast<double>(done_ - before_) / elapsed : 0.0;
   std::string tail = fmt::format("{} {}", grouped_digits(done_), unit_);
   if (total_ > 0 && !last)
-    tail = fmt::format("{} of {}", grouped_digits(done_), grouped_digits(total_));
-  tail += fmt::format(", {}/s", grouped_digits(static_cast<int64_t>(rate)));
+    tail = fmt::format("{} of {} {}", grouped_digits(done_), grouped_digits(total_), unit_);
+  tail += fmt::format(", {}/s", rate_text(rate));
   if (last) {
     tail += fmt::format(", {}", duration_text(elapsed));
   } else if (total_ > 0 && rate > 0) {

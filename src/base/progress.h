@@ -10,8 +10,9 @@ namespace gavel {
 
 class Progress {
  public:
-  // `unit` is what is counted ("rows", "pairs"); total < 0: not known.
-  Progress(std::string label, int64_t total, std::string unit);
+  // `unit` is what is counted ("rows", "pairs"); total < 0: not known. `before`: how many an
+  // earlier run did, which say nothing of this one's speed.
+  Progress(std::string label, int64_t total, std::string unit, int64_t before = 0);
   // Leaves a finished line behind on success, and a broken-off bar's line end otherwise.
   ~Progress();
   Progress(const Progress&) = delete;
@@ -25,13 +26,15 @@ class Progress {
   void draw(bool last);
 
   std::string label_, unit_;
-  int64_t total_, done_ = 0;
+  int64_t total_, before_, done_;
   bool terminal_, finished_ = false, drawn_ = false;
   Clock::time_point start_, next_draw_;
 };
 
 // "1,234,567"
 std::string grouped_digits(int64_t n);
+// "0.42", "7.5", "1,234": a rate with as many digits as say something.
+std::string rate_text(double per_second);
 // "7 s", "3 min 20 s", "2 h 5 min"
 std::string duration_text(double seconds);
 

@@ -55,8 +55,12 @@ nlohmann::ordered_json parse_json(std::string_view text) {
   } catch (const nlohmann::json::parse_error& e) {
     // "[json.exception.parse_error.101] parse error at line 1, column 5: reason"
     std::string_view what = e.what();
-    if (const size_t at = what.find("parse error"); at != std::string_view::npos)
-      what.remove_prefix(at);
+    // A record's own line 1 would be taken for the file's.
+    for (const std::string_view before : {"parse error at line 1, ", "parse error"})
+      if (const size_t at = what.find(before); at != std::string_view::npos) {
+        what.remove_prefix(before.ends_with(' ') ? at + before.size() : at);
+        break;
+      }
     fail("bad JSON: {}", what.substr(0, 300));
   } catch (const nlohmann::json::exception& e) {
     fail("bad JSON: {}", e.what());

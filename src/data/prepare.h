@@ -90,7 +90,8 @@ struct PrepareReport {
 PrepareReport prepare(const PrepareOptions& options, const TextEncoder* encoder,
                       const std::function<bool()>& stop = {});
 
-// The report for a terminal.
-std::string describe(const PrepareReport& report);
+// The report for a terminal, with the first `shown` of its samples: what carries loss stands
+// between « and », what is cut off after [cut off:].
+std::string describe(const PrepareReport& report, int64_t shown = 0);
 
 }  // namespace gavel

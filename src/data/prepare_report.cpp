@@ -69,9 +69,25 @@ void add_histogram(std::string& out, const PrepareReport& report) {
   }
 }
 
+void add_samples(std::string& out, const PrepareReport& report, int64_t shown) {
+  const auto count =
+      std::min(static_cast<size_t>(std::max<int64_t>(shown, 0)), report.samples.size());
+  for (size_t i = 0; i < count; ++i) {
+    const Sample& sample = report.samples[i];
+    out += fmt::format("\nExample {} of {} at random ({}, {}, label {}{}), «what carries loss»:\n",
+                       i + 1, report.samples.size(), sample.split, sample.source, sample.label,
+                       sample.tokens > 0 ? fmt::format(", {} tokens", sample.tokens) : "");
+    for (const SampleToken& piece : sample.pieces) {
+      if (piece.cut) out += "[cut off:] ";
+      out += piece.carries_loss ? "«" + piece.text + "»" : piece.text;
+    }
+    out += '\n';
+  }
+}
+
 }  // namespace
 
-std::string describe(const PrepareReport& report) {
+std::string describe(const PrepareReport& report, int64_t shown) {
   std::string out;
   for (const auto& [path, format] : report.inputs) out += fmt::format("{} ({})\n", path, format);
   out += fmt::format("{} rows read, {} usable, in {}\n", grouped_digits(report.rows_read),
@@ -86,6 +102,7 @@ std::string describe(const PrepareReport& report) {
     out += fmt::format("References left out at random: {}\n",
                        grouped_digits(report.references_dropped));
   add_histogram(out, report);
+  add_samples(out, report, shown);
   for (const std::string& warning : report.warnings) out += fmt::format("Warning: {}\n", warning);
   return out;
 }

@@ -87,8 +87,14 @@ std::optional<double> number_of(const Json& value) {
   return number;
 }
 
-Verdict by_scores(double a, double b) {
-  if (!std::isfinite(a) || !std::isfinite(b)) throw Fault{kLabel, "a score is not finite"};
+// JudgeLM's scale ends at 10, and a reviewer that failed left -1; other data may have any scale.
+Verdict by_scores(double a, double b, const RawOptions& options) {
+  for (const double score : {a, b}) {
+    if (!std::isfinite(score)) throw Fault{kLabel, "a score is not finite"};
+    if (options.format == RawFormat::judgelm && !(score >= 0 && score <= options.max_score))
+      throw Fault{kLabel,
+                  fmt::format("the score {} is not from 0 to {}", score, options.max_score)};
+  }
   return a > b ? Verdict::a : b > a ? Verdict::b : Verdict::tie;
 }
 
@@ -100,7 +106,10 @@ double score_of(const Json& value, const std::string& name) {
 }
 
 // Two scores on the first line of a review, JudgeLM's way ("8 5"), and the text after that line.
-std::optional<Verdict> take_scores_line(std::string& review) {
+struct ScoresLine {
+  double a = 0, b = 0;
+};
+std::optional<ScoresLine> take_scores_line(std::string& review) {
   const size_t begin = review.find_first_not_of(" \t\r\n");
   if (begin == std::string::npos) return std::nullopt;
   const size_t end = std::min(review.find('\n', begin), review.size());
@@ -116,7 +125,7 @@ std::optional<Verdict> take_scores_line(std::string& review) {
   for (; at < stop; ++at)
     if (*at != ' ' && *at != '\r' && *at != '\t') return std::nullopt;
   review = trimmed(std::string_view(review).substr(end));
-  return by_scores(scores[0], scores[1]);
+  return ScoresLine{scores[0], scores[1]};
 }
 
 // annotator1, annotator2, ... : 0 tie, 1 the first, 2 the second.
@@ -161,16 +170,17 @@ Verdict label_of(const Row& row, JudgePair& pair, const RawOptions& options) {
   if (const Json* scores = row.find("scores")) {
     if (scores->is_array() && scores->size() == 2)
       return by_scores(score_of((*scores)[0], row.called("scores")),
-                       score_of((*scores)[1], row.called("scores")));
+                       score_of((*scores)[1], row.called("scores")), options);
     throw Fault{kLabel, fmt::format("\"{}\" must be a list of two numbers and is {}",
                                     row.called("scores"), scores->dump().substr(0, 60))};
   }
   const Json* a = row.find("score_a");
   const Json* b = row.find("score_b");
   if (a != nullptr && b != nullptr)
-    return by_scores(score_of(*a, row.called("score_a")), score_of(*b, row.called("score_b")));
+    return by_scores(score_of(*a, row.called("score_a")), score_of(*b, row.called("score_b")),
+                     options);
   if (!pair.votes.empty()) return majority(pair.votes, options.split_votes_tie);
-  if (const auto verdict = take_scores_line(pair.reason)) return *verdict;
+  if (const auto line = take_scores_line(pair.reason)) return by_scores(line->a, line->b, options);
   throw Fault{kMissing, "there is neither a label, nor scores, nor votes"};
 }
 
@@ -331,6 +341,7 @@ PairReader::PairReader(const std::filesystem::path& path, const RawOptions& opti
           path.string(), seen.empty() ? "no record could be read" : "the record has " + seen);
     if (format_ == RawFormat::automatic) format_ = RawFormat::pairs;
   }
+  options_.format = format_;
   names_ = field_names(format_);
   for (const std::string& mapping : options.field_mappings) map_field(names_, mapping);
 }
@@ -355,26 +366,6 @@ std::vector<RawRow> PairReader::next(size_t count) {
     }
   });
   return rows;
-}
-
-std::vector<JudgePair> read_pairs(const std::filesystem::path& path, const RawOptions& options,
-                                  std::vector<RawRow>* faults) {
-  PairReader reader(path, options);
-  std::vector<JudgePair> pairs;
-  for (;;) {
-    std::vector<RawRow> rows = reader.next(1024);
-    if (rows.empty()) break;
-    for (RawRow& row : rows) {
-      if (row.pair) {
-        pairs.push_back(std::move(*row.pair));
-      } else if (faults != nullptr) {
-        faults->push_back(std::move(row));
-      } else {
-        fail("{}: {}: {}", file_line(path, row.line), row.fault, row.detail);
-      }
-    }
-  }
-  return pairs;
 }
 
 }  // namespace gavel

@@ -36,6 +36,7 @@ struct RawOptions {
   std::vector<std::string> field_mappings;  // "question=prompt"
   size_t max_record_bytes = size_t{16} << 20;
   size_t max_text_bytes = size_t{256} << 10;  // of a question, an answer, a reason, a reference
+  double max_score = 10;                      // judgelm: of its scale; it begins at 0
   bool split_votes_tie = false;  // annotators without a majority: a tie, instead of dropped
 };
 
@@ -66,10 +67,5 @@ class PairReader {
   RawFormat format_ = RawFormat::pairs;
   FieldNames names_;
 };
-
-// All pairs of a file, for judging. Rows at fault go to `faults` where that is given, and throw
-// Error naming file and line otherwise.
-std::vector<JudgePair> read_pairs(const std::filesystem::path& path, const RawOptions& options = {},
-                                  std::vector<RawRow>* faults = nullptr);
 
 }  // namespace gavel

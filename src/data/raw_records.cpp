@@ -35,6 +35,27 @@ size_t end_of_value(std::string_view text, size_t begin) {
   return std::string_view::npos;
 }
 
+// The end of the CSV row that starts at `begin` (its line end, or the text's), where a quote counts
+// at a field's start only; npos where it is not closed within `limit` bytes.
+size_t end_of_row(std::string_view text, size_t begin, char separator, size_t limit) {
+  bool quoted = false, field_start = true;
+  for (size_t i = begin; i < text.size(); ++i) {
+    if (quoted) {
+      if (i - begin > limit) return std::string_view::npos;
+      if (text[i] != '"') continue;
+      if (i + 1 < text.size() && text[i + 1] == '"')
+        ++i;
+      else
+        quoted = false;
+      continue;
+    }
+    if (text[i] == '\n') return i;
+    quoted = field_start && text[i] == '"';
+    field_start = text[i] == separator;
+  }
+  return quoted ? std::string_view::npos : text.size();
+}
+
 }  // namespace
 
 std::vector<std::string> split_csv_row(std::string_view row, char separator) {
@@ -135,21 +156,20 @@ bool RecordReader::next_row(RawRecord& record) {
     line_ += text_[at_++] == '\n' ? 1 : 0;
   if (at_ == text_.size()) return false;
   record.line = line_;
-  bool quoted = false;
-  size_t end = at_;
-  for (; end < text_.size() && end - at_ <= max_record_bytes_; ++end) {
-    if (text_[end] == '"') quoted = !quoted;
-    if (text_[end] == '\n' && !quoted) break;
-  }
-  if (quoted && (end == text_.size() || end - at_ > max_record_bytes_)) {
-    // A quote was opened and never closed: give up this line alone.
-    record.error = "bad CSV: a quote is not closed";
-    end = std::min(text_.find('\n', at_), text_.size());
-  } else {
-    end = end < text_.size() && text_[end] != '\n' ? std::min(text_.find('\n', end), text_.size())
-                                                   : end;
+  const size_t line_end = std::min(text_.find('\n', at_), text_.size());
+  size_t end = end_of_row(text_, at_, separator_, max_record_bytes_);
+  if (end != std::string_view::npos) {
     record.text = text_.substr(at_, end - at_);
     if (record.text.ends_with('\r')) record.text.remove_suffix(1);
+  }
+  // A quote that was opened and never closed runs to the end, or to the next one: then this line
+  // alone is given up.
+  if (end == std::string_view::npos ||
+      (end > line_end && !header_.empty() &&
+       split_csv_row(record.text, separator_).size() != header_.size())) {
+    record.error = "bad CSV: a quote is not closed";
+    record.text = {};
+    end = line_end;
   }
   line_ += std::count(text_.begin() + static_cast<ptrdiff_t>(at_),
                       text_.begin() + static_cast<ptrdiff_t>(end), '\n');

@@ -1,6 +1,7 @@
 // The uncertainty half of metrics.h: percentile bootstrap and paired tests.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -18,22 +19,21 @@ void draw(uint64_t seed, int r, std::vector<uint32_t>& sample) {
 
 using Column = std::vector<double>;
 
-// Calls measure_one on every resample; result[metric][resample].
-template <typename F>
-std::array<Column, kMetricCount> resample(size_t count, const BootstrapOptions& options,
-                                          F&& measure_one) {
+// Calls measure_one on every resample; result[number][resample].
+template <size_t N, typename F>
+std::array<Column, N> resample(size_t count, const BootstrapOptions& options, F&& measure_one) {
   if (options.resamples < 1 || !(options.level > 0 && options.level < 1))
     fail("a bootstrap needs at least 1 resample and a level between 0 and 1, not {} and {}",
          options.resamples, options.level);
   if (count > UINT32_MAX) fail("{} judgements are too many for one bootstrap", count);
-  std::array<Column, kMetricCount> columns;
+  std::array<Column, N> columns;
   for (Column& c : columns) c.resize(static_cast<size_t>(options.resamples));
   parallel_for(options.resamples, 1, [&](int64_t begin, int64_t end) {
     std::vector<uint32_t> sample(count);
     for (int64_t r = begin; r < end; ++r) {
       draw(options.seed, static_cast<int>(r), sample);
-      const MetricValues values = measure_one(sample);
-      for (size_t m = 0; m < kMetricCount; ++m) columns[m][static_cast<size_t>(r)] = values[m];
+      const std::array<double, N> values = measure_one(sample);
+      for (size_t m = 0; m < N; ++m) columns[m][static_cast<size_t>(r)] = values[m];
     }
   });
   return columns;
@@ -52,13 +52,42 @@ Interval interval_of(double value, Column& column, double level) {
 std::array<Interval, kMetricCount> bootstrap(std::span<const Judgement> judgements,
                                              const BootstrapOptions& options) {
   const MetricValues values = measure(judgements);
-  auto columns = resample(judgements.size(), options, [&](std::span<const uint32_t> sample) {
-    return measure(judgements, sample);
-  });
+  auto columns = resample<kMetricCount>(
+      judgements.size(), options,
+      [&](std::span<const uint32_t> sample) { return measure(judgements, sample); });
   std::array<Interval, kMetricCount> intervals;
   for (size_t m = 0; m < kMetricCount; ++m)
     intervals[m] = interval_of(values[m], columns[m], options.level);
   return intervals;
+}
+
+SpeedIntervals bootstrap_speed(std::span<const double> latency, std::span<const double> wall,
+                               const BootstrapOptions& options) {
+  if (latency.size() != wall.size())
+    fail("{} latencies and {} wall times are not those of the same pairs", latency.size(),
+         wall.size());
+  constexpr size_t kPercents = kLatencyPercents.size();
+  const auto numbers = [&](std::span<const uint32_t> sample) {
+    std::vector<double> seconds;
+    double sum = 0;
+    for (const uint32_t i : sample) {
+      seconds.push_back(latency[i]);
+      sum += wall[i];
+    }
+    std::array<double, kPercents + 1> values{};
+    for (size_t k = 0; k < kPercents; ++k) values[k] = percentile(seconds, kLatencyPercents[k]);
+    values[kPercents] = sum > 0 ? static_cast<double>(sample.size()) / sum : std::nan("");
+    return values;
+  };
+  std::vector<uint32_t> all(latency.size());
+  std::iota(all.begin(), all.end(), 0u);
+  const auto values = numbers(all);
+  auto columns = resample<kPercents + 1>(latency.size(), options, numbers);
+  SpeedIntervals speed;
+  for (size_t k = 0; k < kPercents; ++k)
+    speed.latency[k] = interval_of(values[k], columns[k], options.level);
+  speed.answers_per_second = interval_of(values[kPercents], columns[kPercents], options.level);
+  return speed;
 }
 
 PairedTest compare(std::span<const Judgement> first, std::span<const Judgement> second,
@@ -82,9 +111,10 @@ PairedTest compare(std::span<const Judgement> first, std::span<const Judgement> 
     return to;
   };
   const MetricValues values = difference(measure(second), measure(first));
-  auto columns = resample(first.size(), options, [&](std::span<const uint32_t> sample) {
-    return difference(measure(second, sample), measure(first, sample));
-  });
+  auto columns =
+      resample<kMetricCount>(first.size(), options, [&](std::span<const uint32_t> sample) {
+        return difference(measure(second, sample), measure(first, sample));
+      });
   for (size_t m = 0; m < kMetricCount; ++m) {
     Column& column = columns[m];
     test.difference[m] = interval_of(values[m], column, options.level);

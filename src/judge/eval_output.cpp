@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "judge/evaluate.h"
 
@@ -37,19 +38,22 @@ Json reliability_json(std::span<const Judgement> judgements) {
   return bins;
 }
 
-Json speed_json(const EvalResult& result, const CostRates& rates) {
+Json speed_json(const EvalResult& result, const EvalRequest& request) {
   std::vector<double> seconds;
   for (const Judgement& j : result.set.judgements) seconds.push_back(j.seconds);
-  const auto count = static_cast<int64_t>(seconds.size());
-  const double wall = result.set.wall_seconds;
-  Json speed = {
-      {"answers_per_second", wall > 0 ? number(static_cast<double>(count) / wall) : Json()},
-      {"wall_seconds", number(wall)},
-      {"latency_p50", number(percentile(seconds, 50))},
-      {"latency_p90", number(percentile(seconds, 90))},
-      {"latency_p95", number(percentile(seconds, 95))},
-      {"latency_p99", number(percentile(seconds, 99))}};
-  if (const auto cost = cost_per_1000(rates, wall, count)) speed["cost_per_1000"] = *cost;
+  const std::vector<double>& wall = result.set.wall;
+  const SpeedIntervals intervals = bootstrap_speed(seconds, wall, request.bootstrap);
+  const Interval& rate = intervals.answers_per_second;
+  Json speed = {{"answers_per_second", interval_json(rate)},
+                {"wall_seconds", number(std::accumulate(wall.begin(), wall.end(), 0.0))}};
+  for (size_t k = 0; k < kLatencyPercents.size(); ++k)
+    speed[fmt::format("latency_p{}", kLatencyPercents[k])] = interval_json(intervals.latency[k]);
+  // The cost follows from the rate: the faster, the less.
+  const auto cost = [&](double per_second) {
+    return cost_per_1000(request.rates, 1 / per_second, 1);
+  };
+  if (cost(rate.value))
+    speed["cost_per_1000"] = interval_json({*cost(rate.value), *cost(rate.high), *cost(rate.low)});
   return speed;
 }
 
@@ -84,7 +88,7 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
                         {"verdicts", {"A", "B", "tie", "none"}},
                         {"counts", confusion(judgements)}};
   judge["reliability"] = reliability_json(judgements);
-  judge["speed"] = speed_json(result, request.rates);
+  judge["speed"] = speed_json(result, request);
   return judge;
 }
 
@@ -122,6 +126,12 @@ std::string with_interval(const Json& judge, const char* name) {
   if (!i["low"].is_number()) return percent(i["value"].get<double>());
   return fmt::format("{:.1f} [{:.1f}, {:.1f}]", 100 * i["value"].get<double>(),
                      100 * i["low"].get<double>(), 100 * i["high"].get<double>());
+}
+
+// Three digits that say something, whatever the size.
+std::string short_value(double value) {
+  if (!std::isfinite(value)) return "-";
+  return value >= 1000 ? fmt::format("{:.0f}", value) : fmt::format("{:.3g}", value);
 }
 
 using TableRows = std::vector<std::vector<std::string>>;
@@ -168,6 +178,8 @@ Json evaluation_json(std::span<const EvalResult> results, const EvalRequest& req
 std::string evaluation_table(const Json& evaluation) {
   TableRows quality = {
       {"judge", "agreement %", "F1", "consistent %", "to 1st", "to 2nd", "unparsable"}};
+  TableRows classes = {
+      {"judge", "precision", "recall", "without ties %", "ties judged %", "ties found %"}};
   TableRows rest = {
       {"judge", "ECE %", "NLL", "temp.", "tokens", "p50 s", "p95 s", "answers/s", "cost/1000"}};
   for (const Json& judge : evaluation["judges"]) {
@@ -177,17 +189,20 @@ std::string evaluation_table(const Json& evaluation) {
     quality.push_back({name, with_interval(judge, "agreement"), percent(metric("f1")),
                        with_interval(judge, "consistency"), percent(metric("bias_first")),
                        percent(metric("bias_second")), percent(metric("unparsable"))});
+    classes.push_back({name, percent(metric("precision")), percent(metric("recall")),
+                       percent(metric("agreement_no_tie")), percent(metric("tie_rate")),
+                       percent(metric("tie_recall"))});
     const bool scaled = judge.contains("temperature");
     std::string ece = percent(metric("ece")), nll = short_number(metric("nll"), 3);
     if (scaled) {
       ece += " -> " + percent(metric("ece_calibrated"));
       nll += " -> " + short_number(metric("nll_calibrated"), 3);
     }
-    rest.push_back(
-        {name, ece, nll, scaled ? short_number(judge["temperature"].get<double>(), 2) : "-",
-         short_number(metric("tokens"), 1), short_number(speed("latency_p50"), 2),
-         short_number(speed("latency_p95"), 2), short_number(speed("answers_per_second"), 2),
-         short_number(speed("cost_per_1000"), 4)});
+    rest.push_back({name, ece, nll,
+                    scaled ? short_number(judge["temperature"].get<double>(), 2) : "-",
+                    short_number(metric("tokens"), 1), short_value(speed("latency_p50")),
+                    short_value(speed("latency_p95")), short_value(speed("answers_per_second")),
+                    short_value(speed("cost_per_1000"))});
   }
   std::string out =
       fmt::format("{} pairs, mode {}, {}; [{:.0f}% bootstrap intervals]\n\n",
@@ -195,7 +210,7 @@ std::string evaluation_table(const Json& evaluation) {
                   evaluation["both_orders"].get<bool>() ? "both orders in one verdict"
                                                         : "verdict of the first order",
                   100 * evaluation["bootstrap"]["level"].get<double>());
-  out += aligned(quality) + "\n" + aligned(rest);
+  out += aligned(quality) + "\n" + aligned(classes) + "\n" + aligned(rest);
   for (const Json& c : evaluation["comparisons"]) {
     const Json& d = c["differences"]["agreement"];
     if (!d["value"].is_number() || !d["low"].is_number()) continue;

@@ -1,7 +1,6 @@
 #include "judge/evaluate.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "base/random.h"
 #include "generate/session.h"
 #include "judge/pairs.h"
@@ -73,34 +73,6 @@ fs::path output_directory(const EvalRequest& r) {
   return directories.size() == 1 && !directories.begin()->empty() ? *directories.begin()
                                                                   : fs::path("eval");
 }
-
-// A line that is rewritten in place on a terminal, and written now and then elsewhere.
-class Progress {
- public:
-  Progress(std::string name, int64_t total) : name_(std::move(name)), total_(total) {}
-  ~Progress() {
-    if (terminal_ && shown_) fmt::print(stderr, "\n");
-  }
-  void operator()(int64_t done) {
-    const auto now = Clock::now();
-    const bool last = done == total_;
-    if (!last && shown_ && now - last_ < std::chrono::seconds(terminal_ ? 0 : 30)) return;
-    last_ = now;
-    shown_ = true;
-    const double seconds = std::chrono::duration<double>(now - start_).count();
-    const auto left =
-        done > 0 ? seconds / static_cast<double>(done) * static_cast<double>(total_ - done) : 0;
-    fmt::print(stderr, "{}{}: {}/{} pairs, {:.0f} s, {:.0f} s left{}", terminal_ ? "\r" : "", name_,
-               done, total_, seconds, left, terminal_ ? "   " : "\n");
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  std::string name_;
-  int64_t total_;
-  bool terminal_ = ::isatty(2) != 0, shown_ = false;
-  Clock::time_point start_ = Clock::now(), last_ = start_;
-};
 
 std::vector<JudgePair> limited_pairs(const std::string& path, int64_t limit) {
   auto pairs = read_pairs(path, true);
@@ -232,7 +204,7 @@ std::optional<JudgedSet> judge_all(const JudgeModel& model, const std::string& n
   for (size_t i = 0; i < pairs.size(); ++i) {
     const LoggedJudgement* logged = log.find(name, static_cast<int64_t>(i));
     set.judgements.push_back(logged->judgement);
-    set.wall_seconds += logged->wall;
+    set.wall.push_back(logged->wall);
   }
   return set;
 }
@@ -246,9 +218,10 @@ class Evaluation {
       : request_(request), stop_(stop_requested), output_(output_directory(request)) {}
 
   void run() {
-    const auto judges =
-        find_judges(request_.adapter_paths, request_.all_checkpoints, request_.with_base);
     const bool is_cases = !request_.cases.empty();
+    // Known cases test the user's judge, not the model that it was made of.
+    const bool with_base = request_.with_base && !(is_cases && !request_.adapter_paths.empty());
+    const auto judges = find_judges(request_.adapter_paths, request_.all_checkpoints, with_base);
     std::string data = is_cases ? request_.cases : request_.data;
     if (fs::is_directory(data)) data = (fs::path(data) / "test.jsonl").string();
     const auto pairs = limited_pairs(data, request_.limit);
@@ -293,11 +266,16 @@ class Evaluation {
                          request_.exact ? kernels::Precision::exact : kernels::Precision::fast);
     const auto all = [&](const std::string& what, const std::vector<JudgePair>& which,
                          JudgementLog& where) {
-      Progress progress(what, static_cast<int64_t>(which.size()));
-      return judge_all(
+      int64_t before = 0;
+      for (size_t i = 0; i < which.size(); ++i)
+        before += where.find(judge.name, static_cast<int64_t>(i)) != nullptr;
+      Progress progress(what, static_cast<int64_t>(which.size()), "pairs", before);
+      auto set = judge_all(
           model, judge.name, which, request_.options,
           static_cast<size_t>(std::max(request_.max_batch, 1)), where,
-          [&](int64_t done) { progress(done); }, stop_);
+          [&](int64_t done) { progress.update(done); }, stop_);
+      if (set) progress.finish();
+      return set;
     };
     EvalResult result{judge, {}, {}};
     const JudgeOptions& options = request_.options;

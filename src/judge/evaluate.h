@@ -64,7 +64,7 @@ JudgeTemplate template_for(const std::string& given, const std::filesystem::path
 // pairs done; nothing is returned where stop_requested said so.
 struct JudgedSet {
   std::vector<Judgement> judgements;
-  double wall_seconds = 0;
+  std::vector<double> wall;  // seconds: each pair's share of its batch's time
 };
 std::optional<JudgedSet> judge_all(const JudgeModel& model, const std::string& name,
                                    std::span<const JudgePair> pairs, const JudgeOptions& options,

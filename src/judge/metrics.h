@@ -138,6 +138,16 @@ struct BootstrapOptions {
 std::array<Interval, kMetricCount> bootstrap(std::span<const Judgement> judgements,
                                              const BootstrapOptions& options = {});
 
+// Of how fast a judge was, from the same resamples. NaN where there is no judgement.
+inline constexpr std::array<int, 4> kLatencyPercents = {50, 90, 95, 99};
+struct SpeedIntervals {
+  std::array<Interval, kLatencyPercents.size()> latency{};  // seconds
+  Interval answers_per_second;
+};
+// `latency`: seconds to each pair's verdict; `wall`: its share of the time that all took.
+SpeedIntervals bootstrap_speed(std::span<const double> latency, std::span<const double> wall,
+                               const BootstrapOptions& options = {});
+
 struct PairedTest {
   int64_t only_first = 0, only_second = 0;  // pairs that only one of the judges got right
   double mcnemar_p = 1;                     // exact (binomial), two-sided

@@ -150,10 +150,10 @@ std::string samples(const PrepareReport& r) {
       r.tokenized ? "The text that the model sees." : "Without a model's template.",
       r.tokenized ? "; what is struck out is cut off" : "");
   for (const Sample& s : r.samples) {
-    out +=
-        fmt::format("<h3>{} <span class=\"muted small\">{}, {}{}</span></h3><div class=\"sample\">",
-                    escape(s.label), s.split, escape(s.source),
-                    s.tokens > 0 ? fmt::format(", {} tokens", s.tokens) : "");
+    out += fmt::format(
+        "<h3>Label {} <span class=\"muted small\">{}, {}{}</span></h3><div class=\"sample\">",
+        escape(s.label), s.split, escape(s.source),
+        s.tokens > 0 ? fmt::format(", {} tokens", s.tokens) : "");
     for (const SampleToken& piece : s.pieces) {
       std::string text = escape(piece.text);
       if (piece.cut) text = "<s>" + text + "</s>";

@@ -30,7 +30,7 @@ int64_t count_of(const Json& value) {
 
 MetricInterval interval_of(const Json& value) {
   if (value.is_number()) return {value.get<double>(), std::nan(""), std::nan("")};
-  if (!value.is_object()) return {std::nan(""), std::nan(""), std::nan("")};
+  if (!value.is_object()) return {};
   return {number_or_nan(value, "value"), number_or_nan(value, "low"), number_or_nan(value, "high")};
 }
 
@@ -68,10 +68,7 @@ JudgeSummary judge_of(const Json& entry) {
   judge.reliability = bins_of(child(entry, "reliability"));
   judge.reliability_scaled = bins_of(child(entry, "reliability_scaled"));
   judge.temperature = number_or_nan(entry, "temperature");
-  const Json& speed = child(entry, "speed");
-  if (speed.is_object())
-    for (const auto& [name, value] : speed.items())
-      if (value.is_number()) judge.speed.emplace_back(name, value.get<double>());
+  judge.speed = intervals_of(child(entry, "speed"));
   return judge;
 }
 
@@ -140,12 +137,25 @@ std::vector<LengthBin> length_bins(std::vector<LengthFact> facts) {
   return result;
 }
 
+bool is_unreadable(const Json& line) {
+  for (const char* key : {"verdict", "verdict_ab", "verdict_ba"})
+    if (text_or_empty(line, key) == "none") return true;
+  return false;
+}
+
 Opinion opinion_of(const Json& line) {
   Opinion opinion;
   opinion.verdict = text_or_empty(line, "verdict");
   opinion.text = shortened(text_or_empty(line, "text"));
   opinion.confidence = number_or_nan(line, "confidence");
   opinion.right = opinion.verdict == text_or_empty(line, "label");
+  opinion.unreadable = is_unreadable(line);
+  const std::string first = text_or_empty(line, "verdict_ab"),
+                    second = text_or_empty(line, "verdict_ba");
+  if (!second.empty() && second != first) {
+    opinion.exchanged = second;
+    opinion.exchanged_text = shortened(text_or_empty(line, "text_ba"));
+  }
   return opinion;
 }
 
@@ -180,6 +190,7 @@ JudgementsView read_judgements(const fs::path& path, const std::string& first,
   view.second = second;
   std::map<std::string, std::vector<LengthFact>> facts;
   std::map<int64_t, std::string> by_first, by_second, labels;
+  std::set<int64_t> listed;
   // Each judge's pair counts once, where a resumed evaluation wrote it twice.
   std::set<std::pair<std::string, int64_t>> seen;
   view.skipped_lines = each_object(path, [&](const Json& line) {
@@ -195,18 +206,18 @@ JudgementsView read_judgements(const fs::path& path, const std::string& first,
     labels[index] = label;
     if (judge == first) by_first[index] = verdict;
     if (judge == second) by_second[index] = verdict;
+    if ((judge == first || judge == second) && is_unreadable(line)) listed.insert(index);
   });
-  std::set<int64_t> differing;
   const auto& expected = first == second ? labels : by_first;
   for (const auto& [index, verdict] : by_second)
     if (const auto it = expected.find(index); it != expected.end() && it->second != verdict)
-      differing.insert(index);
+      listed.insert(index);
   view.pairs_total = static_cast<int64_t>(labels.size());
-  view.disputed_total = static_cast<int64_t>(differing.size());
+  view.disputed_total = static_cast<int64_t>(listed.size());
   for (auto& [judge, list] : facts) view.length[judge] = length_bins(std::move(list));
 
   std::map<int64_t, DisputedPair> shown;
-  for (int64_t index : differing)
+  for (int64_t index : listed)
     if (shown.size() < kDisputedShown) shown[index] = {};
   each_object(path, [&](const Json& line) {
     const auto it = shown.find(count_of(child(line, "index")));

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -15,7 +16,8 @@
 namespace gavel {
 
 struct MetricInterval {
-  double value = 0, low = 0, high = 0;  // NaN where not known
+  // NaN where not known.
+  double value = std::numeric_limits<double>::quiet_NaN(), low = value, high = value;
 };
 
 struct ReliabilityPoint {
@@ -28,8 +30,9 @@ struct JudgeSummary {
   std::vector<std::pair<std::string, MetricInterval>> metrics;  // in the file's order
   std::vector<std::vector<int64_t>> confusion;                  // [label A,B,tie][verdict .. none]
   std::vector<ReliabilityPoint> reliability, reliability_scaled;
-  double temperature = 0;                             // NaN where none was fitted
-  std::vector<std::pair<std::string, double>> speed;  // latency percentiles, answers/s, cost, ...
+  double temperature = 0;  // NaN where none was fitted
+  // Latency percentiles, answers/s, cost, ...
+  std::vector<std::pair<std::string, MetricInterval>> speed;
 };
 
 struct JudgeComparison {
@@ -60,8 +63,10 @@ struct LengthBin {
 
 struct Opinion {
   std::string verdict, text;
-  double confidence = 0;  // NaN where not known
-  bool right = false;
+  std::string exchanged, exchanged_text;   // with the answers exchanged, where the verdict is
+                                           // another then
+  double confidence = 0;                   // NaN where not known
+  bool right = false, unreadable = false;  // of any order
 };
 
 struct DisputedPair {
@@ -72,8 +77,8 @@ struct DisputedPair {
 struct JudgementsView {
   std::map<std::string, std::vector<LengthBin>> length;  // by judge
   std::string first, second;                             // the judges that are set side by side
-  std::vector<DisputedPair> disputed;                    // where their verdicts differ, at most
-                                                         // kDisputedShown, texts cut
+  // Where their verdicts differ or one cannot be read, at most kDisputedShown, texts cut.
+  std::vector<DisputedPair> disputed;
   int64_t disputed_total = 0, pairs_total = 0;
   int64_t skipped_lines = 0;
 };

@@ -49,14 +49,19 @@ std::string loss_chart(const Runs& runs) {
     chart.series.push_back({prefix + "validation", one ? 1 : color,
                             over_steps(run, &ValidPoint::loss), false, run.valid.size() <= 60});
   }
-  if (one) {
-    const auto best = best_point(*runs[0]);
-    if (best)
-      chart.marks.push_back({static_cast<double>(best->step),
-                             fmt::format("best: {} at {}", svg::number(best->loss), best->step),
-                             2});
-    if (const auto onset = overfitting_onset(*runs[0]))
-      chart.marks.push_back({static_cast<double>(*onset), "overfitting from here", 1});
+  // The marks of more runs than these would hide the lines; the table has them all.
+  constexpr size_t kMarkedRuns = 3;
+  for (size_t i = 0; i < runs.size() && runs.size() <= kMarkedRuns; ++i) {
+    const int color = static_cast<int>(i % 7);
+    const std::string prefix = one ? "" : runs[i]->name + ", ";
+    if (const auto best = best_point(*runs[i]))
+      chart.marks.push_back(
+          {static_cast<double>(best->step),
+           fmt::format("{}best: {} at {}", prefix, svg::number(best->loss), best->step),
+           one ? 2 : color});
+    if (const auto onset = overfitting_onset(*runs[i]))
+      chart.marks.push_back(
+          {static_cast<double>(*onset), prefix + "overfitting from here", one ? 1 : color});
   }
   return svg::render(chart);
 }
@@ -171,8 +176,7 @@ std::string metrics_table(const EvalLog& eval) {
     out += "<tr><th>" + escape(metric_title(name)) + "</th>";
     for (const JudgeSummary& judge : eval.judges) {
       const MetricInterval* i = find(judge.metrics, name);
-      const MetricInterval value =
-          i ? *i : MetricInterval{std::nan(""), std::nan(""), std::nan("")};
+      const MetricInterval value = i ? *i : MetricInterval();
       out += fmt::format("<td{}><b>{}</b><small>{}</small></td>",
                          value.value == best ? " class=\"best\"" : "",
                          metric_text(name, value.value), interval_text(name, value));
@@ -188,9 +192,9 @@ std::string metrics_table(const EvalLog& eval) {
     for (const JudgeSummary& judge : eval.judges) {
       const auto it = std::find_if(judge.speed.begin(), judge.speed.end(),
                                    [&](const auto& s) { return s.first == name; });
-      out += "<td>" +
-             (it == judge.speed.end() ? "–" : escape(speed_text(name, it->second).second)) +
-             "</td>";
+      const MetricInterval value = it == judge.speed.end() ? MetricInterval() : it->second;
+      out += fmt::format("<td>{}<small>{}</small></td>", speed_text(name, value.value).second,
+                         speed_interval_text(name, value));
     }
     out += "</tr>\n";
   }
@@ -382,17 +386,26 @@ std::string text_box(const std::string& title, const std::string& text) {
 
 std::string opinion_tag(const std::string& judge, const Opinion& opinion) {
   return fmt::format(
-      "<span>{}: <b class=\"{}\">{} {}</b>{}</span>", escape(judge), opinion.right ? "good" : "bad",
-      escape(opinion.verdict), opinion.right ? "✓" : "✗",
-      std::isfinite(opinion.confidence) ? fmt::format(" ({:.0f}%)", 100 * opinion.confidence) : "");
+      "<span>{}: <b class=\"{}\">{} {}</b>{}{}</span>", escape(judge),
+      opinion.right ? "good" : "bad", escape(opinion.verdict), opinion.right ? "✓" : "✗",
+      std::isfinite(opinion.confidence) ? fmt::format(" ({:.0f}%)", 100 * opinion.confidence) : "",
+      opinion.exchanged.empty() ? "" : ", exchanged " + escape(opinion.exchanged));
+}
+
+std::string opinion_boxes(const std::string& judge, const Opinion& opinion) {
+  std::string out = text_box(judge + " wrote", opinion.text);
+  if (!opinion.exchanged.empty())
+    out += text_box(judge + " wrote with the answers exchanged", opinion.exchanged_text);
+  return out;
 }
 
 std::string disputed_pair(const JudgementsView& view, const DisputedPair& pair) {
   const bool two = view.first != view.second;
-  const char* kind = !two                                     ? "wrong"
-                     : pair.second.right && !pair.first.right ? "second"
+  std::string kind = pair.second.right && !pair.first.right   ? "second"
                      : pair.first.right && !pair.second.right ? "first"
-                                                              : "neither";
+                     : !pair.second.right                     ? "neither"
+                                                              : "both";
+  if (pair.second.unreadable || (two && pair.first.unreadable)) kind += " unreadable";
   std::string out = fmt::format(
       "<details class=\"pair\" data-kind=\"{}\"><summary><span class=\"q\">{}</span><span "
       "class=\"tags\"><span>label: <b>{}</b></span>",
@@ -400,8 +413,8 @@ std::string disputed_pair(const JudgementsView& view, const DisputedPair& pair) 
   if (two) out += opinion_tag(view.first, pair.first);
   out += opinion_tag(view.second, pair.second) + "</span></summary><div class=\"two\">" +
          text_box("Answer A", pair.answer_a) + text_box("Answer B", pair.answer_b);
-  if (two) out += text_box(view.first + " wrote", pair.first.text);
-  out += text_box(view.second + " wrote", pair.second.text);
+  if (two) out += opinion_boxes(view.first, pair.first);
+  out += opinion_boxes(view.second, pair.second);
   if (!pair.reference.empty()) out += text_box("Reference", pair.reference);
   return out + "</div></details>\n";
 }
@@ -409,9 +422,12 @@ std::string disputed_pair(const JudgementsView& view, const DisputedPair& pair) 
 std::string disputed(const JudgementsView& view) {
   if (view.disputed.empty()) return "";
   const bool two = view.first != view.second;
-  std::string out =
-      two ? "<h3>Where " + escape(view.first) + " and " + escape(view.second) + " disagree</h3>"
-          : "<h3>Where " + escape(view.first) + " is wrong</h3>";
+  const bool unreadable =
+      std::any_of(view.disputed.begin(), view.disputed.end(),
+                  [](const DisputedPair& p) { return p.first.unreadable || p.second.unreadable; });
+  std::string out = "<h3>Where " + escape(view.first) +
+                    (two ? " and " + escape(view.second) + " disagree" : " is wrong") +
+                    (unreadable ? ", or no verdict can be read" : "") + "</h3>";
   out += fmt::format("<p class=\"muted small\">{} of {} pairs{}.</p>", view.disputed_total,
                      view.pairs_total,
                      view.disputed.size() < static_cast<size_t>(view.disputed_total)
@@ -424,6 +440,7 @@ std::string disputed(const JudgementsView& view) {
     out += "<option value=\"second\">Only " + escape(view.second) +
            " is right</option><option value=\"first\">Only " + escape(view.first) +
            " is right</option><option value=\"neither\">Both are wrong</option>";
+  if (unreadable) out += "<option value=\"unreadable\">No readable verdict</option>";
   out +=
       "</select><input type=\"search\" placeholder=\"Search the texts\" aria-label=\"Search the "
       "texts\">"

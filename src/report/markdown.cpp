@@ -88,7 +88,13 @@ std::string metrics_table(const EvalLog& eval) {
       const auto it =
           std::find_if(judge.speed.begin(), judge.speed.end(),
                        [&, &wanted = name](const auto& s) { return s.first == wanted; });
-      cells.push_back(it == judge.speed.end() ? "–" : speed_text(name, it->second).second);
+      if (it == judge.speed.end()) {
+        cells.push_back("–");
+        continue;
+      }
+      const std::string interval = speed_interval_text(name, it->second);
+      cells.push_back(speed_text(name, it->second.value).second +
+                      (interval.empty() ? "" : fmt::format(" ({})", interval)));
     }
     out += row(cells);
   }

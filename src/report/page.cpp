@@ -122,7 +122,7 @@ document.querySelectorAll(".browse").forEach(box => {
     const wanted = text.value.toLowerCase();
     let n = 0;
     pairs.forEach(p => {
-      p.hidden = !((!kind.value || p.dataset.kind === kind.value) &&
+      p.hidden = !((!kind.value || p.dataset.kind.split(" ").includes(kind.value)) &&
         (!wanted || p.textContent.toLowerCase().includes(wanted)));
       n += !p.hidden;
     });

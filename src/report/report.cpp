@@ -134,6 +134,7 @@ std::string interval_text(const std::string& name, const MetricInterval& interva
 }
 
 std::pair<std::string, std::string> speed_text(const std::string& name, double value) {
+  if (!std::isfinite(value)) return {speed_text(name, 0).first, "–"};
   const std::string text = svg::number(value);
   if (name == "answers_per_second") return {"Answers per second", text};
   if (name == "wall_seconds") return {"Time in all", text + " s"};
@@ -141,8 +142,13 @@ std::pair<std::string, std::string> speed_text(const std::string& name, double v
   if (name == "latency_p50") return {"Latency, median", text + " s"};
   if (name.starts_with("latency_p"))
     return {"Latency, " + name.substr(9) + "th percentile", text + " s"};
-  if (name == "cost_per_1000") return {"Cost of 1,000 judgements", fmt::format("{:.4f}", value)};
+  if (name == "cost_per_1000") return {"Cost of 1,000 judgements", text};
   return {name, text};
+}
+
+std::string speed_interval_text(const std::string& name, const MetricInterval& interval) {
+  if (!std::isfinite(interval.low) || !std::isfinite(interval.high)) return "";
+  return speed_text(name, interval.low).second + " to " + speed_text(name, interval.high).second;
 }
 
 std::vector<std::pair<std::string, std::string>> run_facts(const RunHistory& run) {

@@ -45,6 +45,7 @@ std::string metric_text(const std::string& name, double value);
 std::string interval_text(const std::string& name, const MetricInterval& interval);
 // "latency_p50" -> "Latency, median" and so on, with the value in its unit.
 std::pair<std::string, std::string> speed_text(const std::string& name, double value);
+std::string speed_interval_text(const std::string& name, const MetricInterval& interval);
 
 // What a run's numbers come to, as (name, value) for a table.
 std::vector<std::pair<std::string, std::string>> run_facts(const RunHistory& run);

@@ -12,7 +12,7 @@ namespace {
 
 // The drawing's own units; at phone width a unit is about 0.75 pixels.
 constexpr double kWidth = 480, kHeight = 270;
-constexpr double kLeft = 54, kRight = 20, kTop = 22, kBottom = 42;
+constexpr double kLeft = 62, kRight = 20, kTop = 22, kBottom = 42;
 constexpr size_t kMaxPoints = 600;
 
 using Points = std::vector<std::pair<double, double>>;
@@ -152,7 +152,7 @@ std::string grid(const Chart& chart, const Axis& x, const Axis& y) {
 std::string mark(const Mark& m, const Axis& x, size_t index) {
   const double at = x.place(m.x, kLeft, kWidth - kRight);
   const bool left = at > kWidth * 0.6;
-  const double row = kTop + 10 + 14 * static_cast<double>(index);
+  const double row = kTop + 10 + 17 * static_cast<double>(index);
   return fmt::format(
       "<line class=\"mark c{}\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{}\" y2=\"{}\"/>"
       "<text class=\"note\" x=\"{:.1f}\" y=\"{}\" text-anchor=\"{}\">{}</text>",

@@ -13,6 +13,8 @@
 #include "generate/session.h"
 #include "judge/evaluate.h"
 #include "judge/pairs.h"
+#include "train/run.h"
+#include "train/settings.h"
 
 namespace gavel {
 namespace {
@@ -24,23 +26,21 @@ void say(const std::string& line) { fmt::print(stderr, "{}\n", line); }
 
 // What all runs of a sweep have in common; a result under other settings does not count.
 Json shared_json(const SweepRequest& r, const Dataset& train_set) {
-  return {{"model", r.model},
-          {"data", r.data},
-          {"train_examples", train_set.summary.examples},
-          {"train_tokens", train_set.summary.tokens},
-          {"iters", r.config.iters},
-          {"batch_size", r.config.batch_size},
-          {"grad_accumulation_steps", r.config.grad_accumulation_steps},
-          {"steps_per_eval", r.config.steps_per_eval},
-          {"val_batches", r.config.val_batches},
-          {"max_seq_length", r.max_seq_length},
-          {"optimizer", to_string(r.config.optimizer.kind)},
-          {"weight_decay", r.config.optimizer.weight_decay},
-          {"schedule", static_cast<int>(r.config.schedule.kind)},
-          {"warmup", r.config.schedule.warmup},
-          {"eval_data", r.eval_data},
-          {"eval_limit", r.eval_limit},
-          {"mode", mode_name(r.mode)}};
+  Json shared = {{"model", r.model},
+                 {"data", r.data},
+                 {"train_examples", train_set.summary.examples},
+                 {"train_tokens", train_set.summary.tokens},
+                 {"max_seq_length", r.max_seq_length},
+                 {"iters", r.config.iters},
+                 {"steps_per_eval", r.config.steps_per_eval},
+                 {"val_batches", r.config.val_batches},
+                 {"early_stop_patience", r.config.early_stop_patience},
+                 {"eval_data", r.eval_data},
+                 {"eval_limit", r.eval_limit},
+                 {"mode", mode_name(r.mode)}};
+  shared.update(settings_json(r.config));
+  for (const char* of_a_point : {"learning_rate", "seed"}) shared.erase(of_a_point);
+  return shared;
 }
 
 LoraConfig lora_of(const SweepPoint& point) {
@@ -130,6 +130,7 @@ class Sweep {
     const bool resume = fs::exists(marker, ignored) && read_file(marker, 1 << 20) == settings;
     fs::create_directories(directory);
     if (!resume) write_file_atomic(marker, settings);
+    keep_template(request_.data, directory);
     TrainHooks hooks;
     hooks.on_valid = [&](const ValidReport& r) {
       say(fmt::format("  step {}: validation loss {:.4f}{}", r.iter, r.loss,

@@ -61,16 +61,15 @@ void test(const Model& model, const Adapter& adapter, const Dataset& data, const
   print_line(fmt::format("Test loss {:.3f}, Test ppl {:.3f}.", loss, std::exp(loss)));
 }
 
-// The judging template that the data was made with goes with the adapter.
-void keep_template(const TrainRun& run) {
-  const fs::path from = fs::path(run.data) / "template.txt";
+}  // namespace
+
+void keep_template(const std::string& data, const fs::path& directory) {
+  const fs::path from = fs::path(data) / "template.txt";
   std::error_code ignored;
   if (!fs::exists(from, ignored)) return;
-  fs::create_directories(run.adapter_path);
-  write_file_atomic(fs::path(run.adapter_path) / "template.txt", read_file(from, 1 << 20));
+  fs::create_directories(directory);
+  write_file_atomic(directory / "template.txt", read_file(from, 1 << 20));
 }
-
-}  // namespace
 
 TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_requested) {
   say(fmt::format("Loading {}", run.model));
@@ -114,21 +113,18 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
                     kernels::simd_name()));
     TrainHooks hooks = printing_hooks(stop_requested);
     if (run.make_metric) hooks.metric = run.make_metric(loaded, model, encoder);
-    keep_template(run);
+    keep_template(run.data, run.adapter_path);
     result = train(model, adapter, *train_set, valid_set ? &*valid_set : nullptr, config,
                    run.adapter_path, run.resume, hooks, describe_run(run, config));
     if (result.end == TrainEnd::interrupted)
       say(fmt::format("Stopped after iteration {}. Go on with the same command and --resume.",
                       result.iter));
     if (result.end == TrainEnd::early_stopped)
-      say(
-          fmt::format("Stopped early after iteration {}: best validation loss {:.3f} at iteration "
-                      "{}.",
-                      result.iter, *result.best_valid_loss, result.best_iter));
+      say(fmt::format("Stopped early after iteration {}.", result.iter));
     if (result.best_valid_loss && result.end != TrainEnd::interrupted)
-      say(fmt::format("The adapter of the best validation loss ({:.3f}, iteration {}) is in {}.",
-                      *result.best_valid_loss, result.best_iter,
-                      (fs::path(run.adapter_path) / "best").string()));
+      say(fmt::format("The adapter of the best {} (iteration {}, validation loss {:.3f}) is in {}.",
+                      run.make_metric ? "judging measure" : "validation loss", result.best_iter,
+                      *result.best_valid_loss, (fs::path(run.adapter_path) / "best").string()));
   } else if (run.resume_adapter_file.empty()) {
     adapter = load_adapter(model, run.adapter_path);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -28,6 +29,10 @@ struct TrainRun {
                                                       const TextEncoder&)>
       make_metric;
 };
+
+// Copies DATA/template.txt, the judging template that the data was made with, into a run's
+// directory, where the judge is looked for it; nothing where the data has none.
+void keep_template(const std::string& data, const std::filesystem::path& directory);
 
 // Loss lines go to stdout, all else to stderr. Throws Error as train() and the loaders do.
 TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_requested);

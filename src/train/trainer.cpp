@@ -12,6 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/loss.h"
 #include "train/run_log.h"
+#include "train/settings.h"
 
 namespace gavel {
 namespace fs = std::filesystem;
@@ -46,35 +47,15 @@ std::string fingerprint(const Model& model, const Adapter& adapter, const Datase
                         const TrainConfig& c) {
   ordered_json targets = ordered_json::array();
   for (const Projection p : adapter.config.targets) targets.push_back(projection_path(p));
-  // A constant rate does not depend on the run's length, so such a run may be made longer.
-  const bool constant = c.schedule.kind == ScheduleKind::constant;
-  const ordered_json j = {{"model_type", model.config.model_type},
-                          {"base_parameters", parameter_count(model)},
-                          {"rank", adapter.config.rank},
-                          {"scale", adapter.config.scale},
-                          {"num_layers", adapter.config.num_layers},
-                          {"targets", targets},
-                          {"train_examples", train_set.examples.size()},
-                          {"train_data_hash", hash_of(train_set.examples)},
-                          {"batch_size", c.batch_size},
-                          {"grad_accumulation_steps", c.grad_accumulation_steps},
-                          {"clip_grad_norm", c.clip_grad_norm},
-                          {"lora_dropout", c.lora_dropout},
-                          {"order", static_cast<int>(c.order)},
-                          {"seed", c.seed},
-                          {"optimizer", to_string(c.optimizer.kind)},
-                          {"beta1", c.optimizer.beta1},
-                          {"beta2", c.optimizer.beta2},
-                          {"eps", c.optimizer.eps},
-                          {"weight_decay", c.optimizer.weight_decay},
-                          {"momentum", c.optimizer.momentum},
-                          {"bias_correction", c.optimizer.bias_correction},
-                          {"lr_schedule", static_cast<int>(c.schedule.kind)},
-                          {"learning_rate", c.schedule.learning_rate},
-                          {"min_learning_rate", c.schedule.min_learning_rate},
-                          {"warmup", c.schedule.warmup},
-                          {"warmup_init", c.schedule.warmup_init},
-                          {"decay_steps", constant ? 0 : c.schedule.decay_steps}};
+  ordered_json j = {{"model_type", model.config.model_type},
+                    {"base_parameters", parameter_count(model)},
+                    {"rank", adapter.config.rank},
+                    {"scale", adapter.config.scale},
+                    {"num_layers", adapter.config.num_layers},
+                    {"targets", targets},
+                    {"train_examples", train_set.examples.size()},
+                    {"train_data_hash", hash_of(train_set.examples)}};
+  j.update(settings_json(c));
   return j.dump();
 }
 

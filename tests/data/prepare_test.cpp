@@ -185,10 +185,23 @@ not json
 
 TEST_F(Prepare, PreparedFilesAreReadAgainAsPairs) {
   prepare(options_for(50), nullptr);
-  const auto pairs = read_pairs(dir_ / "out/test.jsonl");
-  ASSERT_EQ(pairs.size(), 6u);
-  EXPECT_EQ(pairs[0].reason, "Answer A says so.");
-  EXPECT_TRUE(pairs[0].label);
+  const auto rows = PairReader(dir_ / "out/test.jsonl", {}).next(100);
+  ASSERT_EQ(rows.size(), 6u);
+  for (const RawRow& row : rows) {
+    ASSERT_TRUE(row.pair) << row.detail;
+    EXPECT_EQ(row.pair->reason, "Answer A says so.");
+    EXPECT_TRUE(row.pair->label);
+  }
+}
+
+TEST_F(Prepare, TheTerminalShowsExamplesWithTheirLossMarked) {
+  const PrepareReport report = prepare(options_for(50), nullptr);
+  ASSERT_EQ(report.samples.size(), 20u);
+  EXPECT_EQ(describe(report).find("«"), std::string::npos);
+  const std::string text = describe(report, 2);
+  EXPECT_NE(text.find("Example 2 of 20"), std::string::npos) << text;
+  EXPECT_EQ(text.find("Example 3 of 20"), std::string::npos);
+  EXPECT_NE(text.find("«Answer A says so.\n\n**Verdict:** "), std::string::npos) << text;
 }
 
 TEST_F(Prepare, PairsAreWrittenInBothOrders) {

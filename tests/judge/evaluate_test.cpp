@@ -152,7 +152,12 @@ TEST_F(Evaluate, WritesNumbersAndTable) {
   EXPECT_EQ(e["judges"][1]["temperature"], 2.0);
   EXPECT_GT(e["judges"][1]["metrics"]["nll_calibrated"]["value"].get<double>(),
             e["judges"][1]["metrics"]["nll"]["value"].get<double>());
-  EXPECT_TRUE(e["judges"][1]["speed"].contains("cost_per_1000"));
+  const Json& speed = e["judges"][1]["speed"];
+  EXPECT_NEAR(speed["cost_per_1000"]["value"].get<double>() *
+                  speed["answers_per_second"]["value"].get<double>(),
+              1000.0 / 3600, 1e-9);
+  EXPECT_LE(speed["cost_per_1000"]["low"].get<double>(),
+            speed["cost_per_1000"]["value"].get<double>());
   EXPECT_EQ(e["comparisons"][0]["only_second"], 9);
   EXPECT_NEAR(e["comparisons"][0]["mcnemar_p"].get<double>(), 2.0 / 512, 1e-12);
   EXPECT_EQ(e["comparisons"][0]["differences"]["agreement"]["value"], 1.0);

@@ -144,6 +144,32 @@ TEST(Metrics, BootstrapFollowsFromTheSeedAlone) {
   EXPECT_EQ(same.p[0], 1);
 }
 
+TEST(Metrics, SpeedHasIntervalsOfTheSameResamples) {
+  std::vector<double> latency, wall;
+  for (int i = 0; i < 100; ++i) {
+    latency.push_back(i % 10);
+    wall.push_back(0.1 + 0.05 * (i % 3));
+  }
+  BootstrapOptions options;
+  options.resamples = 500;
+  const SpeedIntervals speed = bootstrap_speed(latency, wall, options);
+  for (size_t k = 0; k < kLatencyPercents.size(); ++k) {
+    EXPECT_EQ(speed.latency[k].value, percentile(latency, kLatencyPercents[k]));
+    EXPECT_LE(speed.latency[k].low, speed.latency[k].value);
+    EXPECT_GE(speed.latency[k].high, speed.latency[k].value);
+  }
+  const Interval& rate = speed.answers_per_second;
+  EXPECT_NEAR(rate.value, 100 / (0.1 * 100 + 0.05 * (33 + 2 * 33)), 1e-9);
+  EXPECT_LT(rate.low, rate.value);
+  EXPECT_GT(rate.high, rate.value);
+  EXPECT_LT(rate.high - rate.low, 1);  // a mean of 100 alike is known well
+  const std::vector<double> same(50, 0.5);
+  const SpeedIntervals steady = bootstrap_speed(same, same, options);
+  EXPECT_EQ(steady.answers_per_second.low, 2);
+  EXPECT_EQ(steady.latency[1].high, 0.5);
+  EXPECT_THROW(bootstrap_speed(same, wall, options), Error);
+}
+
 TEST(Metrics, UndefinedNumbersAreNaNAndStaySo) {
   std::vector<Judgement> judgements = {judged(Decision::a, Decision::a),
                                        judged(Decision::b, Decision::none)};

@@ -71,7 +71,7 @@ class Report : public testing::Test {
         {"reliability_scaled",
          {{{"low", 0.5}, {"high", 0.6}, {"count", 9}, {"confidence", 0.55}, {"accuracy", 0.5}}}},
         {"temperature", 1.5},
-        {"speed", {{"latency_p95", 1.5}, {"answers_per_second", 2.0}}}};
+        {"speed", {{"latency_p95", interval(1.5)}, {"answers_per_second", 2.0}}}};
   }
 
   void write_eval() {
@@ -146,7 +146,8 @@ TEST_F(Report, ShowsARunAndItsEvaluation) {
        {"A &lt;title&gt;", "run-a", "best: 1.4 at 300", "overfitting from here", "Learning rate",
         "Gradient norm", "Peak memory", "step &lt;500&gt;", "40.0 to 60.0%", "Reliability of base",
         "at temperature", "+40.0 points", "0.0026", "Where base and step 900 disagree",
-        "10 of 30 pairs", "Length against verdict", "&lt;script&gt;alert(1)"})
+        "10 of 30 pairs", "Length against verdict", "&lt;script&gt;alert(1)",
+        "<td>1.5 s<small>1.4 s to 1.6 s</small></td>", "<td>2<small></small></td>"})
     EXPECT_NE(html.find(text), std::string::npos) << text;
   for (const char* text : {"<script>alert", "http://", "https://", "<link", "src=", "nan", "inf,"})
     EXPECT_EQ(html.find(text), std::string::npos) << text;
@@ -155,6 +156,39 @@ TEST_F(Report, ShowsARunAndItsEvaluation) {
        {"| Best validation loss | 1.4 at step 300 |", "| 300 | 1.4 | ",
         "| Agreement | 50.0% (40.0 to 60.0%) |", "step \\<500>", "| B | 5 | 16 | 7 | 8 |"})
     EXPECT_NE(markdown.find(text), std::string::npos) << text << "\n" << markdown;
+}
+
+TEST_F(Report, ListsAnswersWithoutAReadableVerdict) {
+  write_eval();
+  std::string lines;
+  for (const char* name : {"base", "step 900"})
+    for (int i = 0; i < 3; ++i) {
+      const bool base = name[0] == 'b';
+      lines += json{{"judge", name},
+                    {"index", i},
+                    {"label", "A"},
+                    {"question", "q" + std::to_string(i)},
+                    {"verdict", base && i == 0 ? "none" : "A"},
+                    {"verdict_ab", base && i == 0 ? "none" : "A"},
+                    {"verdict_ba", base && i == 1 ? "none" : "A"},
+                    {"text", "I like both."},
+                    {"text_ba", "Hm " + std::to_string(i)}}
+                   .dump() +
+               "\n";
+    }
+  write("judgements.jsonl", lines);
+  const std::vector runs = {read_report_run(directory_)};
+  ASSERT_TRUE(runs[0].judgements);
+  ASSERT_EQ(runs[0].judgements->disputed.size(), 2u);
+  EXPECT_TRUE(runs[0].judgements->disputed[0].first.unreadable);
+  EXPECT_EQ(runs[0].judgements->disputed[1].first.exchanged, "none");
+  const std::string html = render_html(runs, "t");
+  expect_well_formed(html);
+  for (const char* text :
+       {"No readable verdict", "data-kind=\"second unreadable\"", "data-kind=\"both unreadable\"",
+        "exchanged none", "base wrote with the answers exchanged", "Hm 1"})
+    EXPECT_NE(html.find(text), std::string::npos) << text;
+  EXPECT_EQ(html.find("Hm 2"), std::string::npos);
 }
 
 TEST_F(Report, ComparesSeveralRuns) {
@@ -167,6 +201,7 @@ TEST_F(Report, ComparesSeveralRuns) {
   expect_well_formed(html);
   EXPECT_NE(html.find("other &amp; run validation"), std::string::npos);
   EXPECT_NE(html.find("Overfitting from step"), std::string::npos);
+  EXPECT_NE(html.find("other &amp; run, best: 0.8 at 600"), std::string::npos);
 }
 
 TEST_F(Report, FindsWhereOverfittingSetsIn) {
