@@ -72,6 +72,7 @@ std::vector<SweepRow> read_sweep(const std::filesystem::path& file) {
 std::vector<std::pair<std::string, std::vector<SweepMean>>> sweep_means(
     const std::vector<SweepRow>& rows) {
   std::vector<std::pair<std::string, std::vector<SweepMean>>> result;
+  std::vector<std::vector<std::vector<const SweepRow*>>> divisions;  // of the rows, by result
   if (rows.empty()) return result;
   for (const auto& [setting, ignored] : rows.front().settings) {
     std::vector<std::pair<std::string, std::vector<const SweepRow*>>> groups;
@@ -89,9 +90,21 @@ std::vector<std::pair<std::string, std::vector<SweepMean>>> sweep_means(
     std::sort(groups.begin(), groups.end(),
               [](const auto& x, const auto& y) { return before(x.first, y.first); });
     std::vector<SweepMean> means;
-    for (const auto& [value, members] : groups)
+    std::vector<std::vector<const SweepRow*>> division;
+    for (const auto& [value, members] : groups) {
       means.push_back({value, members.size(), mean_of(members, &SweepRow::valid_loss),
                        mean_of(members, &SweepRow::agreement)});
+      division.push_back(members);
+    }
+    // Settings that went together (alpha follows the rank, say) cannot be told apart.
+    const auto same = std::find(divisions.begin(), divisions.end(), division);
+    if (same != divisions.end()) {
+      auto& [names, earlier] = result[static_cast<size_t>(same - divisions.begin())];
+      names += ", " + setting;
+      for (size_t i = 0; i < means.size(); ++i) earlier[i].value += ", " + means[i].value;
+      continue;
+    }
+    divisions.push_back(std::move(division));
     result.emplace_back(setting, std::move(means));
   }
   return result;

@@ -26,7 +26,8 @@ struct SweepMean {
 // Error where the file cannot be read.
 std::vector<SweepRow> read_sweep(const std::filesystem::path& file);
 
-// The settings that differ between the rows, each with its values' means in rising order.
+// The settings that differ between the rows, each with its values' means in rising order. Those
+// that divide the rows alike come together, "rank, alpha" with "8, 160".
 std::vector<std::pair<std::string, std::vector<SweepMean>>> sweep_means(
     const std::vector<SweepRow>& rows);
 

@@ -244,28 +244,31 @@ TEST_F(Report, ShowsASweep) {
   for (const auto& [rank, loss] :
        std::vector<std::pair<int, double>>{{16, 1.2}, {4, 1.5}, {8, 1.1}})
     for (int seed : {1, 2})
-      lines += json{{"run", "rank=" + std::to_string(rank) + ",seed=" + std::to_string(seed)},
-                    {"settings", {{"rank", rank}, {"seed", seed}, {"targets", {"q_proj"}}}},
-                    {"valid_loss", loss + 0.1 * seed},
-                    {"agreement", seed == 1 ? json(0.75) : json()},
-                    {"best_step", 100},
-                    {"parameters", 1000},
-                    {"seconds", 2.5}}
-                   .dump() +
-               "\n";
+      lines +=
+          json{{"run", "rank=" + std::to_string(rank) + ",seed=" + std::to_string(seed)},
+               {"settings",
+                {{"rank", rank}, {"alpha", 20 * rank}, {"seed", seed}, {"targets", {"q_proj"}}}},
+               {"valid_loss", loss + 0.1 * seed},
+               {"agreement", seed == 1 ? json(0.75) : json()},
+               {"best_step", 100},
+               {"parameters", 1000},
+               {"seconds", 2.5}}
+              .dump() +
+          "\n";
   write("sweep.jsonl", lines + lines.substr(0, 40));
   const ReportRun run = read_report_run(directory_);
   ASSERT_EQ(run.sweep.size(), 6u);
   EXPECT_EQ(run.sweep[0].run, "rank=8,seed=1");
   const auto means = sweep_means(run.sweep);
-  ASSERT_EQ(means.size(), 2u);  // targets do not differ
-  EXPECT_EQ(means[0].first, "rank");
-  EXPECT_EQ(means[0].second[0].value, "4");  // by size, not by letters
+  ASSERT_EQ(means.size(), 2u);                   // targets do not differ
+  EXPECT_EQ(means[0].first, "alpha, rank");      // one follows the other
+  EXPECT_EQ(means[0].second[0].value, "80, 4");  // by size, not by letters
+  EXPECT_EQ(means[1].first, "seed");
   EXPECT_NEAR(means[0].second[1].valid_loss, 1.25, 1e-12);
   EXPECT_NEAR(means[0].second[1].agreement, 0.75, 1e-12);
   const std::string html = render_html(std::vector{run}, "Sweep");
   expect_well_formed(html);
-  EXPECT_NE(html.find("By rank"), std::string::npos);
+  EXPECT_NE(html.find("By alpha, rank"), std::string::npos);
   EXPECT_NE(render_markdown(std::vector{run}, "S").find("| rank=8,seed=1 | 1.2 |"),
             std::string::npos);
 }
