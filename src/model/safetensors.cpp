@@ -115,6 +115,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
   const uint64_t start = 8 + header_bytes;
   for (const auto& [tensor, description] : header.items()) {
     if (tensor == "__metadata__") {
+      if (description.is_null()) continue;  // so MLX writes it where there is none
       if (!description.is_object()) fail("{}: __metadata__ is not an object", name_);
       for (const auto& [key, value] : description.items())
         if (value.is_string()) metadata_[key] = value.get<std::string>();

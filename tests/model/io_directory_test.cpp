@@ -51,6 +51,16 @@ TEST(Safetensors, ReadsMisalignedTensors) {
   EXPECT_EQ(reinterpret_cast<uintptr_t>(tensors.at("y").data<float>()) % 4, 0u);
 }
 
+// MLX writes null where it is given no metadata.
+TEST(Safetensors, MetadataMayBeNull) {
+  ScratchDirectory scratch;
+  const std::string x = R"("x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+  const auto path = scratch.write("t", safetensors(R"({"__metadata__":null,)" + x, "a"));
+  EXPECT_TRUE(SafetensorsFile(path).metadata().empty());
+  scratch.write("t", safetensors(R"({"__metadata__":3,)" + x, "a"));
+  EXPECT_ERROR(read_safetensors(path), "__metadata__ is not an object");
+}
+
 // MLX may compute in place over an input that nothing else refers to; the file must not change.
 TEST(Safetensors, ComputingOnMappedTensorsLeavesTheFile) {
   ScratchDirectory scratch;
