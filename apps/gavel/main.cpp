@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/log.h"
 #include "commands.h"
 #include "ops/startup.h"
 
@@ -33,6 +34,7 @@ int main(int argc, char** argv) {
     gavel::add_export_command(app);
     gavel::add_models_command(app);
 
+    gavel::log_to_stderr();
     gavel::catch_interrupts();
     gavel::start_up();
     app.parse(argc, argv);
