@@ -1,16 +1,16 @@
 #include "model/hub.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "model/hub_cache.h"
 #include "model/hub_download.h"
 #include "model/weights.h"
@@ -34,21 +34,6 @@ std::string trimmed(const std::string& text) {
   const size_t begin = text.find_first_not_of(" \t\r\n");
   if (begin == std::string::npos) return "";
   return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
-
-// One line that is rewritten on a terminal; elsewhere a line every tenth.
-void print_progress(uint64_t done, uint64_t total) {
-  static int last = -1;
-  const bool terminal = ::isatty(2) != 0;
-  const int percent = total == 0 ? 100 : static_cast<int>(done * 100 / total);
-  const int step = terminal ? percent : percent / 10;
-  if (step == last) return;
-  last = step;
-  const auto megabytes = [](uint64_t n) { return static_cast<double>(n) / 1e6; };
-  const int filled = percent * 30 / 100;
-  fmt::print(stderr, "{}downloading [{:<30}] {:3}%  {:.1f} of {:.1f} MB{}", terminal ? "\r" : "",
-             std::string(static_cast<size_t>(filled), '#'), percent, megabytes(done),
-             megabytes(total), !terminal || done >= total ? "\n" : "");
 }
 
 // A snapshot's commit: the revision itself or what refs/ says.
@@ -170,7 +155,13 @@ HubOptions hub_options_from_environment() {
   }
   o.offline =
       is_true(environment("HF_HUB_OFFLINE")) || is_true(environment("TRANSFORMERS_OFFLINE"));
-  o.progress = print_progress;
+  // Made when the total is known.
+  o.progress = [bar = std::shared_ptr<Progress>()](uint64_t done, uint64_t total) mutable {
+    const auto kilobytes = [](uint64_t bytes) { return static_cast<int64_t>(bytes / 1000); };
+    if (!bar) bar = std::make_shared<Progress>("Downloading", kilobytes(total), "kB");
+    bar->update(kilobytes(done));
+    if (done >= total) bar->finish();
+  };
   return o;
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "model/hub_cache.h"
 #include "model/hub_http.h"
 
@@ -225,7 +226,7 @@ bool receive(HttpClient& http, const RemoteFile& file, const HubName& name, cons
       },
       [&](std::string_view bytes) {
         too_long = out.size() + bytes.size() > file.size;
-        if (too_long) return false;
+        if (too_long || interrupted()) return false;
         out.append(bytes);
         progress.add(static_cast<int64_t>(bytes.size()));
         return true;
@@ -263,6 +264,9 @@ void fetch_blob(HttpClient& http, RemoteFile file, const HubName& name, const Hu
     std::string error;
     uint64_t most = out.size();
     for (int attempt = 0; !receive(http, file, name, o, out, progress, answer, error); ++attempt) {
+      if (interrupted())
+        fail("interrupted after {} of {} bytes of {}; the next try goes on from there", out.size(),
+             file.size, file.name);
       if (out.size() > most) attempt = 0;  // it did bring something new
       most = std::max(most, out.size());
       if (attempt + 1 < o.attempts && http.wait_to_repeat(attempt, answer)) {

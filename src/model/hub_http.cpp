@@ -205,7 +205,7 @@ void fail_for(const Answer& a, const HubName& name, const HubOptions& o, const s
          name.repo, token);
   if (code == "RevisionNotFound")
     fail("{} has no revision \"{}\" at {}", name.repo, name.revision, o.endpoint);
-  if (code == "EntryNotFound" || (a.status == 404 && !file.empty()))
+  if (!file.empty() && (code == "EntryNotFound" || a.status == 404))
     fail("{}@{} has no file {} at {}", name.repo, name.revision, file, o.endpoint);
   if (a.status == 401 || a.status == 403)
     fail("{} is not open at {} ({}): it does not exist, is private, or needs HF_TOKEN; {}",
