@@ -56,6 +56,13 @@ bool store(float* to, float value) {
   return true;
 }
 
+// Both are stored, whether or not the first fits.
+template <typename S>
+bool store_group(S* scales, float scale, S* biases, float bias) {
+  const bool exact = store(scales, scale);
+  return store(biases, bias) && exact;
+}
+
 // One block's groups of 32 into packed words, scales and biases.
 template <typename S>
 bool convert_block(GgmlType type, const uint8_t* b, uint8_t* packed, S* scales, S* biases) {
@@ -78,19 +85,19 @@ bool convert_block(GgmlType type, const uint8_t* b, uint8_t* packed, S* scales, 
   switch (type) {
     case GgmlType::q4_0:
       repack_nibbles(b + 2, packed);
-      return store(scales, d) & store(biases, -8.0f * d);
+      return store_group(scales, d, biases, -8.0f * d);
     case GgmlType::q4_1:
       repack_nibbles(b + 4, packed);
-      return store(scales, d) & store(biases, half(b + 2));
+      return store_group(scales, d, biases, half(b + 2));
     case GgmlType::q5_0:
       five(b + 2, b + 6, packed);
-      return store(scales, d) & store(biases, -16.0f * d);
+      return store_group(scales, d, biases, -16.0f * d);
     case GgmlType::q5_1:
       five(b + 4, b + 8, packed);
-      return store(scales, d) & store(biases, half(b + 2));
+      return store_group(scales, d, biases, half(b + 2));
     case GgmlType::q8_0:  // -128..127 becomes 0..255
       for (int i = 0; i < 32; ++i) packed[i] = b[2 + i] ^ 0x80u;
-      return store(scales, d) & store(biases, -128.0f * d);
+      return store_group(scales, d, biases, -128.0f * d);
     default:
       break;
   }
@@ -103,8 +110,8 @@ bool convert_block(GgmlType type, const uint8_t* b, uint8_t* packed, S* scales, 
   for (int sub = 0; sub < 8; ++sub) {
     int scale, minimum;
     k_scale_min(b + 4, sub, scale, minimum);
-    exact &= store(scales + sub, d * static_cast<float>(scale));
-    exact &= store(biases + sub, -dmin * static_cast<float>(minimum));
+    exact &= store_group(scales + sub, d * static_cast<float>(scale), biases + sub,
+                         -dmin * static_cast<float>(minimum));
     uint8_t values[32];
     for (int l = 0; l < 32; ++l) {
       const uint8_t byte = q[32 * (sub / 2) + l];

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Writes the fuzz targets' first inputs: small good files, one folder a target.
+
+usage: make_corpus.py DIRECTORY
+"""
+import json
+import pathlib
+import struct
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+# ggml's types as (number, values a block, bytes a block).
+TYPES = {"F32": (0, 1, 4), "F16": (1, 1, 2), "Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20),
+         "Q5_0": (6, 32, 22), "Q5_1": (7, 32, 24), "Q8_0": (8, 32, 34), "Q2_K": (10, 256, 84),
+         "Q3_K": (11, 256, 110), "Q4_K": (12, 256, 144), "Q5_K": (13, 256, 176),
+         "Q6_K": (14, 256, 210), "Q8_K": (15, 256, 292), "BF16": (30, 1, 2)}
+
+
+def text(s):
+    return struct.pack("<Q", len(s.encode())) + s.encode()
+
+
+def value(v):
+    if isinstance(v, bool):
+        return struct.pack("<IB", 7, v)
+    if isinstance(v, int):
+        return struct.pack("<II", 4, v)
+    if isinstance(v, float):
+        return struct.pack("<If", 6, v)
+    if isinstance(v, str):
+        return struct.pack("<I", 8) + text(v)
+    kind, items = (8, map(text, v)) if isinstance(v[0], str) else (
+        5, (struct.pack("<i", x) for x in v))
+    return struct.pack("<IIQ", 9, kind, len(v)) + b"".join(items)
+
+
+def gguf(arch, kind, width, tokens):
+    """A model of one layer whose matrices are of type `kind`."""
+    number, block, size = TYPES[kind]
+    heads, head_dim = 2, 4
+    inner = heads * head_dim if block == 1 else width
+    if block > 1:
+        head_dim = width // heads
+    meta = {"general.architecture": arch, f"{arch}.embedding_length": width,
+            f"{arch}.feed_forward_length": width, f"{arch}.block_count": 1,
+            f"{arch}.attention.head_count": heads, f"{arch}.attention.head_count_kv": heads,
+            f"{arch}.attention.key_length": head_dim, f"{arch}.context_length": 64,
+            f"{arch}.attention.layer_norm_rms_epsilon": 1e-5, f"{arch}.rope.freq_base": 1e4,
+            "tokenizer.ggml.model": "gpt2",
+            "tokenizer.ggml.pre": "smollm" if arch == "llama" else "qwen2",
+            "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": [3] + [1] * (len(tokens) - 1),
+            "tokenizer.ggml.merges": ["a b"], "tokenizer.ggml.bos_token_id": 0,
+            "tokenizer.ggml.eos_token_id": 0, "tokenizer.ggml.add_bos_token": True,
+            "tokenizer.chat_template": "{{ messages[0].content }}"}
+    matrices = {"token_embd": (len(tokens), width), "blk.0.attn_q": (inner, width),
+                "blk.0.attn_k": (inner, width), "blk.0.attn_v": (inner, width),
+                "blk.0.attn_output": (width, inner), "blk.0.ffn_gate": (width, width),
+                "blk.0.ffn_up": (width, width), "blk.0.ffn_down": (width, width)}
+    vectors = {"blk.0.attn_norm": width, "blk.0.ffn_norm": width, "output_norm": width}
+    if arch == "qwen3":
+        vectors |= {"blk.0.attn_q_norm": head_dim, "blk.0.attn_k_norm": head_dim}
+    if arch == "llama":
+        vectors["rope_freqs"] = head_dim // 2
+    table, data = b"", b""
+    for name, (rows, cols) in matrices.items():
+        table += text(name + ".weight") + struct.pack("<IQQIQ", 2, cols, rows, number, len(data))
+        data += bytes(i % 7 for i in range(rows * cols // block * size))
+        data += b"\0" * (-len(data) % 32)
+    for name, count in vectors.items():
+        table += text(name + ".weight") + struct.pack("<IQIQ", 1, count, 0, len(data))
+        data += struct.pack(f"<{count}f", *([1.0] * count))
+        data += b"\0" * (-len(data) % 32)
+    out = b"GGUF" + struct.pack("<IQQ", 3, len(matrices) + len(vectors), len(meta))
+    out += b"".join(text(k) + value(v) for k, v in meta.items()) + table
+    return out + b"\0" * (-len(out) % 32) + data
+
+
+def safetensors(header, data=b""):
+    header = header if isinstance(header, str) else json.dumps(header)
+    return struct.pack("<Q", len(header)) + header.encode() + data
+
+
+def tokenizer(name, **parts):
+    """The golden tokenizer `name` with a short vocabulary, and `parts` in place of its own."""
+    j = json.loads((GOLDEN / "models" / name / "tokenizer.json").read_text())
+    keep = dict(list(j["model"]["vocab"].items())[:40])
+    j["model"]["vocab"] = keep
+    j["model"]["merges"] = [m for m in j["model"]["merges"] if all(
+        p in keep for p in (m if isinstance(m, list) else m.split(" ")))][:5]
+    return json.dumps({**j, **parts}).encode()
+
+
+def corpus():
+    tokens = ["<|im_end|>", "a", "b", "ab", "\u0120", "1", "2", "'"]
+    for arch in ("llama", "qwen2", "qwen3"):
+        yield "gguf", f"{arch}-F32", gguf(arch, "F32", 8, tokens)
+    for kind in ("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"):
+        yield "gguf", f"llama-{kind}", gguf("llama", kind, TYPES[kind][1] if kind[0] == "Q" else 8,
+                                            tokens)
+    one = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
+    yield "safetensors", "one", safetensors({"__metadata__": {"format": "mlx"}, "x": one},
+                                            b"\0" * 16)
+    yield "safetensors", "two", safetensors(
+        {"a": {"dtype": "U8", "shape": [3], "data_offsets": [0, 3]},
+         "b": {"dtype": "BF16", "shape": [1, 2], "data_offsets": [3, 7]},
+         "c": {"dtype": "I64", "shape": [], "data_offsets": [7, 15]},
+         "d": {"dtype": "F16", "shape": [0, 4], "data_offsets": [15, 15]}}, b"\1" * 15)
+    for name in ("llama", "qwen2"):
+        yield "tokenizer", name, tokenizer(name)
+    yield "tokenizer", "split", tokenizer(
+        "llama", normalizer={"type": "Sequence", "normalizers": [
+            {"type": "NFKC"}, {"type": "Lowercase"}, {"type": "StripAccents"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "_"},
+            {"type": "Prepend", "prepend": "_"}, {"type": "Strip"}]},
+        pre_tokenizer={"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": "\\p{L}+|\\p{N}"}, "behavior": "Isolated",
+             "invert": False},
+            {"type": "Digits", "individual_digits": True}, {"type": "Punctuation"},
+            {"type": "CharDelimiterSplit", "delimiter": "x"}, {"type": "WhitespaceSplit"},
+            {"type": "Metaspace", "replacement": "_", "prepend_scheme": "first", "split": True}]},
+        post_processor={"type": "TemplateProcessing", "single": [
+            {"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+        decoder={"type": "Sequence", "decoders": [
+            {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]})
+    for path in sorted((GOLDEN / "chat_templates").glob("*.jinja")):
+        yield "template", path.stem, path.read_bytes()
+    for i, part in enumerate((GOLDEN / "chat_templates" / "snippets.txt").read_text().split("\n\n")):
+        if i % 4 == 0 and part.strip():
+            yield "template", f"snippet-{i}", part.encode()
+    rows = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+            {"prompt": "p", "completion": "c", "group": 1}, {"text": "some text"},
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]},
+                          {"role": "assistant", "content": "b"}], "answer_a": 1, "answer_b": 2,
+             "tools": [{"name": "f"}]}]
+    for i, row in enumerate(rows):
+        yield "rows", f"record-{i}", b"\0" + 2 * (json.dumps(row).encode() + b"\n")
+    pair = {"question": "q", "answer_a": "x", "answer_b": "y", "label": "A", "reason": "because"}
+    judgelm = {"question_body": "q", "answer1_body": "x", "answer2_body": "y", "score": [7, 3],
+               "text": "7 3\nAssistant 1 is better", "reference": {"text": "r"}}
+    pandalm = {"instruction": "i", "input": "", "response1": "x", "response2": "y",
+               "annotator1": 1, "annotator2": 2, "annotator3": 0}
+    for name, row in {"pair": pair, "judgelm": judgelm, "pandalm": pandalm}.items():
+        yield "rows", name, b"\1" + json.dumps(row).encode() + b"\n"
+    yield "rows", "list", b"\1" + json.dumps([pandalm, pair]).encode()
+    yield "rows", "csv", b"\1question,answer_a,answer_b,label\n\"a \"\"b\"\"\",x,y,A\nq,1,2,tie\n"
+
+
+def main():
+    out = pathlib.Path(sys.argv[1])
+    total = 0
+    for target, name, data in corpus():
+        (out / target).mkdir(parents=True, exist_ok=True)
+        (out / target / name).write_bytes(data)
+        total += len(data)
+    print(f"{out}: {total} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+// Data files: training records (chat, completion, text) and raw preference data (JSONL, a JSON
+// list, CSV). The first byte says which.
+#include "data/dataset.h"
+#include "data/raw_pairs.h"
+#include "fuzz.h"
+
+namespace {
+
+gavel::TextEncoder encoder() {
+  // Every character of ASCII is a token.
+  std::string vocabulary;
+  for (int c = 33; c < 127; ++c) {
+    if (c == '"' || c == '\\') continue;
+    vocabulary +=
+        fmt::format("{}\"{}\":{}", vocabulary.empty() ? "" : ",", static_cast<char>(c), c - 33);
+  }
+  const std::string json = R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},)"
+                           R"("added_tokens":[{"id":100,"content":"<end>","special":true}],)"
+                           R"("model":{"type":"BPE","merges":[],"vocab":{)" +
+                           vocabulary + "}}}";
+  return {.tokenizer = gavel::Tokenizer::from_json(json, "t"),
+          .chat_template = gavel::ChatTemplate(
+              "{% for m in messages %}{{ m.role }}:{{ m.content }}<end>{% endfor %}"
+              "{% if add_generation_prompt %}assistant:{% endif %}"),
+          .bos_token = "",
+          .eos_token = "<end>",
+          .eos_token_id = 100};
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace gavel;
+  if (size == 0) return 0;
+  static const TextEncoder encode = encoder();
+  const std::filesystem::path path = fuzz::as_file(fuzz::text_of(data + 1, size - 1));
+  return fuzz::run([&] {
+    if (data[0] % 2 == 0) {
+      load_dataset(path, encode, {.max_seq_length = 64});
+      return;
+    }
+    std::vector<RawRow> faults;
+    read_pairs(path, {.max_record_bytes = 4096, .max_text_bytes = 1024}, &faults);
+  });
+}
