@@ -23,7 +23,9 @@ void add_fuse_command(CLI::App& app) {
   auto r = std::make_shared<FuseRequest>();
   add_model_option(*c, r->model);
   add_adapters(*c, r->adapters);
-  c->add_option("--save-path", r->save_path, "directory to write")->capture_default_str();
+  c->add_option("--save-path", r->save_path,
+                "directory to write: new, empty, or written by gavel before")
+      ->capture_default_str();
   c->add_flag("-d,--dequantize,--de-quantize", r->dequantize,
               "write dense weights; otherwise quantized ones are quantized again");
   c->add_option("--dtype", r->dtype, std::string(kDtypeHelp) + " (implies --dequantize)");
@@ -42,7 +44,9 @@ void add_convert_command(CLI::App& app) {
   auto r = std::make_shared<ConvertRequest>();
   auto& o = r->options;
   add_model_option(*c, r->model, "--model,--hf-path");
-  c->add_option("--mlx-path", r->mlx_path, "directory to write")->capture_default_str();
+  c->add_option("--mlx-path", r->mlx_path,
+                "directory to write: new, empty, or written by gavel before")
+      ->capture_default_str();
   c->add_flag("-q,--quantize", r->quantize, "quantize the matrices (MLX affine)");
   c->add_option("--q-bits", o.base.bits, "bits a weight: 2, 3, 4, 5, 6 or 8")
       ->capture_default_str();
@@ -53,7 +57,8 @@ void add_convert_command(CLI::App& app) {
   c->add_option("--q-rule", r->rules,
                 "PATTERN=BITS, PATTERN=BITS:GROUP or PATTERN=none for modules whose path matches "
                 "(regular expression); the last that matches counts");
-  c->add_option("--dtype", r->dtype, kDtypeHelp);
+  c->add_option("--dtype", r->dtype,
+                std::string(kDtypeHelp) + "; default: config.json's torch_dtype, else as they are");
   c->add_flag("-d,--dequantize", r->dequantize, "write dense weights");
   c->add_option("--text", r->text_file, "text file: report perplexity before and after");
   add_json_flag(*c, r->json, "the report as JSON");

@@ -51,10 +51,25 @@ ordered_json quantization_json(const LoadedModel& model) {
   return j;
 }
 
+// transformers 5 keeps the rotary embedding's settings in "rope_parameters"; mlx_lm's llama looks
+// for the older keys only, which both read.
+void add_older_rope_keys(ordered_json& j) {
+  const auto it = j.find("rope_parameters");
+  if (it == j.end() || !it->is_object()) return;
+  const ordered_json rope = *it;
+  if (rope.contains("rope_theta") && !j.contains("rope_theta"))
+    j["rope_theta"] = rope["rope_theta"];
+  const auto type = rope.find("rope_type");
+  const bool scaled = type != rope.end() && *type != "default";
+  if (scaled && (!j.contains("rope_scaling") || j["rope_scaling"].is_null()))
+    j["rope_scaling"] = rope;
+}
+
 ordered_json config_json(const LoadedModel& model) {
   ordered_json j;
   if (fs::is_directory(model.path)) {
     j = ordered_json::parse(read_file(model.path / "config.json"));
+    add_older_rope_keys(j);
   } else {
     j = model_config_json(model.config);
     if (model.tokenizer) {
@@ -92,6 +107,52 @@ std::vector<NamedArray> named_arrays(const LoadedModel& model) {
   return out;
 }
 
+// Marks weights as written here, so that writing again may replace them.
+const std::map<std::string, std::string> kModelMetadata{{"format", "mlx"}, {"writer", "gavel"}};
+const std::map<std::string, std::string> kPeftMetadata{{"format", "pt"}, {"writer", "gavel"}};
+
+bool is_weights(const fs::path& path, const std::string& prefix) {
+  const std::string name = path.filename().string();
+  return name.starts_with(prefix) && name.ends_with(".safetensors");
+}
+
+bool written_here(const fs::path& path) {
+  try {
+    const SafetensorsFile file(path);
+    const auto it = file.metadata().find("writer");
+    return it != file.metadata().end() && it->second == "gavel";
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// A directory that is new, empty, or whose weights (prefix*.safetensors) were written here.
+void check_target(const fs::path& directory, const std::string& prefix) {
+  std::error_code ec;
+  if (!fs::exists(directory, ec)) return;
+  if (!fs::is_directory(directory, ec))
+    fail("{} is a file: name a directory to write", directory.string());
+  bool ours = false, empty = true;
+  for (const auto& entry : fs::directory_iterator(directory, ec)) {
+    empty = false;
+    if (!is_weights(entry.path(), prefix)) continue;
+    if (!written_here(entry.path()))
+      fail("{} holds {}, which gavel did not write: write to a new directory", directory.string(),
+           entry.path().filename().string());
+    ours = true;
+  }
+  if (ec) fail("cannot read {}: {}", directory.string(), ec.message());
+  if (!empty && !ours)
+    fail("{} is not empty and holds nothing that gavel wrote there: write to a new directory",
+         directory.string());
+}
+
+void make_directory(const fs::path& directory) {
+  std::error_code ec;
+  fs::create_directories(directory, ec);
+  if (!fs::is_directory(directory)) fail("cannot create {}: {}", directory.string(), ec.message());
+}
+
 void write_json(const fs::path& path, const ordered_json& j, int indent = 2) {
   write_file_atomic(path,
                     j.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
@@ -99,13 +160,20 @@ void write_json(const fs::path& path, const ordered_json& j, int indent = 2) {
 
 }  // namespace
 
+void check_model_target(const fs::path& directory) { check_target(directory, "model"); }
+
+void check_peft_target(const fs::path& directory) { check_target(directory, "adapter_model"); }
+
 void write_model_directory(const LoadedModel& model, const fs::path& directory,
                            uint64_t shard_bytes) {
   std::error_code ec;
-  fs::create_directories(directory, ec);
-  if (!fs::is_directory(directory)) fail("cannot create {}: {}", directory.string(), ec.message());
   if (fs::exists(model.path) && fs::equivalent(model.path, directory, ec))
     fail("{} is the model itself: write to another directory", directory.string());
+  check_model_target(directory);
+  // What may be refused comes before the first file.
+  const ordered_json config = config_json(model);
+  const auto texts = tokenizer_files(model);
+  make_directory(directory);
   std::vector<std::vector<NamedArray>> shards(1);
   uint64_t in_shard = 0, total = 0;
   for (NamedArray& t : named_arrays(model)) {
@@ -125,25 +193,24 @@ void write_model_directory(const LoadedModel& model, const fs::path& directory,
         shards.size() == 1 ? "model.safetensors"
                            : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
     for (const NamedArray& t : shards[i]) index["weight_map"][t.first] = name;
-    write_safetensors(directory / name, shards[i], {{"format", "mlx"}});
+    write_safetensors(directory / name, shards[i], kModelMetadata);
     written.insert(name);
     shards[i].clear();  // what was computed for it is not needed any more
   }
   // Weights of a former model in this place would be taken for this one's.
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("model") && name.ends_with(".safetensors") && !written.contains(name))
+  for (const auto& entry : fs::directory_iterator(directory))
+    if (is_weights(entry.path(), "model") && !written.contains(entry.path().filename().string()))
       fs::remove(entry.path());
-  }
   write_json(directory / "model.safetensors.index.json", index);
-  write_tokenizer_files(model, directory);
-  write_json(directory / "config.json", config_json(model));
+  for (const auto& [name, text] : texts) write_file_atomic(directory / name, text);
+  write_json(directory / "config.json", config);
 }
 
 void write_peft_adapter(const Adapter& adapter, const std::string& base_model,
                         const fs::path& directory) {
   if (adapter.matrices.empty()) fail("the adapter has no matrices");
-  fs::create_directories(directory);
+  check_peft_target(directory);
+  make_directory(directory);
   const LoraMatrix& first = adapter.matrices.front();
   const int rank = first.a.shape(1);
   const float alpha =
@@ -163,7 +230,7 @@ void write_peft_adapter(const Adapter& adapter, const std::string& base_model,
     tensors.emplace_back(prefix + ".lora_A.weight", mx::contiguous(mx::transpose(m.a)));
     tensors.emplace_back(prefix + ".lora_B.weight", mx::contiguous(mx::transpose(m.b)));
   }
-  write_safetensors(directory / "adapter_model.safetensors", tensors, {{"format", "pt"}});
+  write_safetensors(directory / "adapter_model.safetensors", tensors, kPeftMetadata);
   ordered_json j;
   j["peft_type"] = "LORA";
   j["task_type"] = "CAUSAL_LM";

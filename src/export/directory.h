@@ -9,9 +9,15 @@
 
 namespace gavel {
 
+// Throws Error unless a model may be written there: the directory is new, empty, or holds a model
+// that gavel wrote, which is then replaced. Other files in it stay.
+void check_model_target(const std::filesystem::path& directory);
+// The same for a PEFT adapter.
+void check_peft_target(const std::filesystem::path& directory);
+
 // Writes weights (in shards of at most shard_bytes, with an index), config.json and the tokenizer's
-// files. The directory is made; files of a former model in it are replaced. config.json is the
-// source's own where it was a directory, with what changed; else one is written.
+// files, into a directory that check_model_target() allows. config.json is the source's own where
+// it was a directory, with what changed; else one is written.
 void write_model_directory(const LoadedModel& model, const std::filesystem::path& directory,
                            uint64_t shard_bytes = uint64_t{5} << 30);
 

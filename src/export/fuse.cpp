@@ -1,5 +1,6 @@
 #include "export/fuse.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -9,7 +10,7 @@
 namespace gavel {
 namespace mx = mlx::core;
 
-void fuse_adapter(LoadedModel& model, const Adapter& adapter) {
+void fuse_adapter(LoadedModel& model, const Adapter& adapter, bool dense) {
   for (const LoraMatrix& m : adapter.matrices) {
     const std::string path = module_path(m);
     const auto it = model.weights.find(path);
@@ -20,8 +21,9 @@ void fuse_adapter(LoadedModel& model, const Adapter& adapter) {
            w.out_features(), w.in_features());
     const mx::array delta = mx::transpose(mx::matmul(m.a, m.b)) * m.scale;
     const mx::array sum = dequantize(w) + delta;
-    if (!w.quantized()) {
-      w.data = mx::astype(sum, w.data.dtype());
+    if (!w.quantized() || dense) {
+      const mx::Dtype dtype = w.quantized() ? w.scales->dtype() : w.data.dtype();
+      w = {mx::astype(sum, dtype), std::nullopt, std::nullopt, 0, 0};
       w.data.eval();
       continue;
     }
@@ -52,7 +54,7 @@ LogitComparison compare_logits(const Model& first, const ModelLora* lora, const 
   r.largest = static_cast<double>(largest.item<float>());
   r.root_mean_square = std::sqrt(static_cast<double>(square.item<float>()));
   r.same_top = static_cast<double>(top.item<float>());
-  r.kl = static_cast<double>(kl_value.item<float>());
+  r.kl = std::max(0.0, static_cast<double>(kl_value.item<float>()));  // below 0 by rounding only
   return r;
 }
 

@@ -11,9 +11,10 @@
 namespace gavel {
 
 // W += scale (A B)^T in float32 for every matrix of the adapter; the result has the type that the
-// matrix had: dense, or quantized again with its own bits and groups (of 32, 64 or 128).
+// matrix had: dense, or quantized again with its own bits and groups (of 32, 64 or 128). With
+// `dense`, quantized ones become dense, in their scales' type.
 // Several adapters: see stack() of adapter/lora.h.
-void fuse_adapter(LoadedModel& model, const Adapter& adapter);
+void fuse_adapter(LoadedModel& model, const Adapter& adapter, bool dense = false);
 
 // How far two models' logits are apart on a text.
 struct LogitComparison {

@@ -61,6 +61,27 @@ void q8_0(const float* x, uint8_t* out) {
 
 bool fits_f16(float v) { return f16_to_f32(f32_to_f16(v)) == v; }
 
+// Whether the scales and biases of a row's groups are numbers that blocks hold. The scale of a
+// group whose codes are all 0 does not matter: MLX gives one of zeros the scale 1e-7, which f16 has
+// not.
+bool row_fits(const WeightRows& rows, int64_t row) {
+  std::vector<uint8_t> codes;
+  const int64_t size = rows.group_size();
+  for (int64_t g = 0; g < rows.cols() / size; ++g) {
+    const float s = rows.scale(row, g), b = rows.bias(row, g);
+    if (rows.bits() == 8 ? b != -128.0f * s : !fits_f16(b)) return false;
+    if (fits_f16(s)) continue;
+    if (rows.bits() == 8) return false;
+    if (codes.empty()) {
+      codes.resize(static_cast<size_t>(rows.cols()));
+      rows.codes(row, codes.data());
+    }
+    const auto begin = codes.begin() + g * size;
+    if (std::any_of(begin, begin + size, [](uint8_t code) { return code != 0; })) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void quantize_ggml_row(GgmlType type, const float* values, int64_t count, std::byte* out) {
@@ -101,14 +122,9 @@ std::optional<GgmlType> lossless_ggml_type(const WeightRows& rows) {
   if (bits == 6 || bits == 7) return std::nullopt;
   const GgmlType type = bits <= 4 ? GgmlType::q4_1 : bits == 5 ? GgmlType::q5_1 : GgmlType::q8_0;
   std::atomic<bool> fits{true};
-  const int64_t groups = rows.cols() / rows.group_size();
   parallel_for(rows.rows(), 64, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end && fits.load(std::memory_order_relaxed); ++row) {
-      for (int64_t g = 0; g < groups; ++g) {
-        const float s = rows.scale(row, g), b = rows.bias(row, g);
-        if (!fits_f16(s) || (bits == 8 ? b != -128.0f * s : !fits_f16(b))) fits = false;
-      }
-    }
+    for (int64_t row = begin; row < end && fits.load(std::memory_order_relaxed); ++row)
+      if (!row_fits(rows, row)) fits = false;
   });
   return fits ? std::optional(type) : std::nullopt;
 }

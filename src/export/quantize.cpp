@@ -2,15 +2,18 @@
 
 #include <array>
 #include <cmath>
-#include <numeric>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 #include <regex>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "mlx/ops.h"
 #include "mlx/transforms.h"
 #include "model/transformer.h"
 
 namespace gavel {
+namespace fs = std::filesystem;
 namespace mx = mlx::core;
 namespace {
 
@@ -45,13 +48,9 @@ Quantization by_recipe(const std::string& recipe, const std::string& module, int
       "unknown recipe \"{}\": mixed_2_6, mixed_3_4, mixed_3_6 and mixed_4_6 are known", recipe));
 }
 
-mx::Dtype number_type(const Weight& w) {
-  return w.quantized() ? w.scales->dtype() : w.data.dtype();
-}
-
-mx::array dense_in(const Weight& w, mx::Dtype dtype) {
-  if (!w.quantized()) return w.data.dtype() == dtype ? w.data : mx::astype(w.data, dtype);
-  return mx::astype(dequantize(w), dtype);
+// The values in the weight's own type, rounded once.
+mx::array dense(const Weight& w) {
+  return w.quantized() ? mx::astype(dequantize(w), w.scales->dtype()) : w.data;
 }
 
 }  // namespace
@@ -89,27 +88,56 @@ void quantize_model(LoadedModel& model, const QuantizeOptions& options) {
     Weight& w = model.weights.at(spec.name);
     if (to && spec.cols % to->group_size != 0) to.reset();
     if (!to) {
-      if (w.quantized()) w = {dense_in(w, number_type(w)), std::nullopt, std::nullopt, 0, 0};
+      if (w.quantized()) w = {dense(w), std::nullopt, std::nullopt, 0, 0};
       w.data.eval();
       continue;
     }
     if (w.quantized() && w.bits == to->bits && w.group_size == to->group_size) continue;
-    const auto parts = mx::quantize(dense_in(w, number_type(w)), to->group_size, to->bits);
+    const auto parts = mx::quantize(dense(w), to->group_size, to->bits);
     w = {parts.at(0), parts.at(1), parts.at(2), to->group_size, to->bits};
     mx::eval({w.data, *w.scales, *w.biases});
   }
   model.quantization = options.base;
 }
 
-void dequantize_model(LoadedModel& model, std::optional<mx::Dtype> dtype) {
+std::optional<mx::Dtype> find_dtype(const std::string& name) {
+  if (name == "float32") return mx::float32;
+  if (name == "float16") return mx::float16;
+  if (name == "bfloat16") return mx::bfloat16;
+  return std::nullopt;
+}
+
+std::optional<mx::Dtype> declared_dtype(const LoadedModel& model) {
+  const fs::path path = model.path / "config.json";
+  if (!fs::is_directory(model.path)) return std::nullopt;
+  const auto config = nlohmann::json::parse(read_file(path), nullptr, false);
+  const auto it = config.find("torch_dtype");
+  if (it == config.end() || !it->is_string()) return std::nullopt;
+  return find_dtype(it->get<std::string>());
+}
+
+void cast_model(LoadedModel& model, mx::Dtype dtype) {
+  const auto cast = [dtype](mx::array& a) {
+    a = mx::astype(a, dtype);
+    a.eval();
+  };
   for (auto& [name, w] : model.weights) {
-    w = {dense_in(w, dtype.value_or(number_type(w))), std::nullopt, std::nullopt, 0, 0};
-    w.data.eval();
+    if (w.quantized()) {
+      cast(*w.scales);
+      cast(*w.biases);
+    } else {
+      cast(w.data);
+    }
   }
-  if (!dtype) return model.quantization.reset();
-  for (auto& [name, v] : model.vectors) {
-    v = mx::astype(v, *dtype);
-    v.eval();
+  for (auto& [name, v] : model.vectors) cast(v);
+}
+
+void dequantize_model(LoadedModel& model) {
+  for (auto& [name, w] : model.weights) {
+    if (!w.quantized()) continue;
+    w = {mx::dequantize(w.data, *w.scales, w.biases, w.group_size, w.bits), std::nullopt,
+         std::nullopt, 0, 0};
+    w.data.eval();
   }
   model.quantization.reset();
 }

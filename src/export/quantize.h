@@ -26,13 +26,22 @@ struct QuantizeOptions {
   std::string recipe;
 };
 
-// Quantizes every matrix whose rows divide into groups, the same numbers as mlx_lm's convert gives
-// of the same dense weights. What is quantized already is dequantized first, where it changes.
+// Quantizes every matrix whose rows divide into groups, the same bits as mlx_lm's convert gives of
+// the same dense weights. What is quantized already is dequantized first, where it changes.
 void quantize_model(LoadedModel& model, const QuantizeOptions& options);
 
-// Makes every matrix dense in `dtype` (nothing: quantized ones in their scales' type, dense ones as
-// they are).
-void dequantize_model(LoadedModel& model, std::optional<mlx::core::Dtype> dtype);
+// "float32", "float16" or "bfloat16"; nothing for any other name.
+std::optional<mlx::core::Dtype> find_dtype(const std::string& name);
+
+// The type that a directory's config.json declares as "torch_dtype": mlx_lm's convert casts to it.
+// Nothing for a GGUF file.
+std::optional<mlx::core::Dtype> declared_dtype(const LoadedModel& model);
+
+// Casts all numbers: dense matrices, the scales and biases of quantized ones, vectors.
+void cast_model(LoadedModel& model, mlx::core::Dtype dtype);
+
+// Makes every matrix dense: quantized ones by MLX's own operation, in their scales' type.
+void dequantize_model(LoadedModel& model);
 
 struct SizeReport {
   uint64_t bytes = 0;

@@ -27,9 +27,7 @@ constexpr const char* kCompareText =
 
 std::optional<mx::Dtype> parse_dtype(const std::string& text) {
   if (text.empty()) return std::nullopt;
-  if (text == "float32") return mx::float32;
-  if (text == "float16") return mx::float16;
-  if (text == "bfloat16") return mx::bfloat16;
+  if (const auto dtype = find_dtype(text)) return dtype;
   throw UsageError(
       fmt::format("unknown dtype \"{}\": float32, float16 and bfloat16 are known", text));
 }
@@ -57,6 +55,18 @@ Adapter read_adapters(const Model& model, const std::vector<std::string>& names)
   return stack(adapters);
 }
 
+// A file to write, which must not be the model that is read, nor lie in a folder that is missing.
+void check_file_target(const std::string& file, const fs::path& model) {
+  if (file.empty()) return;
+  std::error_code ec;
+  if (fs::is_directory(file, ec)) fail("{} is a directory: name a file to write", file);
+  if (fs::exists(file, ec) && fs::equivalent(file, model, ec))
+    fail("{} is the model itself: write to another file", file);
+  const fs::path folder = fs::path(file).parent_path();
+  if (!folder.empty() && !fs::is_directory(folder, ec))
+    fail("the folder {} of the file to write does not exist", folder.string());
+}
+
 std::string size_text(uint64_t bytes) {
   return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
@@ -73,11 +83,14 @@ ordered_json to_json(const LogitComparison& c) {
 
 void run_fuse(const FuseRequest& r) {
   const auto dtype = parse_dtype(r.dtype);
+  check_model_target(r.save_path);
   LoadedModel loaded = load_model(resolve_model(r.model));
   const Model base = make_model(loaded);
   const Adapter adapter = read_adapters(base, r.adapters);
-  if (r.dequantize || dtype) dequantize_model(loaded, dtype);
-  fuse_adapter(loaded, adapter);
+  const bool dense = r.dequantize || dtype;
+  if (dtype) cast_model(loaded, *dtype);
+  fuse_adapter(loaded, adapter, dense);
+  if (dense) dequantize_model(loaded);
   std::optional<LogitComparison> c;
   if (loaded.tokenizer) {
     const ModelLora lora = bind(base, adapter);
@@ -107,14 +120,17 @@ void run_fuse(const FuseRequest& r) {
 void run_convert(ConvertRequest r) {
   if (r.quantize && r.dequantize)
     throw UsageError("--quantize and --dequantize exclude each other");
-  const auto dtype = parse_dtype(r.dtype);
+  auto dtype = parse_dtype(r.dtype);
   for (const std::string& rule : r.rules)
     r.options.rules.push_back(parse_quantize_rule(rule, r.options.base.group_size));
+  check_model_target(r.mlx_path);
   LoadedModel model = load_model(resolve_model(r.model));
+  if (!dtype) dtype = declared_dtype(model);
   const std::string text = r.text_file.empty() ? "" : read_file(r.text_file, size_t{64} << 20);
   const SizeReport before = size_of(model);
   const double ppl_before = text.empty() ? 0.0 : perplexity(model, text);
-  if (r.dequantize || dtype) dequantize_model(model, dtype);
+  if (dtype) cast_model(model, *dtype);
+  if (r.dequantize) dequantize_model(model);
   if (r.quantize) quantize_model(model, r.options);
   const SizeReport after = size_of(model);
   const double ppl_after = text.empty() ? 0.0 : perplexity(model, text);
@@ -146,7 +162,10 @@ void run_export(const ExportRequest& r) {
   if (!kind)
     throw UsageError(fmt::format(
         "unknown type \"{}\": auto, F32, F16, BF16, Q8_0, Q4_0 and Q4_1 are known", r.type));
-  LoadedModel loaded = load_model(resolve_model(r.model));
+  if (!r.peft.empty()) check_peft_target(r.peft);
+  const fs::path model = resolve_model(r.model);
+  for (const std::string& file : {r.gguf, r.gguf_lora}) check_file_target(file, model);
+  LoadedModel loaded = load_model(model);
   std::optional<Adapter> adapter;
   if (!r.adapters.empty() || !r.gguf_lora.empty() || !r.peft.empty())
     adapter = read_adapters(make_model(loaded), r.adapters);

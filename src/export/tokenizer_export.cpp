@@ -204,18 +204,18 @@ json post_processor_json(const GgufTokenizerFields& f, const GgufPreTokenizer& p
           {"special_tokens", specials}};
 }
 
-void write_json(const fs::path& path, const ordered_json& j) {
-  write_file_atomic(path, j.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+std::string text_of_json(const ordered_json& j) {
+  return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-void write_gguf_tokenizer(const LoadedModel& model, const fs::path& directory) {
+std::map<std::string, std::string> files_from_gguf(const LoadedModel& model) {
   const GgufFile file(model.path);
-  if (file.text("tokenizer.ggml.model") == nullptr) return;
+  if (file.text("tokenizer.ggml.model") == nullptr) return {};
   const GgufTokenizerFields f = gguf_tokenizer_fields(file);
-  write_file_atomic(
-      directory / "tokenizer.json",
+  std::map<std::string, std::string> out;
+  out["tokenizer.json"] =
       tokenizer_from_gguf(f, file.name()).dump(1, ' ', false, json::error_handler_t::replace) +
-          "\n");
+      "\n";
   ordered_json config;
   config["tokenizer_class"] = "PreTrainedTokenizerFast";
   const auto name = [&](const char* key, const std::optional<int>& id) {
@@ -229,14 +229,15 @@ void write_gguf_tokenizer(const LoadedModel& model, const fs::path& directory) {
   config["model_max_length"] = model.config.max_position_embeddings;
   if (model.chat_template) {
     config["chat_template"] = *model.chat_template;
-    write_file_atomic(directory / "chat_template.jinja", *model.chat_template);
+    out["chat_template.jinja"] = *model.chat_template;
   }
-  write_json(directory / "tokenizer_config.json", config);
-  ordered_json generation;
+  out["tokenizer_config.json"] = text_of_json(config);
+  ordered_json generation = ordered_json::object();
   if (f.bos_token_id) generation["bos_token_id"] = *f.bos_token_id;
   if (!model.eos_token_ids.empty()) generation["eos_token_id"] = model.eos_token_ids;
   if (f.padding_token_id) generation["pad_token_id"] = *f.padding_token_id;
-  write_json(directory / "generation_config.json", generation);
+  out["generation_config.json"] = text_of_json(generation);
+  return out;
 }
 
 }  // namespace
@@ -295,14 +296,14 @@ json tokenizer_from_gguf(const GgufTokenizerFields& f, const std::string& name) 
   return j;
 }
 
-void write_tokenizer_files(const LoadedModel& model, const fs::path& directory) {
-  if (!fs::is_directory(model.path)) return write_gguf_tokenizer(model, directory);
+std::map<std::string, std::string> tokenizer_files(const LoadedModel& model) {
+  if (!fs::is_directory(model.path)) return files_from_gguf(model);
+  std::map<std::string, std::string> out;
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
                            "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
-                           "chat_template.jinja", "generation_config.json"}) {
-    if (!fs::exists(model.path / name)) continue;
-    write_file_atomic(directory / name, read_file(model.path / name));
-  }
+                           "chat_template.jinja", "generation_config.json"})
+    if (fs::exists(model.path / name)) out[name] = read_file(model.path / name);
+  return out;
 }
 
 }  // namespace gavel

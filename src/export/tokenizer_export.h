@@ -1,8 +1,9 @@
 // Tokenizers from one format to the other: tokenizer.json <-> GGUF's metadata.
 #pragma once
 
-#include <filesystem>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "model/weights.h"
 #include "text/tokenizer.h"
@@ -17,9 +18,9 @@ GgufTokenizerFields tokenizer_to_gguf(const LoadedModel& model);
 // A tokenizer.json that `tokenizers` reads, with the same results.
 nlohmann::json tokenizer_from_gguf(const GgufTokenizerFields& fields, const std::string& name);
 
-// Writes the tokenizer's files of `model` into a directory: a directory's own are copied, a GGUF
-// file's metadata become tokenizer.json, tokenizer_config.json, chat_template.jinja and
-// generation_config.json.
-void write_tokenizer_files(const LoadedModel& model, const std::filesystem::path& directory);
+// The tokenizer's files of `model` by name, for a directory: a directory's own, unchanged; of a
+// GGUF file's metadata tokenizer.json, tokenizer_config.json, chat_template.jinja and
+// generation_config.json are made. Throws Error where they cannot be.
+std::map<std::string, std::string> tokenizer_files(const LoadedModel& model);
 
 }  // namespace gavel

@@ -103,6 +103,31 @@ TEST(Quantize, EqualsMlxLm) {
   }
 }
 
+// What mlx_lm's convert does before it quantizes, and with --dtype.
+TEST(Quantize, CastsToTheDeclaredType) {
+  ScratchDirectory scratch;
+  fs::copy(golden("models/llama_mlx3"), scratch.path());
+  auto config = nlohmann::json::parse(read_file(scratch.path() / "config.json"));
+  for (const auto& [name, dtype] : std::initializer_list<std::pair<const char*, mx::Dtype>>{
+           {"float16", mx::float16}, {"bfloat16", mx::bfloat16}}) {
+    config["torch_dtype"] = name;
+    scratch.write("config.json", config.dump());
+    EXPECT_EQ(declared_dtype(load_model(scratch.path())), dtype);
+  }
+  config["torch_dtype"] = "int8";
+  scratch.write("config.json", config.dump());
+  LoadedModel model = load_model(scratch.path());
+  EXPECT_EQ(declared_dtype(model), std::nullopt);
+  cast_model(model, mx::float32);
+  const Weight& w = model.weights.at("model.layers.0.mlp.up_proj");
+  EXPECT_EQ(w.bits, 3);
+  EXPECT_EQ(w.scales->dtype(), mx::float32);
+  EXPECT_EQ(model.vectors.at("model.norm.weight").dtype(), mx::float32);
+  const auto before = values(w);
+  dequantize_model(model);
+  EXPECT_EQ(values(model.weights.at("model.layers.0.mlp.up_proj")), before);
+}
+
 TEST(Quantize, RulesAndRecipes) {
   EXPECT_EQ(parse_quantize_rule("a|b=6", 64).to, (Quantization{64, 6}));
   EXPECT_EQ(parse_quantize_rule("x=8:32", 64).to, (Quantization{32, 8}));
@@ -119,7 +144,8 @@ TEST(Quantize, RulesAndRecipes) {
   // Quantizing again goes through the values; back to dense keeps them.
   quantize_model(model, {.base = {32, 8}});
   const auto as8 = values(model.weights.at("lm_head"));
-  dequantize_model(model, mx::float32);
+  cast_model(model, mx::float32);
+  dequantize_model(model);
   EXPECT_EQ(values(model.weights.at("lm_head")), as8);
   EXPECT_FALSE(model.quantization.has_value());
 }
@@ -172,6 +198,30 @@ TEST(ExportGguf, QuantizedKindsRoundOnce) {
   }
 }
 
+// A group of zeros has the scale 1e-7, which f16 does not hold, and which does not matter.
+TEST(ExportGguf, GroupsOfZerosAreExact) {
+  mx::array dense = mx::random::normal({4, 128}, mx::bfloat16, mx::random::key(3));
+  dense = mx::concatenate({dense, mx::zeros({2, 128}, mx::bfloat16)}, 0);
+  const auto parts = mx::quantize(dense, 64, 4);
+  Weight w{parts.at(0), parts.at(1), parts.at(2), 64, 4};
+  mx::eval({w.data, *w.scales, *w.biases});
+  ASSERT_NE(floats(*w.scales).back(), 0.0f);
+  const WeightRows rows(w);
+  ASSERT_EQ(lossless_ggml_type(rows), GgmlType::q4_1);
+  std::vector<std::byte> blocks(128 / 32 * 20);
+  std::vector<float> back(128), expected(128);
+  for (int row = 0; row < 6; ++row) {
+    pack_ggml_row(GgmlType::q4_1, rows, row, blocks.data());
+    dequantize_gguf_row(GgmlType::q4_1, blocks.data(), 128, back.data());
+    rows.values(row, expected.data());
+    EXPECT_EQ(back, expected) << row;
+  }
+  // Where the codes are not all 0 it does matter.
+  w.data = mx::concatenate({mx::slice(w.data, {0, 0}, {5, 16}), mx::ones({1, 16}, mx::uint32)}, 0);
+  w.data.eval();
+  EXPECT_EQ(lossless_ggml_type(WeightRows(w)), std::nullopt);
+}
+
 fs::path embedded() {
   return fs::path(GAVEL_SOURCE_DIR) / "models/SmolLM2-135M-Instruct.Q4_1.gguf";
 }
@@ -204,7 +254,7 @@ TEST(ExportDirectory, FromGgufWithItsTokenizer) {
   if (!fs::exists(embedded())) GTEST_SKIP() << "run ./run setup for the embedded model";
   ScratchDirectory scratch;
   const LoadedModel model = load_model(embedded());
-  write_tokenizer_files(model, scratch.path());
+  for (const auto& [name, text] : tokenizer_files(model)) scratch.write(name, text);
   const Tokenizer back = Tokenizer::from_file(scratch.path() / "tokenizer.json");
   EXPECT_EQ(back.vocab_size(), model.tokenizer->vocab_size());
   for (const char* text : kTexts) {
@@ -231,6 +281,17 @@ TEST(ExportDirectory, ComesBackTheSameInShards) {
   EXPECT_ERROR(write_model_directory(model, scratch.path() / "out"), "is the model itself");
 }
 
+// mlx_lm's llama finds the rotary settings at the top of config.json only.
+TEST(ExportDirectory, RotarySettingsForMlxLm) {
+  ScratchDirectory scratch;
+  const LoadedModel model = load_model(golden("models/llama"));
+  write_model_directory(model, scratch.path());
+  const auto j = nlohmann::json::parse(read_file(scratch.path() / "config.json"));
+  EXPECT_EQ(j.at("rope_theta"), 500000.0);
+  EXPECT_EQ(j.at("rope_scaling").at("rope_type"), "llama3");
+  EXPECT_EQ(rope_inv_freq(load_model(scratch.path()).config), rope_inv_freq(model.config));
+}
+
 // From GGUF there is no config.json to copy.
 TEST(ExportDirectory, FromGgufWritesAConfig) {
   ScratchDirectory scratch;
@@ -239,7 +300,8 @@ TEST(ExportDirectory, FromGgufWritesAConfig) {
     export_gguf(model, GgufKind::automatic, scratch.path() / "m.gguf");
     const LoadedModel gguf = load_model(scratch.path() / "m.gguf");
     if (gguf.config.rope_scaling && gguf.config.rope_scaling->rope_type == "factors") {
-      EXPECT_ERROR(write_model_directory(gguf, scratch.path() / "out"), "rope_freqs.weight");
+      EXPECT_ERROR(write_model_directory(gguf, scratch.path() / "none"), "rope_freqs.weight");
+      EXPECT_FALSE(fs::exists(scratch.path() / "none"));
       continue;
     }
     write_model_directory(gguf, scratch.path() / "out");
@@ -248,6 +310,29 @@ TEST(ExportDirectory, FromGgufWritesAConfig) {
     expect_same_text_side(model, back, name);
     EXPECT_EQ(back.eos_token_ids, gguf.eos_token_ids);
   }
+}
+
+// Nothing that somebody else wrote is lost.
+TEST(ExportDirectory, RefusesWhatItDidNotWrite) {
+  ScratchDirectory scratch;
+  const LoadedModel model = load_model(golden("models/qwen2"));
+  const fs::path out = scratch.path() / "out";
+  const auto write = [&] { write_model_directory(model, out, 16384); };
+  scratch.write("out/notes.txt", "mine");
+  EXPECT_ERROR(write(), "is not empty and holds nothing that gavel wrote");
+  fs::copy(golden("models/llama"), out);
+  EXPECT_ERROR(write(), "holds model-0000");
+  fs::remove_all(out);
+  write();
+  scratch.write("out/notes.txt", "mine");
+  // Again, in fewer files: the old shards go, what is not gavel's stays.
+  write_model_directory(model, out);
+  EXPECT_EQ(load_model(out).weights.size(), model.weights.size());
+  EXPECT_TRUE(fs::exists(out / "model.safetensors"));
+  EXPECT_FALSE(fs::exists(out / "model-00001-of-00002.safetensors"));
+  EXPECT_EQ(read_file(out / "notes.txt"), "mine");
+  EXPECT_ERROR(check_model_target(scratch.write("file", "x")), "is a file");
+  EXPECT_ERROR(check_peft_target(out), "is not empty");
 }
 
 TEST(ExportGguf, RefusesWhatHasNoPlace) {
@@ -306,7 +391,8 @@ std::vector<int> some_ids(const LoadedModel& model) {
 TEST(Fuse, GivesTheLogitsOfBaseAndAdapter) {
   for (const char* name : {"llama", "qwen2", "qwen3", "llama_bias"}) {
     LoadedModel loaded = load_model(golden("models") / name);
-    dequantize_model(loaded, mx::float32);
+    cast_model(loaded, mx::float32);
+    dequantize_model(loaded);
     const Model base = make_model(loaded);
     const Adapter one = random_adapter(base, 1), two = random_adapter(base, 50);
     const Adapter both = stack({{one, 0.7f}, {two, -0.3f}});
@@ -347,6 +433,22 @@ TEST(Fuse, QuantizedStaysQuantized) {
   ScratchDirectory scratch;
   write_model_directory(loaded, scratch.path());
   expect_same_weights(loaded, load_model(scratch.path()), "fused");
+}
+
+// Densely fused, a matrix is rounded once, whether the adapter touches it or not.
+TEST(Fuse, DenseOfQuantized) {
+  LoadedModel loaded = load_model(golden("models/qwen2_mlx4"));
+  const Model base = make_model(loaded);
+  const Adapter adapter = random_adapter(base, 3);
+  LoadedModel fused = loaded;
+  cast_model(fused, mx::float32);
+  fuse_adapter(fused, adapter, true);
+  EXPECT_FALSE(fused.weights.at("model.layers.0.self_attn.q_proj").quantized());
+  EXPECT_TRUE(fused.weights.at("model.layers.0.self_attn.o_proj").quantized());
+  dequantize_model(fused);
+  for (const auto& [name, w] : fused.weights) EXPECT_FALSE(w.quantized()) << name;
+  const ModelLora lora = bind(base, adapter);
+  EXPECT_LT(compare_logits(base, &lora, make_model(fused), some_ids(loaded)).largest, 2e-4);
 }
 
 TEST(ExportAdapter, PeftComesBackTheSame) {
