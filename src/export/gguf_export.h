@@ -20,7 +20,7 @@ struct GgufExportReport {
   uint64_t bytes = 0;   // of the file
   int64_t weights = 0;  // values in matrices
   int lossless = 0;     // matrices whose quantized groups were carried over exactly
-  int requantized = 0;  // quantized matrices that had to be rounded again
+  int requantized = 0;  // quantized matrices that are now other blocks, or dense
 };
 
 // Writes `model` with its tokenizer, chat template and everything llama.cpp asks for. Throws Error

@@ -185,7 +185,9 @@ void run_export(const ExportRequest& r) {
              static_cast<double>(report.bytes) * 8.0 / static_cast<double>(report.weights));
   if (report.lossless > 0)
     fmt::print(", {} quantized matrices carried over exactly", report.lossless);
-  if (report.requantized > 0) fmt::print(", {} quantized anew", report.requantized);
+  const bool blocks = *kind == GgufKind::q8_0 || *kind == GgufKind::q4_0 || *kind == GgufKind::q4_1;
+  if (report.requantized > 0)
+    fmt::print(", {} {}", report.requantized, blocks ? "quantized anew" : "dequantized");
   fmt::print("\n");
 }
 
