@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
     gavel::add_fuse_command(app);
     gavel::add_convert_command(app);
     gavel::add_export_command(app);
+    gavel::add_serve_command(app);
     gavel::add_models_command(app);
 
     gavel::log_to_stderr();

@@ -24,4 +24,6 @@ void catch_interrupts() {
 
 bool interrupted() { return seen != 0; }
 
+void forget_interrupt() { seen = 0; }
+
 }  // namespace gavel

@@ -5,5 +5,7 @@ namespace gavel {
 
 void catch_interrupts();
 bool interrupted();
+// The request to stop was fulfilled: it is no reason for a special exit code.
+void forget_interrupt();
 
 }  // namespace gavel

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "generate/forward.h"
+#include "generate/prefix_cache.h"
 
 namespace gavel {
 namespace {
@@ -57,8 +58,9 @@ void accept(Sequence& s, std::span<float> logits) {
 
 }  // namespace
 
-Engine::Engine(const Model& model, kernels::Precision precision, int64_t prefill_tokens)
-    : model_(model), precision_(precision), prefill_tokens_(prefill_tokens) {}
+Engine::Engine(const Model& model, kernels::Precision precision, int64_t prefill_tokens,
+               PrefixCache* prefixes)
+    : model_(model), precision_(precision), prefill_tokens_(prefill_tokens), prefixes_(prefixes) {}
 
 void Engine::add(std::span<const SequencePtr> sequences, const ModelLora* lora) {
   std::vector<const std::vector<int>*> prompts;
@@ -70,11 +72,13 @@ void Engine::add(std::span<const SequencePtr> sequences, const ModelLora* lora) 
     check(s->options.sampling);
     prompts.push_back(&s->prompt);
   }
-  std::vector<std::shared_ptr<const KvCache>> prefixes(sequences.size());
-  if (sequences.size() > 1) prefixes = share_prefixes(model_, lora, prompts, precision_);
+  std::vector<Prefix> prefixes(sequences.size());
+  if (sequences.size() > 1 || prefixes_ != nullptr)
+    prefixes = share_prefixes(model_, lora, prompts, precision_, prefixes_);
   for (size_t i = 0; i < sequences.size(); ++i) {
     auto& s = *sequences[i];
-    s.cache = make_cache(model_, precision_, prefixes[i]);
+    s.reused = prefixes[i].rows;
+    s.cache = make_cache(model_, precision_, std::move(prefixes[i]));
     s.sampler.emplace(s.options.sampling);
     s.lora = lora;
     if (s.options.max_tokens < 1)
@@ -89,7 +93,7 @@ bool Engine::step() {
   if (sequences_.empty()) return false;
   const ModelLora* lora = sequences_.front()->lora;
   std::vector<CachedInput> inputs;
-  std::vector<Sequence*> sampled;
+  std::vector<Sequence*> sampled, read;  // that get a token; whose prompt is read with this step
   int64_t budget = prefill_tokens_;
   for (const auto& s : sequences_) {
     if (s->lora != lora) continue;
@@ -106,12 +110,16 @@ bool Engine::step() {
     const bool whole = piece == left;
     inputs.push_back({s->cache, std::span(s->prompt).subspan(done, piece),
                       whole ? CachedInput::Want::last : CachedInput::Want::none});
-    if (whole) sampled.push_back(s.get());
+    if (!whole) continue;
+    sampled.push_back(s.get());
+    read.push_back(s.get());
   }
   auto all = cached_forward(model_, lora, inputs, precision_);
   const auto vocab = static_cast<size_t>(model_.config.vocab_size);
   for (size_t i = 0; i < sampled.size(); ++i)
     accept(*sampled[i], std::span(all.data<float>() + i * vocab, vocab));
+  if (prefixes_ != nullptr)
+    for (Sequence* s : read) prefixes_->keep(model_, lora, precision_, s->prompt, s->cache);
   // The other adapters' sequences have their turn next.
   std::stable_partition(sequences_.begin(), sequences_.end(),
                         [&](const SequencePtr& s) { return s->lora != lora; });
@@ -150,21 +158,25 @@ namespace {
 
 // The scores of the requests of one batch.
 void score_batch(const Model& model, const ModelLora* lora, std::span<const ScoreRequest> requests,
-                 kernels::Precision precision, std::vector<std::vector<double>>& results) {
+                 kernels::Precision precision, PrefixCache* prefixes,
+                 std::vector<std::vector<double>>& results) {
   std::vector<const std::vector<int>*> prompts;
   for (const auto& r : requests) {
     if (r.prompt.empty()) fail("there is nothing to score: a prompt has no tokens");
     prompts.push_back(&r.prompt);
   }
-  const auto prefixes = share_prefixes(model, lora, prompts, precision);
+  const auto shared = share_prefixes(model, lora, prompts, precision, prefixes);
   std::vector<CachedInput> inputs;
   for (size_t i = 0; i < requests.size(); ++i) {
-    auto cache = make_cache(model, precision, prefixes[i]);
+    auto cache = make_cache(model, precision, shared[i]);
     const auto have = static_cast<size_t>(cache->length());
     inputs.push_back({cache, std::span(requests[i].prompt).subspan(have)});
   }
   const auto vocab = static_cast<size_t>(model.config.vocab_size);
   const auto first = cached_forward(model, lora, inputs, precision);
+  if (prefixes != nullptr)
+    for (size_t i = 0; i < requests.size(); ++i)
+      prefixes->keep(model, lora, precision, requests[i].prompt, inputs[i].cache);
   size_t longest = 0;
   const size_t base = results.size();
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -204,7 +216,7 @@ void score_batch(const Model& model, const ModelLora* lora, std::span<const Scor
 
 std::vector<std::vector<double>> score(const Model& model, const ModelLora* lora,
                                        std::span<const ScoreRequest> requests, int max_batch,
-                                       kernels::Precision precision) {
+                                       kernels::Precision precision, PrefixCache* prefixes) {
   constexpr size_t kMaxTokens = 4096;  // of a packed batch, to bound memory
   std::vector<std::vector<double>> results;
   size_t begin = 0;
@@ -213,7 +225,7 @@ std::vector<std::vector<double>> score(const Model& model, const ModelLora* lora
     while (end < requests.size() && end - begin < static_cast<size_t>(std::max(max_batch, 1)) &&
            (end == begin || tokens + requests[end].prompt.size() <= kMaxTokens))
       tokens += requests[end++].prompt.size();
-    score_batch(model, lora, requests.subspan(begin, end - begin), precision, results);
+    score_batch(model, lora, requests.subspan(begin, end - begin), precision, prefixes, results);
     begin = end;
   }
   return results;

@@ -41,6 +41,7 @@ struct Sequence {
   std::vector<int> tokens;  // generated, without the end-of-sequence token
   std::vector<TokenLogprobs> logprobs;
   FinishReason finish = FinishReason::none;
+  int64_t reused = 0;  // tokens of the prompt that were not computed for this sequence alone
 
   // The engine's own.
   std::shared_ptr<KvCache> cache;
@@ -49,11 +50,14 @@ struct Sequence {
 };
 using SequencePtr = std::shared_ptr<Sequence>;
 
+class PrefixCache;
+
 class Engine {
  public:
-  // The model must outlive the engine. Prompts are read in pieces of at most prefill_tokens.
+  // The model, and the cache of prompts read before where one is given, must outlive the engine.
+  // Prompts are read in pieces of at most prefill_tokens.
   explicit Engine(const Model& model, kernels::Precision precision = kernels::Precision::fast,
-                  int64_t prefill_tokens = 1024);
+                  int64_t prefill_tokens = 1024, PrefixCache* prefixes = nullptr);
 
   // Adds sequences; those that share `lora` (null: the base model) run in one batch. Prefixes that
   // the new sequences share (of 16 tokens and more) are computed once.
@@ -61,6 +65,7 @@ class Engine {
 
   // One forward pass for the sequences of one adapter: reads a piece of the waiting prompts and one
   // token of each running sequence. False where there is nothing to do.
+  // A sequence whose `finish` was set from outside, between steps, is dropped.
   bool step();
 
   size_t active() const { return sequences_.size(); }
@@ -69,6 +74,7 @@ class Engine {
   const Model& model_;
   kernels::Precision precision_;
   int64_t prefill_tokens_;
+  PrefixCache* prefixes_;
   std::vector<SequencePtr> sequences_;
 };
 
@@ -86,6 +92,7 @@ struct ScoreRequest {
 };
 std::vector<std::vector<double>> score(const Model& model, const ModelLora* lora,
                                        std::span<const ScoreRequest> requests, int max_batch = 16,
-                                       kernels::Precision precision = kernels::Precision::fast);
+                                       kernels::Precision precision = kernels::Precision::fast,
+                                       PrefixCache* prefixes = nullptr);
 
 }  // namespace gavel

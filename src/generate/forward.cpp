@@ -5,16 +5,16 @@
 
 #include "base/error.h"
 #include "generate/cpu_forward.h"
+#include "generate/prefix_cache.h"
 
 namespace gavel {
 
 std::shared_ptr<KvCache> make_cache(const Model& model, kernels::Precision precision,
-                                    std::shared_ptr<const KvCache> prefix) {
-  const int64_t length = prefix ? prefix->length() : 0;
+                                    Prefix prefix) {
   return std::make_shared<KvCache>(
       model.layers.size(), model.config.num_key_value_heads * model.config.head_dim,
       precision == kernels::Precision::fast ? kernels::ScalarType::f16 : kernels::ScalarType::f32,
-      std::move(prefix), length);
+      std::move(prefix.cache), prefix.rows);
 }
 
 namespace {
@@ -101,32 +101,42 @@ struct PrefixBuilder {
   const ModelLora* lora;
   std::span<const std::vector<int>* const> prompts;
   kernels::Precision precision;
-  size_t min_tokens;
+  PrefixCache* known;
   std::vector<size_t> order;   // prompts in lexicographic order
   std::vector<size_t> common;  // tokens that order[i] and order[i + 1] share
-  std::vector<std::shared_ptr<const KvCache>> result;
+  std::vector<Prefix> result;
+
+  // `parent`, or what is known already of these tokens where that is worth more.
+  Prefix best_known(Prefix parent, std::span<const int> tokens) const {
+    if (known == nullptr) return parent;
+    auto found = known->find(lora, tokens);
+    return found.rows >= parent.rows + static_cast<int64_t>(kMinPrefix) ? found : parent;
+  }
 
   // Gives order[begin, end) the best prefix below `parent`, and goes on within it.
-  void build(size_t begin, size_t end, std::shared_ptr<const KvCache> parent) {
+  void build(size_t begin, size_t end, Prefix parent) {
     if (end - begin < 2) {
-      if (begin < end) result[order[begin]] = parent;
+      if (begin == end) return;
+      const auto& prompt = *prompts[order[begin]];
+      result[order[begin]] = best_known(parent, std::span(prompt).first(prompt.size() - 1));
       return;
     }
     size_t shared = *std::min_element(common.begin() + static_cast<int64_t>(begin),
                                       common.begin() + static_cast<int64_t>(end) - 1);
     size_t usable = shared;
     for (size_t i = begin; i < end; ++i) usable = std::min(usable, prompts[order[i]]->size() - 1);
-    const size_t have = parent ? static_cast<size_t>(parent->length()) : 0;
-    if (usable >= have + min_tokens) {
+    const auto tokens = std::span(*prompts[order[begin]]).first(usable);
+    parent = best_known(parent, tokens);
+    const auto have = static_cast<size_t>(parent.rows);
+    if (usable >= have + kMinPrefix) {
       auto cache =
-          parent ? KvCache::copy_of(*parent, parent->length()) : make_cache(model, precision);
-      const auto& prompt = *prompts[order[begin]];
+          have > 0 ? KvCache::copy_of(*parent.cache, parent.rows) : make_cache(model, precision);
       cached_forward(
           model, lora,
-          std::vector<CachedInput>{
-              {cache, std::span(prompt).subspan(have, usable - have), CachedInput::Want::none}},
+          std::vector<CachedInput>{{cache, tokens.subspan(have), CachedInput::Want::none}},
           precision);
-      parent = cache;
+      if (known != nullptr) known->insert(lora, tokens, cache);
+      parent = {cache, cache->length()};
     }
     // Split where neighbours share no more than the whole run does.
     size_t from = begin;
@@ -141,10 +151,10 @@ struct PrefixBuilder {
 
 }  // namespace
 
-std::vector<std::shared_ptr<const KvCache>> share_prefixes(
-    const Model& model, const ModelLora* lora, std::span<const std::vector<int>* const> prompts,
-    kernels::Precision precision, size_t min_tokens) {
-  PrefixBuilder b{model, lora, prompts, precision, min_tokens, {}, {}, {}};
+std::vector<Prefix> share_prefixes(const Model& model, const ModelLora* lora,
+                                   std::span<const std::vector<int>* const> prompts,
+                                   kernels::Precision precision, PrefixCache* known) {
+  PrefixBuilder b{model, lora, prompts, precision, known, {}, {}, {}};
   b.order.resize(prompts.size());
   std::iota(b.order.begin(), b.order.end(), size_t{0});
   std::sort(b.order.begin(), b.order.end(),
@@ -152,7 +162,7 @@ std::vector<std::shared_ptr<const KvCache>> share_prefixes(
   for (size_t i = 0; i + 1 < b.order.size(); ++i)
     b.common.push_back(common_prefix(*prompts[b.order[i]], *prompts[b.order[i + 1]]));
   b.result.resize(prompts.size());
-  b.build(0, prompts.size(), nullptr);
+  b.build(0, prompts.size(), {});
   return b.result;
 }
 

@@ -16,9 +16,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Tokens most likely at a step among which the labels are looked for.
-constexpr int kTopTokens = 32;
-
 Probabilities softmax(const std::array<double, 3>& logprobs) {
   const double top = *std::max_element(logprobs.begin(), logprobs.end());
   Probabilities p;
@@ -260,7 +257,7 @@ JudgeModel make_judge_model(const Model& model, const ModelLora* lora, TextEncod
     GenerateOptions options;
     options.max_tokens = max_tokens;
     options.eos_token_ids = eos;
-    options.top_logprobs = kTopTokens;
+    options.top_logprobs = kJudgeTopTokens;
     struct Times {
       Clock::time_point start, end;
     };

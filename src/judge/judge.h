@@ -31,6 +31,9 @@ struct JudgeOptions {
   int max_tokens = 512;      // of a written response
 };
 
+// Tokens most likely at a step among which the labels are looked for: what `write` returns.
+constexpr int kJudgeTopTokens = 32;
+
 struct Written {
   std::vector<int> tokens;  // without the end-of-sequence token
   std::vector<TokenLogprobs> logprobs;

@@ -1,0 +1,424 @@
+// /v1/chat/completions and /v1/completions: requests, answers and streams in OpenAI's shapes.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <utility>
+
+#include "data/dataset.h"
+#include "data/jsonl.h"
+#include "serve/context.h"
+#include "serve/fields.h"
+
+namespace gavel {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Tokens = std::vector<std::pair<int, TokenLogprobs>>;
+
+constexpr int64_t kMaxTopLogprobs = 20;
+constexpr size_t kMaxStops = 16, kMaxStopBytes = 1024;
+
+struct Completion {
+  bool chat = true;
+  const ServedModel* model = nullptr;
+  std::vector<int> prompt;
+  GenerateOptions options;
+  std::vector<std::string> stops;
+  bool stream = false, include_usage = false;
+  std::string id;
+  int64_t created = 0;
+};
+
+std::vector<std::string> parse_stops(const Fields& fields) {
+  const Json* value = fields.value("stop");
+  if (value == nullptr) return {};
+  const Json list = value->is_string() ? Json::array({*value}) : *value;
+  if (!list.is_array() || list.size() > kMaxStops)
+    bad_request("stop", "'stop' must be a string or a list of at most {} strings", kMaxStops);
+  std::vector<std::string> stops;
+  for (const Json& stop : list) {
+    if (!stop.is_string() || stop.get_ref<const std::string&>().empty() ||
+        stop.get_ref<const std::string&>().size() > kMaxStopBytes)
+      bad_request("stop", "'stop' must hold strings of 1 to {} bytes", kMaxStopBytes);
+    stops.push_back(stop.get<std::string>());
+  }
+  return stops;
+}
+
+// What OpenAI's API has and this server has not: refused where it would change the answer.
+void refuse_unsupported(const Fields& fields, bool chat) {
+  if (fields.integer("n", 1, 128).value_or(1) != 1)
+    bad_request("n", "'n' must be 1: this server gives one choice");
+  for (const char* name : {"presence_penalty", "frequency_penalty"})
+    if (fields.number(name, -2, 2).value_or(0) != 0)
+      bad_request(name, "'{}' is not supported; repetition_penalty is", name);
+  for (const char* name : {"logit_bias", "tools", "functions"})
+    if (const Json* v = fields.value(name); v != nullptr && (!v->is_structured() || !v->empty()))
+      bad_request(name, "'{}' is not supported", name);
+  if (const Json* format = fields.value("response_format")) {
+    const auto type = format->is_object() ? format->find("type") : format->end();
+    if (!format->is_object() || type == format->end() || !type->is_string() || *type != "text")
+      bad_request("response_format",
+                  "'response_format' other than {{\"type\": \"text\"}} is not "
+                  "supported");
+  }
+  if (chat) return;
+  if (fields.integer("best_of", 1, 128).value_or(1) != 1)
+    bad_request("best_of", "'best_of' must be 1");
+  if (fields.boolean("echo").value_or(false)) bad_request("echo", "'echo' is not supported");
+  if (!fields.text("suffix").value_or("").empty())
+    bad_request("suffix", "'suffix' is not supported");
+}
+
+std::string message_content(const Fields& message) {
+  const Json* content = message.value("content");
+  if (content == nullptr)
+    bad_request(message.path("content"), "'{}' is missing", message.path("content"));
+  if (content->is_string()) return content->get<std::string>();
+  std::string text;
+  if (!content->is_array())
+    bad_request(message.path("content"), "'{}' must be a string or a list of text parts",
+                message.path("content"));
+  for (const Json& part : *content) {
+    const auto type = part.is_object() ? part.value("type", Json()) : Json();
+    const auto value = part.is_object() ? part.value("text", Json()) : Json();
+    if (type != "text" || !value.is_string())
+      bad_request(message.path("content"), "'{}' may have parts of type text only",
+                  message.path("content"));
+    text += value.get<std::string>();
+  }
+  return text;
+}
+
+std::vector<int> chat_prompt(const ServeContext& context, const Fields& fields) {
+  const Json* list = fields.value("messages");
+  if (list == nullptr) bad_request("messages", "'messages' is missing");
+  if (!list->is_array() || list->empty())
+    bad_request("messages", "'messages' must be a list of at least one message");
+  std::vector<Message> messages;
+  for (size_t i = 0; i < list->size(); ++i) {
+    const std::string where = fmt::format("messages[{}]", i);
+    if (!(*list)[i].is_object()) bad_request(where, "'{}' must be an object", where);
+    const Fields message((*list)[i], where + ".");
+    std::string role = message.needed_text("role");
+    if (role == "developer") role = "system";
+    if (role != "system" && role != "user" && role != "assistant")
+      bad_request(message.path("role"), "'{}' must be system, developer, user or assistant",
+                  message.path("role"));
+    messages.push_back({std::move(role), message_content(message)});
+  }
+  try {
+    return encode_chat(context.models.session->encoder, messages, true);
+  } catch (const Error& e) {
+    bad_request("messages", "The messages do not fit the model's chat template: {}", e.what());
+  }
+}
+
+std::vector<int> plain_prompt(const ServeContext& context, const Fields& fields) {
+  const Json* value = fields.value("prompt");
+  if (value == nullptr) bad_request("prompt", "'prompt' is missing");
+  if (value->is_array() && value->size() == 1 && !value->front().is_number())
+    value = &value->front();
+  if (value->is_string())
+    return context.models.session->encoder.tokenizer.encode(value->get_ref<const std::string&>(),
+                                                            true);
+  const bool ids = value->is_array() && !value->empty() &&
+                   std::all_of(value->begin(), value->end(),
+                               [](const Json& id) { return id.is_number_integer(); });
+  if (!ids) bad_request("prompt", "'prompt' must be one string, or the token ids of one prompt");
+  std::vector<int> tokens;
+  const int vocabulary = context.models.session->model.config.vocab_size;
+  for (const Json& id : *value) {
+    if (id.is_number_unsigned() ? id.get<uint64_t>() >= static_cast<uint64_t>(vocabulary)
+                                : id.get<int64_t>() < 0 || id.get<int64_t>() >= vocabulary)
+      bad_request("prompt", "'prompt' has a token id outside of 0 to {}", vocabulary - 1);
+    tokens.push_back(id.get<int>());
+  }
+  return tokens;
+}
+
+SamplingOptions parse_sampling(const Fields& fields) {
+  SamplingOptions s;
+  s.temperature = static_cast<float>(fields.number("temperature", 0, 2).value_or(1));
+  s.top_p = static_cast<float>(fields.number("top_p", 0, 1).value_or(1));
+  if (!(s.top_p > 0)) s.top_p = 1e-6f;  // the most likely token alone
+  s.top_k = static_cast<int>(fields.integer("top_k", 0, 1'000'000).value_or(0));
+  s.min_p = static_cast<float>(fields.number("min_p", 0, 1).value_or(0));
+  s.repetition_penalty =
+      static_cast<float>(fields.number("repetition_penalty", 0.01, 10).value_or(1));
+  const auto seed = fields.integer("seed", INT64_MIN, INT64_MAX);
+  s.seed = seed ? static_cast<uint64_t>(*seed) : uint64_t{std::random_device{}()} << 16;
+  return s;
+}
+
+int parse_logprobs(const Fields& fields, bool chat) {
+  if (!chat) return static_cast<int>(fields.integer("logprobs", 0, kMaxTopLogprobs).value_or(-1));
+  const bool wanted = fields.boolean("logprobs").value_or(false);
+  const auto top = fields.integer("top_logprobs", 0, kMaxTopLogprobs);
+  if (top && !wanted) bad_request("top_logprobs", "'top_logprobs' needs 'logprobs' to be true");
+  return wanted ? static_cast<int>(top.value_or(0)) : -1;
+}
+
+// The number of tokens to generate: what is asked for, or what there is room for.
+void set_max_tokens(const ServeContext& context, const Fields& fields, Completion& c) {
+  constexpr int64_t kNoLimit = 1'000'000'000;
+  auto asked = fields.integer("max_tokens", 1, kNoLimit);
+  const char* name = "max_tokens";
+  if (c.chat)
+    if (const auto newer = fields.integer("max_completion_tokens", 1, kNoLimit)) {
+      asked = newer;
+      name = "max_completion_tokens";
+    }
+  if (!c.chat && !asked) asked = 16;  // as OpenAI's
+  if (asked && *asked > context.limits.max_tokens)
+    bad_request(name, "'{}' is {}; this server generates {} tokens at most", name, *asked,
+                context.limits.max_tokens);
+  const auto length = static_cast<int64_t>(c.prompt.size());
+  const int64_t longest = context.longest_prompt(asked.value_or(1));
+  if (length > longest)
+    throw ApiError(400, "invalid_request_error",
+                   fmt::format("The prompt has {} tokens; with {} to generate, {} is the most.",
+                               length, asked.value_or(1), longest),
+                   c.chat ? "messages" : "prompt", "context_length_exceeded");
+  if (length == 0) bad_request(c.chat ? "messages" : "prompt", "The prompt has no tokens");
+  const int64_t room = context.context_length() - length;
+  c.options.max_tokens =
+      static_cast<int>(asked.value_or(std::min(room, context.limits.max_tokens)));
+}
+
+Completion parse(const ServeContext& context, const std::string& text, bool chat) {
+  const Json body = parse_body(text);
+  const Fields fields(body);
+  Completion c;
+  c.chat = chat;
+  c.model = &context.models.find(fields.text("model"));
+  refuse_unsupported(fields, chat);
+  c.stream = fields.boolean("stream").value_or(false);
+  if (const Json* options = fields.value("stream_options")) {
+    if (!options->is_object()) bad_request("stream_options", "'stream_options' must be an object");
+    if (!c.stream) bad_request("stream_options", "'stream_options' needs 'stream' to be true");
+    c.include_usage = Fields(*options, "stream_options.").boolean("include_usage").value_or(false);
+  }
+  c.stops = parse_stops(fields);
+  c.options.sampling = parse_sampling(fields);
+  c.options.top_logprobs = parse_logprobs(fields, chat);
+  c.options.eos_token_ids = context.models.session->loaded.eos_token_ids;
+  c.prompt = chat ? chat_prompt(context, fields) : plain_prompt(context, fields);
+  set_max_tokens(context, fields, c);
+  c.id = random_id(chat ? "chatcmpl" : "cmpl");
+  c.created = unix_time();
+  return c;
+}
+
+// --- logprobs -----------------------------------------------------------------------------------
+
+Json chat_logprobs(const Tokenizer& tokenizer, const Tokens& tokens) {
+  const auto entry = [&](int id, double logprob) {
+    const std::string bytes = tokenizer.token_bytes(id);
+    Json list = Json::array();
+    for (const char byte : bytes) list.push_back(static_cast<unsigned char>(byte));
+    return Json{{"token", bytes}, {"logprob", logprob}, {"bytes", std::move(list)}};
+  };
+  Json content = Json::array();
+  for (const auto& [id, logprobs] : tokens) {
+    Json item = entry(id, logprobs.chosen);
+    item["top_logprobs"] = Json::array();
+    for (const auto& [other, value] : logprobs.top)
+      item["top_logprobs"].push_back(entry(other, value));
+    content.push_back(std::move(item));
+  }
+  return {{"content", std::move(content)}, {"refusal", nullptr}};
+}
+
+// A token's text; bytes that are no text by themselves as "bytes:\xe2\x80".
+std::string token_text(const Tokenizer& tokenizer, int id) {
+  const std::string bytes = tokenizer.token_bytes(id);
+  if (!invalid_utf8_at(bytes)) return bytes;
+  std::string text = "bytes:";
+  for (const char byte : bytes) text += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+  return text;
+}
+
+// `offset`: characters (code points) of the text before; moved on.
+Json completion_logprobs(const Tokenizer& tokenizer, const Tokens& tokens, int64_t& offset) {
+  Json texts = Json::array(), values = Json::array(), tops = Json::array(), offsets = Json::array();
+  for (const auto& [id, logprobs] : tokens) {
+    texts.push_back(token_text(tokenizer, id));
+    values.push_back(logprobs.chosen);
+    Json top = Json::object();
+    for (const auto& [other, value] : logprobs.top) top[token_text(tokenizer, other)] = value;
+    tops.push_back(std::move(top));
+    offsets.push_back(offset);
+    for (const char byte : tokenizer.token_bytes(id)) offset += (byte & 0xC0) != 0x80 ? 1 : 0;
+  }
+  return {{"tokens", texts},
+          {"token_logprobs", values},
+          {"top_logprobs", tops},
+          {"text_offset", offsets}};
+}
+
+// --- answers ------------------------------------------------------------------------------------
+
+// One completion on its way: the engine's thread decodes, the request's thread answers.
+class Running {
+ public:
+  Running(const ServeContext& context, Completion completion)
+      : c(std::move(completion)),
+        tokenizer_(context.models.session->encoder.tokenizer),
+        text_(tokenizer_, c.stops, [this](const std::string& piece) { ready_ += piece; }),
+        sequence_(std::make_shared<Sequence>()) {
+    sequence_->prompt = std::move(c.prompt);
+    sequence_->options = c.options;
+    sequence_->on_token = [this](int token) { return accept(token); };
+    job_ = std::make_shared<Job>();
+    job_->sequences = {sequence_};
+    job_->lora = c.model->adapter();
+    job_->deadline = context.deadline();
+    submitted.emplace(context.scheduler, job_);
+  }
+
+  // What is left once the job is done.
+  Piece rest() {
+    if (!stopped_) text_.finish();
+    return {0, std::exchange(ready_, {}), std::exchange(fresh_, {})};
+  }
+
+  const char* finish_reason() const {
+    return sequence_->finish == FinishReason::length ? "length" : "stop";
+  }
+
+  Json usage() const {
+    const size_t prompt = sequence_->prompt.size(), generated = sequence_->tokens.size();
+    return {{"prompt_tokens", prompt},
+            {"completion_tokens", generated},
+            {"total_tokens", prompt + generated},
+            {"prompt_tokens_details", {{"cached_tokens", sequence_->reused}}}};
+  }
+
+  Json logprobs(const Tokens& tokens) {
+    if (c.options.top_logprobs < 0) return nullptr;
+    return c.chat ? chat_logprobs(tokenizer_, tokens)
+                  : completion_logprobs(tokenizer_, tokens, offset_);
+  }
+
+  // The object around choices.
+  Json envelope(bool chunk) const {
+    return {{"id", c.id},
+            {"object",
+             c.chat ? chunk ? "chat.completion.chunk" : "chat.completion" : "text_completion"},
+            {"created", c.created},
+            {"model", c.model->name}};
+  }
+
+  const Completion c;
+
+ private:
+  bool accept(int token) {
+    if (c.options.top_logprobs >= 0) fresh_.emplace_back(token, sequence_->logprobs.back());
+    stopped_ = !text_.push(token);
+    if (!ready_.empty()) job_->push({0, std::exchange(ready_, {}), std::exchange(fresh_, {})});
+    return !stopped_;
+  }
+
+  const Tokenizer tokenizer_;
+  TextStream text_;
+  std::string ready_;  // text since the last piece, and its tokens
+  Tokens fresh_;
+  bool stopped_ = false;
+  int64_t offset_ = 0;
+  SequencePtr sequence_;
+  JobPtr job_;
+
+ public:
+  // The last member: it lets go of the engine before the others end.
+  std::optional<SubmittedJob> submitted;
+};
+
+Json whole_answer(Running& running, Client& client) {
+  std::string text;
+  Tokens tokens;
+  const auto take = [&](const Piece& piece) {
+    text += piece.text;
+    tokens.insert(tokens.end(), piece.tokens.begin(), piece.tokens.end());
+  };
+  wait_for(*running.submitted, client, take);
+  take(running.rest());
+  Json choice = {{"index", 0}};
+  if (running.c.chat)
+    choice["message"] = {{"role", "assistant"}, {"content", text}, {"refusal", nullptr}};
+  else
+    choice["text"] = text;
+  choice["logprobs"] = running.logprobs(tokens);
+  choice["finish_reason"] = running.finish_reason();
+  Json body = running.envelope(false);
+  body["choices"] = Json::array({std::move(choice)});
+  body["usage"] = running.usage();
+  return body;
+}
+
+void stream_answer(Running& running, EventWriter& out) {
+  const Completion& c = running.c;
+  const auto send = [&](Json choice) {
+    Json chunk = running.envelope(true);
+    chunk["choices"] = Json::array({std::move(choice)});
+    if (c.include_usage) chunk["usage"] = nullptr;
+    out.send(sse(chunk));
+  };
+  const auto send_piece = [&](const Piece& piece) {
+    if (piece.text.empty() && piece.tokens.empty()) return;
+    Json choice = {{"index", 0}};
+    if (c.chat)
+      choice["delta"] = {{"content", piece.text}};
+    else
+      choice["text"] = piece.text;
+    choice["logprobs"] = running.logprobs(piece.tokens);
+    choice["finish_reason"] = nullptr;
+    send(std::move(choice));
+  };
+  if (c.chat)
+    send({{"index", 0},
+          {"delta", {{"role", "assistant"}, {"content", ""}}},
+          {"logprobs", nullptr},
+          {"finish_reason", nullptr}});
+  running.submitted->wait(send_piece, [&] { out.tick(); });
+  send_piece(running.rest());
+  Json last = {{"index", 0}};
+  if (c.chat)
+    last["delta"] = Json::object();
+  else
+    last["text"] = "";
+  last["logprobs"] = nullptr;
+  last["finish_reason"] = running.finish_reason();
+  send(std::move(last));
+  if (c.include_usage) {
+    Json chunk = running.envelope(true);
+    chunk["choices"] = Json::array();
+    chunk["usage"] = running.usage();
+    out.send(sse(chunk));
+  }
+  out.send(kSseDone);
+}
+
+Reply answer(const ServeContext& context, const HttpRequest& request, Client& client, bool chat) {
+  auto running = std::make_shared<Running>(context, parse(context, request.body, chat));
+  Reply reply;
+  if (running->c.stream)
+    reply.stream = [running, &client](const Reply::Write& write) {
+      run_stream(write, client, [&](EventWriter& out) { stream_answer(*running, out); });
+    };
+  else
+    reply.body = dump(whole_answer(*running, client));
+  return reply;
+}
+
+}  // namespace
+
+Reply answer_chat(const ServeContext& context, const HttpRequest& request, Client& client) {
+  return answer(context, request, client, true);
+}
+
+Reply answer_completion(const ServeContext& context, const HttpRequest& request, Client& client) {
+  return answer(context, request, client, false);
+}
+
+}  // namespace gavel

@@ -1,0 +1,103 @@
+#include "serve/fields.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "data/jsonl.h"
+#include "serve/api_error.h"
+
+namespace gavel {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+[[noreturn]] void wrong_type(const std::string& name, std::string_view wanted, const Json& value) {
+  bad_request(name, "'{}' must be {}, not {} {}", name, wanted,
+              value.is_array() || value.is_object() ? "an" : "a", value.type_name());
+}
+
+}  // namespace
+
+std::string error_body(const ApiError& error) {
+  const auto or_null = [](const std::string& s) { return s.empty() ? Json() : Json(s); };
+  const Json body = {{"error",
+                      {{"message", error.what()},
+                       {"type", error.type},
+                       {"param", or_null(error.param)},
+                       {"code", or_null(error.code)}}}};
+  return body.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json parse_body(std::string_view body) {
+  Json parsed;
+  try {
+    parsed = parse_json(body);
+  } catch (const Error& e) {
+    bad_request("", "The body is not usable JSON: {}", e.what());
+  }
+  if (!parsed.is_object())
+    bad_request("", "The body must be a JSON object, not {}", parsed.type_name());
+  return parsed;
+}
+
+Fields::Fields(const Json& object, std::string path) : object_(object), path_(std::move(path)) {}
+
+const Json* Fields::value(const char* name) const {
+  const auto it = object_.find(name);
+  return it == object_.end() || it->is_null() ? nullptr : &*it;
+}
+
+std::optional<std::string> Fields::text(const char* name) const {
+  const Json* v = value(name);
+  if (v == nullptr) return std::nullopt;
+  if (!v->is_string()) wrong_type(path(name), "a string", *v);
+  return v->get<std::string>();
+}
+
+std::string Fields::needed_text(const char* name) const {
+  auto found = text(name);
+  if (!found) bad_request(path(name), "'{}' is missing", path(name));
+  return std::move(*found);
+}
+
+std::optional<bool> Fields::boolean(const char* name) const {
+  const Json* v = value(name);
+  if (v == nullptr) return std::nullopt;
+  if (!v->is_boolean()) wrong_type(path(name), "true or false", *v);
+  return v->get<bool>();
+}
+
+std::optional<int64_t> Fields::integer(const char* name, int64_t low, int64_t high) const {
+  const Json* v = value(name);
+  if (v == nullptr) return std::nullopt;
+  constexpr double kExact = 9007199254740992;  // 2^53: whole numbers are exact up to here
+  int64_t n = 0;
+  if (v->is_number_unsigned()) {
+    n = static_cast<int64_t>(std::min(v->get<uint64_t>(), uint64_t{INT64_MAX}));
+  } else if (v->is_number_integer()) {
+    n = v->get<int64_t>();
+  } else if (v->is_number_float() && std::abs(v->get<double>()) <= kExact &&
+             v->get<double>() == std::trunc(v->get<double>())) {
+    n = static_cast<int64_t>(v->get<double>());  // 5.0 is an integer, too
+  } else {
+    wrong_type(path(name), "an integer", *v);
+  }
+  if (n < low || n > high)
+    bad_request(path(name), "'{}' is {}; it must be from {} to {}", path(name), v->dump(), low,
+                high);
+  return n;
+}
+
+std::optional<double> Fields::number(const char* name, double low, double high) const {
+  const Json* v = value(name);
+  if (v == nullptr) return std::nullopt;
+  if (!v->is_number()) wrong_type(path(name), "a number", *v);
+  const auto number = v->get<double>();
+  if (!(number >= low && number <= high))
+    bad_request(path(name), "'{}' is {}; it must be from {} to {}", path(name), v->dump(), low,
+                high);
+  return number;
+}
+
+}  // namespace gavel

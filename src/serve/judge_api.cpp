@@ -1,0 +1,236 @@
+// POST /v1/judge: pairs judged by the judge layer, whose model is this server's scheduler.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "serve/context.h"
+#include "serve/fields.h"
+
+namespace gavel {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct JudgeCall {
+  const ServedModel* model = nullptr;
+  std::vector<JudgePair> pairs;
+  bool batch = false, stream = false, calibrated = false;
+  JudgeOptions options;
+  Job::Clock::time_point deadline;
+};
+
+JudgePair parse_pair_fields(const Fields& fields) {
+  JudgePair pair;
+  pair.question = fields.needed_text("question");
+  pair.answer_a = fields.needed_text("answer_a");
+  pair.answer_b = fields.needed_text("answer_b");
+  pair.reference = fields.text("reference").value_or("");
+  pair.id = fields.text("id").value_or("");
+  return pair;
+}
+
+JudgeCall parse(const ServeContext& context, const std::string& text) {
+  const Json body = parse_body(text);
+  const Fields fields(body);
+  JudgeCall call;
+  call.deadline = context.deadline();
+  call.model = &context.models.find(fields.text("model"));
+  const std::string mode = fields.text("mode").value_or("reason");
+  if (mode != "reason" && mode != "verdict")
+    bad_request("mode", "'mode' must be reason or verdict");
+  call.options.mode = mode == "verdict" ? JudgeMode::verdict : JudgeMode::reason;
+  call.options.both_orders = fields.boolean("both_orders").value_or(false);
+  call.options.second_order = call.options.both_orders;
+  const auto& calibration = call.model->calibration(call.options.mode, call.options.both_orders);
+  call.calibrated = calibration.has_value();
+  if (calibration) call.options.temperature = calibration->temperature;
+  const int64_t most = std::min(context.limits.max_tokens, context.context_length() - 1);
+  call.options.max_tokens = static_cast<int>(
+      fields.integer("max_tokens", 1, most).value_or(std::min<int64_t>(512, most)));
+  call.stream = fields.boolean("stream").value_or(false);
+  const Json* pairs = fields.value("pairs");
+  call.batch = pairs != nullptr;
+  if (!call.batch) {
+    call.pairs.push_back(parse_pair_fields(fields));
+    return call;
+  }
+  if (call.stream) bad_request("stream", "'stream' goes with one pair, not with 'pairs'");
+  for (const char* name : {"question", "answer_a", "answer_b", "reference"})
+    if (fields.value(name) != nullptr)
+      bad_request(name, "'{}' stands beside 'pairs': give one or the other", name);
+  if (!pairs->is_array() || pairs->empty() ||
+      static_cast<int64_t>(pairs->size()) > context.limits.max_pairs)
+    bad_request("pairs", "'pairs' must be a list of 1 to {} pairs", context.limits.max_pairs);
+  for (size_t i = 0; i < pairs->size(); ++i) {
+    const std::string where = fmt::format("pairs[{}]", i);
+    if (!(*pairs)[i].is_object()) bad_request(where, "'{}' must be an object", where);
+    call.pairs.push_back(parse_pair_fields(Fields((*pairs)[i], where + ".")));
+  }
+  return call;
+}
+
+// --- the judge's model --------------------------------------------------------------------------
+
+using OnText = std::function<void(size_t prompt, const std::string& text)>;
+
+// Greedy responses through the scheduler, as JudgeModel::write gives them.
+class Writing {
+ public:
+  Writing(const ServeContext& context, const JudgeCall& call, std::vector<std::vector<int>> prompts,
+          int max_tokens, const JudgeModel::GoOn& go_on)
+      : start_(Job::Clock::now()), job_(std::make_shared<Job>()), ends_(prompts.size(), start_) {
+    job_->lora = call.model->adapter();
+    job_->deadline = call.deadline;
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      auto s = std::make_shared<Sequence>();
+      s->prompt = std::move(prompts[i]);
+      s->options.max_tokens = max_tokens;
+      s->options.eos_token_ids = context.models.session->loaded.eos_token_ids;
+      s->options.top_logprobs = kJudgeTopTokens;
+      texts_.emplace_back(context.models.session->encoder.tokenizer, std::vector<std::string>{},
+                          [this, i](const std::string& piece) {
+                            job_->push({i, piece, {}});
+                          });
+      s->on_token = [this, &go_on, i](int token) {
+        ends_[i] = Job::Clock::now();
+        texts_[i].push(token);
+        return go_on(i, token);
+      };
+      job_->sequences.push_back(std::move(s));
+    }
+    submitted_.emplace(context.scheduler, job_);
+  }
+
+  std::vector<Written> wait(const OnText& on_text, const std::function<void()>& tick) {
+    submitted_->wait(
+        [&](const Piece& piece) {
+          if (on_text) on_text(piece.sequence, piece.text);
+        },
+        tick);
+    std::vector<Written> written;
+    for (size_t i = 0; i < ends_.size(); ++i) {
+      Sequence& s = *job_->sequences[i];
+      written.push_back({std::move(s.tokens), std::move(s.logprobs),
+                         std::chrono::duration<double>(ends_[i] - start_).count()});
+    }
+    return written;
+  }
+
+ private:
+  const Job::Clock::time_point start_;
+  JobPtr job_;
+  std::vector<Job::Clock::time_point> ends_;
+  std::vector<TextStream> texts_;
+  std::optional<SubmittedJob> submitted_;  // last: lets go of the engine before the others end
+};
+
+JudgeModel served_judge(const ServeContext& context, const JudgeCall& call, const OnText& on_text,
+                        const std::function<void()>& tick) {
+  JudgeModel judge{context.models.session->encoder, call.model->prompt, 0, {}, {}};
+  const bool writes = call.options.mode == JudgeMode::reason;
+  judge.max_prompt_tokens =
+      std::max<int64_t>(context.longest_prompt(writes ? call.options.max_tokens : 16), 1);
+  judge.write = [&, on_text, tick](std::vector<std::vector<int>> prompts, int max_tokens,
+                                   const JudgeModel::GoOn& go_on) {
+    Writing writing(context, call, std::move(prompts), max_tokens, go_on);
+    return writing.wait(on_text, tick);
+  };
+  judge.score = [&, tick](std::span<const ScoreRequest> requests) {
+    auto job = std::make_shared<Job>();
+    job->scores.assign(requests.begin(), requests.end());
+    job->lora = call.model->adapter();
+    job->deadline = call.deadline;
+    SubmittedJob submitted(context.scheduler, job);
+    submitted.wait([](const Piece&) {}, tick);
+    return job->scored;
+  };
+  return judge;
+}
+
+// --- answers ------------------------------------------------------------------------------------
+
+Json probabilities_json(const std::optional<Probabilities>& p) {
+  if (!p) return nullptr;
+  return {{"A", (*p)[0]}, {"B", (*p)[1]}, {"tie", (*p)[2]}};
+}
+
+Json order_json(const char* order, const OrderResult& result) {
+  Json json = {{"order", order},
+               {"verdict", decision_name(result.verdict)},
+               {"probabilities", probabilities_json(result.probabilities)},
+               {"explanation", result.text},
+               {"tokens", result.tokens}};
+  if (!result.problem.empty()) json["problem"] = result.problem;
+  return json;
+}
+
+Json judgement_json(const JudgePair& pair, const JudgedPair& judged) {
+  Json json = Json::object();
+  if (!pair.id.empty()) json["id"] = pair.id;
+  json["verdict"] = decision_name(judged.verdict);
+  const auto sure = confidence(judged);
+  json["confidence"] = sure ? Json(*sure) : Json();
+  json["probabilities"] = probabilities_json(judged.probabilities);
+  json["explanation"] = judged.first.text;
+  json["orders"] = Json::array({order_json("ab", judged.first)});
+  if (judged.second) json["orders"].push_back(order_json("ba", *judged.second));
+  return json;
+}
+
+Json envelope(const JudgeCall& call) {
+  return {{"object", call.batch ? "list" : "judgement"},
+          {"created", unix_time()},
+          {"model", call.model->name},
+          {"mode", mode_name(call.options.mode)},
+          {"both_orders", call.options.both_orders},
+          {"calibrated", call.calibrated}};
+}
+
+// Judges all pairs and gives the whole answer.
+Json judge(const ServeContext& context, const JudgeCall& call, const OnText& on_text,
+           const std::function<void()>& tick) {
+  const auto judged =
+      judge_pairs(served_judge(context, call, on_text, tick), call.pairs, call.options);
+  Json body = envelope(call);
+  if (call.batch) {
+    body["data"] = Json::array();
+    for (size_t i = 0; i < judged.size(); ++i)
+      body["data"].push_back(judgement_json(call.pairs[i], judged[i]));
+    return body;
+  }
+  const auto& only = judged.front();
+  for (const OrderResult* order : {&only.first, only.second ? &*only.second : nullptr})
+    if (order != nullptr && !order->problem.empty())
+      throw ApiError(400, "invalid_request_error", "The pair cannot be judged: " + order->problem,
+                     "question", "context_length_exceeded");
+  body.update(judgement_json(call.pairs.front(), only));
+  return body;
+}
+
+}  // namespace
+
+Reply answer_judge(const ServeContext& context, const HttpRequest& request, Client& client) {
+  auto call = std::make_shared<const JudgeCall>(parse(context, request.body));
+  Reply reply;
+  if (!call->stream) {
+    const auto tick = [&] {
+      if (client.gone()) throw ApiError(499, "cancelled", "The client has gone.");
+    };
+    reply.body = dump(judge(context, *call, nullptr, tick));
+    return reply;
+  }
+  context.scheduler.check_room();  // while there still is a status to say so
+  reply.stream = [&context, call, &client](const Reply::Write& write) {
+    run_stream(write, client, [&](EventWriter& out) {
+      const auto on_text = [&](size_t prompt, const std::string& text) {
+        out.send(sse(
+            {{"object", "judgement.delta"}, {"order", prompt == 0 ? "ab" : "ba"}, {"text", text}}));
+      };
+      out.send(sse(judge(context, *call, on_text, [&] { out.tick(); })));
+      out.send(kSseDone);
+    });
+  };
+  return reply;
+}
+
+}  // namespace gavel

@@ -1,0 +1,138 @@
+#include "serve/service.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cstdio>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "serve/web.h"
+
+namespace gavel {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The page brings all that it needs and talks to this server only.
+constexpr const char* kPagePolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+Route file_route(const char* path, const char* content_type, std::string_view content) {
+  return {"GET", path, true, [=](const HttpRequest&, Client&) {
+            Reply reply;
+            reply.body = content;
+            reply.content_type = content_type;
+            reply.headers = {{"Content-Security-Policy", kPagePolicy},
+                             {"Referrer-Policy", "no-referrer"},
+                             {"Cache-Control", "no-cache"}};
+            return reply;
+          }};
+}
+
+Json model_json(const ServedModel& model, int64_t created) {
+  return {{"id", model.name},
+          {"object", "model"},
+          {"created", created},
+          {"owned_by", "gavel"},
+          {"adapter", model.lora.has_value()}};
+}
+
+}  // namespace
+
+Service::Service(std::shared_ptr<Session> session, ServeRequest request)
+    : request_(std::move(request)),
+      models_(load_served_models(std::move(session), request_.model, request_.base_name,
+                                 request_.adapters, request_.prompt_template)) {
+  scheduler_ = std::make_unique<Scheduler>(models_.session->model, request_.scheduler, metrics_);
+  context_ = std::make_unique<ServeContext>(ServeContext{models_, request_.limits, *scheduler_});
+  http_ = std::make_unique<HttpServer>(request_.http, routes(), metrics_);
+}
+
+Service::~Service() = default;
+
+std::vector<Route> Service::routes() const {
+  const int64_t created = unix_time();
+  const auto json = [](const Json& body) {
+    Reply reply;
+    reply.body = dump(body);
+    return reply;
+  };
+  const auto api = [&](const char* path,
+                       Reply (*answer)(const ServeContext&, const HttpRequest&, Client&)) {
+    return Route{"POST", path, false,
+                 [context = context_.get(), answer](const HttpRequest& r, Client& client) {
+                   return answer(*context, r, client);
+                 }};
+  };
+  return {
+      file_route("/", "text/html; charset=utf-8", web::kIndex),
+      file_route("/app.js", "text/javascript; charset=utf-8", web::kScript),
+      file_route("/style.css", "text/css; charset=utf-8", web::kStyle),
+      file_route("/openapi.json", "application/json", web::kOpenApi),
+      {"GET", "/health", true,
+       [=](const HttpRequest&, Client&) {
+         return json({{"status", "ok"}});
+       }},
+      {"GET", "/metrics", false,
+       [this](const HttpRequest&, Client&) {
+         Reply reply;
+         reply.body = metrics_.text();
+         reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
+         return reply;
+       }},
+      {"GET", "/v1/models", false,
+       [=, this](const HttpRequest&, Client&) {
+         Json list = Json::array();
+         for (const auto& model : models_.models) list.push_back(model_json(model, created));
+         return json({{"object", "list"}, {"data", std::move(list)}});
+       }},
+      {"GET", "/v1/models/", false,
+       [=, this](const HttpRequest& r, Client&) {
+         return json(model_json(models_.find(r.argument), created));
+       }},
+      api("/v1/chat/completions", answer_chat),
+      api("/v1/completions", answer_completion),
+      api("/v1/judge", answer_judge),
+  };
+}
+
+void run_serve(ServeRequest request, const std::function<bool()>& stop_requested) {
+  fmt::print(stderr, "Loading {}\n", request.model);
+  const std::string host = request.http.host;
+  const bool everywhere = host != "127.0.0.1" && host != "localhost" && host != "::1";
+  if (everywhere && request.http.api_key.empty())
+    fmt::print(stderr, "Warning: --host {} without --api-key: whoever reaches it may use it.\n",
+               host);
+  auto session = open_session(request.model);
+  Service service(std::move(session), std::move(request));
+  std::string names;
+  for (const auto& model : service.models().models)
+    names += (names.empty() ? "" : ", ") + model.name;
+  fmt::print(stderr, "Listening on http://{}:{}, models: {}. Ctrl-C finishes and stops.\n",
+             host.find(':') == std::string::npos ? host : "[" + host + "]", service.port(), names);
+  std::atomic<bool> ended{false};
+  std::exception_ptr error;
+  std::thread http([&] {
+    try {
+      service.run();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    ended = true;
+  });
+  bool told = false;
+  while (!ended) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (told || !stop_requested()) continue;
+    told = true;
+    fmt::print(stderr, "Stopping: what runs is finished first. Again to end at once.\n");
+    service.stop();
+  }
+  http.join();
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace gavel

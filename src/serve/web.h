@@ -1,0 +1,10 @@
+// The files of web/, as they are embedded by the build (cmake/embed.cmake).
+#pragma once
+
+#include <string_view>
+
+namespace gavel::web {
+
+extern const std::string_view kIndex, kScript, kStyle, kOpenApi;
+
+}  // namespace gavel::web

@@ -1,0 +1,289 @@
+// The page's script. Texts of users and models reach the document through textContent only.
+"use strict";
+(() => {
+const $ = id => document.getElementById(id);
+const fields = {question: $("question"), answer_a: $("answer-a"), answer_b: $("answer-b"), reference: $("reference")};
+const kHistory = "gavel.history", kMostHistory = 100, kAtOnce = 4, kMostLines = 10000;
+const names = {A: "Answer A is better", B: "Answer B is better", tie: "A tie", none: "No readable verdict"};
+let running = null;  // AbortController of what is being judged
+
+// --- the server ----------------------------------------------------------------------------------
+
+const headers = () => {
+  const key = $("key").value;
+  return key ? {"Content-Type": "application/json", "Authorization": "Bearer " + key}
+             : {"Content-Type": "application/json"};
+};
+
+async function failure(response) {
+  if (response.status === 401) $("key-row").hidden = false;
+  let message = "";
+  try { message = (await response.json()).error.message; } catch (e) { /* not the server's own */ }
+  return new Error(message || "The server answered " + response.status + ".");
+}
+
+async function judge(request, signal, onDelta) {
+  const response = await fetch("v1/judge", {method: "POST", headers: headers(), signal,
+    body: JSON.stringify({...request, stream: true})});
+  if (!response.ok) throw await failure(response);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let pending = "", result = null;
+  for (;;) {
+    const {value, done} = await reader.read();
+    if (done) break;
+    pending += value;
+    const events = pending.split("\n\n");
+    pending = events.pop();
+    for (const event of events) {
+      if (!event.startsWith("data: ") || event === "data: [DONE]") continue;
+      const data = JSON.parse(event.slice(6));
+      if (data.error) throw new Error(data.error.message);
+      if (data.object === "judgement.delta") onDelta(data);
+      else result = data;
+    }
+  }
+  if (!result) throw new Error("The connection ended before the verdict.");
+  return result;
+}
+
+async function loadModels() {
+  const response = await fetch("v1/models", {headers: headers()});
+  if (!response.ok) throw await failure(response);
+  const chosen = $("model").value || localStorage.getItem("gavel.model");
+  $("model").replaceChildren(...(await response.json()).data.map(m => new Option(m.id, m.id)));
+  if ([...$("model").options].some(o => o.value === chosen)) $("model").value = chosen;
+}
+
+// --- one pair ------------------------------------------------------------------------------------
+
+const percent = p => p == null ? "" : (100 * p).toFixed(0) + "%";
+const color = verdict => "is-" + verdict.toLowerCase();
+const settings = () => ({model: $("model").value || undefined, mode: $("mode").value,
+  both_orders: $("both").checked});
+
+function showError(error) {
+  $("error").hidden = !error;
+  if (error) $("error").textContent = error.message || String(error);
+}
+
+function setRunning(controller) {
+  running = controller;
+  $("submit").disabled = !!controller;
+  $("stop").hidden = !controller;
+}
+
+function clearResult(both) {
+  $("result").hidden = false;
+  $("verdict").textContent = "\u2026";
+  $("verdict").className = "";
+  $("confidence").textContent = "judging";
+  $("bar").style.width = "0";
+  $("note").textContent = "";
+  for (const order of ["ab", "ba"]) {
+    const box = $("order-" + order);
+    box.hidden = order === "ba" && !both;
+    box.querySelector(".text").textContent = "";
+    box.querySelector(".pill").textContent = "";
+  }
+}
+
+function showResult(r) {
+  clearResult(r.orders.length > 1);
+  $("verdict").textContent = names[r.verdict];
+  $("verdict").className = color(r.verdict);
+  $("bar").parentElement.className = "bar " + color(r.verdict);
+  $("confidence").textContent = r.confidence == null ? "confidence not known"
+    : percent(r.confidence) + " sure" + (r.calibrated ? ", calibrated" : ", not calibrated");
+  $("bar").style.width = r.confidence == null ? "0" : percent(r.confidence);
+  const [first, second] = r.orders;
+  $("note").textContent = !second ? "" : first.verdict === second.verdict
+    ? "The same verdict in both orders." : "The two orders disagree; the verdict is that of both together.";
+  for (const order of r.orders) {
+    const box = $("order-" + order.order);
+    box.querySelector(".text").textContent = order.explanation;
+    box.querySelector(".pill").textContent = order.verdict;
+    box.querySelector(".pill").className = "pill " + color(order.verdict);
+  }
+}
+
+async function submit() {
+  if (running || !$("form").reportValidity()) return;
+  const pair = {};
+  for (const name in fields) if (fields[name].value) pair[name] = fields[name].value;
+  const request = {...settings(), ...pair};
+  const controller = new AbortController();
+  setRunning(controller);
+  showError(null);
+  clearResult(request.both_orders);
+  $("result").scrollIntoView({block: "nearest"});
+  try {
+    const result = await judge(request, controller.signal, delta => {
+      $("order-" + delta.order).querySelector(".text").textContent += delta.text;
+    });
+    showResult(result);
+    remember({pair, result});
+  } catch (e) {
+    $("confidence").textContent = "";
+    if (e.name === "AbortError") $("verdict").textContent = "Stopped";
+    else { $("result").hidden = true; showError(e); }
+  } finally {
+    setRunning(null);
+  }
+}
+
+// --- history -------------------------------------------------------------------------------------
+
+function readHistory() {
+  try {
+    const list = JSON.parse(localStorage.getItem(kHistory));
+    return Array.isArray(list) ? list : [];
+  } catch (e) { return []; }
+}
+
+function writeHistory(list) {
+  // The oldest go where the browser's room is used up.
+  for (; list.length; list = list.slice(0, -Math.ceil(list.length / 4))) {
+    try { localStorage.setItem(kHistory, JSON.stringify(list)); return; } catch (e) { /* full */ }
+  }
+  localStorage.removeItem(kHistory);
+}
+
+function remember(entry) {
+  writeHistory([entry, ...readHistory()].slice(0, kMostHistory));
+  showHistory();
+}
+
+function rowOf(pair, result, onClick) {
+  const row = document.createElement("button"), verdict = document.createElement("b");
+  const question = document.createElement("span"), sure = document.createElement("span");
+  row.type = "button"; row.className = "row";
+  verdict.textContent = result.verdict; verdict.className = color(result.verdict);
+  question.className = "q"; question.textContent = pair.question;
+  sure.className = "p"; sure.textContent = percent(result.confidence);
+  row.append(verdict, question, sure);
+  row.addEventListener("click", onClick);
+  const item = document.createElement("li");
+  item.append(row);
+  return item;
+}
+
+function showPair(pair, result) {
+  if (running) return;
+  for (const name in fields) fields[name].value = pair[name] || "";
+  $("reference-row").open = !!pair.reference;
+  showError(null);
+  showResult(result);
+  scrollTo({top: 0});
+}
+
+function showHistory() {
+  const list = readHistory();
+  $("past").hidden = !list.length;
+  $("history").replaceChildren(...list.map(e => rowOf(e.pair, e.result, () => showPair(e.pair, e.result))));
+}
+
+// --- a file of pairs -----------------------------------------------------------------------------
+
+function parsePairs(text) {
+  return text.split("\n").map((line, i) => ({line, number: i + 1})).filter(l => l.line.trim()).map(l => {
+    let p;
+    try { p = JSON.parse(l.line); } catch (e) { throw new Error("Line " + l.number + " is not JSON."); }
+    const pair = {};
+    for (const name of ["id", ...Object.keys(fields)]) {
+      if (p && typeof p[name] === "string") pair[name] = p[name];
+      else if (p && p[name] != null && name === "id") pair[name] = String(p[name]);
+    }
+    for (const name of ["question", "answer_a", "answer_b"])
+      if (pair[name] === undefined) throw new Error("Line " + l.number + " has no text in \"" + name + "\".");
+    return pair;
+  });
+}
+
+async function judgeFile(file) {
+  if (running || !file) return;
+  showError(null);
+  let pairs;
+  try {
+    pairs = parsePairs(await file.text());
+    if (!pairs.length) throw new Error("The file has no pairs.");
+    if (pairs.length > kMostLines) throw new Error("The page takes " + kMostLines + " pairs at most: use gavel judge --input.");
+  } catch (e) { return showError(e); }
+  const controller = new AbortController(), results = new Array(pairs.length), options = settings();
+  setRunning(controller);
+  $("batch").hidden = false;
+  $("batch-title").textContent = file.name;
+  $("batch-list").replaceChildren();
+  $("batch-save").hidden = true;
+  $("batch-progress").max = pairs.length;
+  let next = 0, done = 0;
+  const counts = {A: 0, B: 0, tie: 0, none: 0};
+  const summary = () => {
+    $("batch-progress").value = done;
+    $("batch-summary").textContent = done + " of " + pairs.length + " judged: A " + counts.A + ", B " +
+      counts.B + ", tie " + counts.tie + (counts.none ? ", unreadable " + counts.none : "");
+  };
+  summary();
+  $("batch").scrollIntoView({block: "nearest"});
+  const worker = async () => {
+    while (next < pairs.length && !controller.signal.aborted) {
+      const i = next++;
+      const result = await judge({...options, ...pairs[i]}, controller.signal, () => {});
+      results[i] = result;
+      ++done; ++counts[result.verdict];
+      $("batch-list").append(rowOf(pairs[i], result, () => showPair(pairs[i], result)));
+      summary();
+    }
+  };
+  try {
+    await Promise.all(Array.from({length: kAtOnce}, worker));
+  } catch (e) {
+    if (e.name !== "AbortError") showError(e);
+    controller.abort();
+  } finally {
+    const lines = results.map((r, i) => r && JSON.stringify({...pairs[i], ...r})).filter(Boolean);
+    URL.revokeObjectURL($("batch-save").href);
+    $("batch-save").href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], {type: "application/jsonl"}));
+    $("batch-save").download = file.name.replace(/\.[^.]*$/, "") + ".judged.jsonl";
+    $("batch-save").hidden = !lines.length;
+    setRunning(null);
+  }
+}
+
+// --- events --------------------------------------------------------------------------------------
+
+$("form").addEventListener("submit", e => { e.preventDefault(); submit(); });
+$("stop").addEventListener("click", () => running && running.abort());
+addEventListener("keydown", e => {
+  if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) { e.preventDefault(); submit(); }
+  if (e.key === "Escape" && running) running.abort();
+});
+$("file-label").addEventListener("keydown", e => {
+  if ((e.key === "Enter" && !e.ctrlKey) || e.key === " ") { e.preventDefault(); $("file").click(); }
+});
+$("file").addEventListener("change", () => { judgeFile($("file").files[0]); $("file").value = ""; });
+let inside = 0;  // dragenter and dragleave come for every element
+addEventListener("dragenter", e => { e.preventDefault(); ++inside; $("drop").hidden = false; });
+addEventListener("dragleave", () => { if (--inside <= 0) { inside = 0; $("drop").hidden = true; } });
+addEventListener("dragover", e => e.preventDefault());
+addEventListener("drop", e => {
+  e.preventDefault();
+  inside = 0;
+  $("drop").hidden = true;
+  judgeFile(e.dataTransfer.files[0]);
+});
+$("clear").addEventListener("click", () => { localStorage.removeItem(kHistory); showHistory(); });
+for (const id of ["model", "mode"])
+  $(id).addEventListener("change", () => localStorage.setItem("gavel." + id, $(id).value));
+$("both").addEventListener("change", () => localStorage.setItem("gavel.both", $("both").checked));
+$("key").addEventListener("change", () => {
+  sessionStorage.setItem("gavel.key", $("key").value);
+  loadModels().then(() => showError(null)).catch(showError);
+});
+
+$("key").value = sessionStorage.getItem("gavel.key") || "";
+$("key-row").hidden = !$("key").value;
+$("mode").value = localStorage.getItem("gavel.mode") || "reason";
+$("both").checked = localStorage.getItem("gavel.both") !== "false";
+showHistory();
+loadModels().catch(showError);
+})();
