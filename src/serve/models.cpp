@@ -29,6 +29,7 @@ ServedModel load_adapter_as(const Session& session, const std::string& given,
                     load_lora(session, path),
                     template_for(prompt_template, path, {}),
                     {}};
+  evaluate(*model.lora);
   for (const JudgeMode mode : {JudgeMode::reason, JudgeMode::verdict})
     for (const bool both : {false, true})
       model.calibrations[mode == JudgeMode::verdict ? 1 : 0][both ? 1 : 0] =
@@ -49,6 +50,37 @@ const ServedModel& ServedModels::find(const std::optional<std::string>& name) co
   return *it;
 }
 
+void evaluate(const Model& model) {
+  Arrays all = {model.norm, model.inv_freq};
+  const auto add = [&](const Weight& w) {
+    all.push_back(w.data);
+    if (w.scales) all.push_back(*w.scales);
+    if (w.biases) all.push_back(*w.biases);
+  };
+  const auto add_some = [&](const std::optional<mx::array>& a) {
+    if (a) all.push_back(*a);
+  };
+  add(model.embed_tokens);
+  add(model.lm_head);
+  for (const DecoderLayer& layer : model.layers) {
+    all.push_back(layer.input_layernorm);
+    all.push_back(layer.post_attention_layernorm);
+    add_some(layer.q_norm);
+    add_some(layer.k_norm);
+    for (const Weight& w : layer.weights) add(w);
+    for (const auto& bias : layer.biases) add_some(bias);
+  }
+  mx::eval(std::move(all));
+}
+
+void evaluate(const ModelLora& lora) {
+  Arrays all;
+  for (const LayerLora& layer : lora)
+    for (const auto& branch : layer.of)
+      if (branch) all.insert(all.end(), {branch->a, branch->b});
+  mx::eval(std::move(all));
+}
+
 ServedModels load_served_models(std::shared_ptr<Session> session, const std::string& model,
                                 const std::string& base_name,
                                 const std::vector<std::string>& adapters,
@@ -61,6 +93,7 @@ ServedModels load_served_models(std::shared_ptr<Session> session, const std::str
   };
   for (const std::string& adapter : adapters)
     add(load_adapter_as(*served.session, adapter, prompt_template));
+  evaluate(served.session->model);
   ServedModel base;
   base.name = base_name.empty() ? base_name_of(model) : base_name;
   base.prompt = template_for(prompt_template, {}, {});

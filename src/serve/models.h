@@ -36,6 +36,11 @@ struct ServedModels {
   const ServedModel& find(const std::optional<std::string>& name) const;
 };
 
+// Evaluates all arrays: one that is still to be computed belongs to the thread that made it, and
+// the engine's is another.
+void evaluate(const Model& model);
+void evaluate(const ModelLora& lora);
+
 // `adapters`: NAME=PATH each. The base is called `base_name`, or after `model` where that is empty.
 // Throws UsageError for what is not NAME=PATH and for a name twice, Error for a bad adapter.
 ServedModels load_served_models(std::shared_ptr<Session> session, const std::string& model,

@@ -20,8 +20,8 @@ constexpr const char* kPagePolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-Route file_route(const char* path, const char* content_type, std::string_view content) {
-  return {"GET", path, true, [=](const HttpRequest&, Client&) {
+Route file_route(const char* path, const char* content_type, std::string content) {
+  return {"GET", path, true, [=, content = std::move(content)](const HttpRequest&, Client&) {
             Reply reply;
             reply.body = content;
             reply.content_type = content_type;
@@ -30,6 +30,21 @@ Route file_route(const char* path, const char* content_type, std::string_view co
                              {"Cache-Control", "no-cache"}};
             return reply;
           }};
+}
+
+// openapi.json with this server's own limits.
+std::string description(const ServedModels& models, const ServeLimits& limits) {
+  Json api = Json::parse(web::kOpenApi);
+  Json& schemas = api["components"]["schemas"];
+  for (auto& [name, schema] : schemas.items())
+    for (const char* field : {"max_tokens", "max_completion_tokens"})
+      if (schema.contains("properties") && schema["properties"].contains(field))
+        schema["properties"][field]["maximum"] = limits.max_tokens;
+  schemas["JudgeMany"]["properties"]["pairs"]["maxItems"] = limits.max_pairs;
+  // The third form of a prompt: token ids.
+  schemas["CompletionRequest"]["properties"]["prompt"]["anyOf"][2]["items"]["maximum"] =
+      models.session->model.config.vocab_size - 1;
+  return dump(api);
 }
 
 Json model_json(const ServedModel& model, int64_t created) {
@@ -68,10 +83,10 @@ std::vector<Route> Service::routes() const {
                  }};
   };
   return {
-      file_route("/", "text/html; charset=utf-8", web::kIndex),
-      file_route("/app.js", "text/javascript; charset=utf-8", web::kScript),
-      file_route("/style.css", "text/css; charset=utf-8", web::kStyle),
-      file_route("/openapi.json", "application/json", web::kOpenApi),
+      file_route("/", "text/html; charset=utf-8", std::string(web::kIndex)),
+      file_route("/app.js", "text/javascript; charset=utf-8", std::string(web::kScript)),
+      file_route("/style.css", "text/css; charset=utf-8", std::string(web::kStyle)),
+      file_route("/openapi.json", "application/json", description(models_, request_.limits)),
       {"GET", "/health", true,
        [=](const HttpRequest&, Client&) {
          return json({{"status", "ok"}});

@@ -6,9 +6,13 @@
 #include "adapter/lora.h"
 #include "embedded_model.h"
 #include "serve/api_error.h"
+#include "serve/models.h"
 
 namespace gavel {
 namespace {
+
+// Rounded activations would turn the last digits of another order of reading into more.
+constexpr auto kExact = kernels::Precision::exact;
 
 class SchedulerTest : public EmbeddedModelTest {
  protected:
@@ -37,7 +41,7 @@ class SchedulerTest : public EmbeddedModelTest {
                                 const ModelLora* lora = nullptr) {
     GenerateOptions options;
     options.max_tokens = tokens;
-    return generate(*model, lora, {prompt}, options)[0]->tokens;
+    return generate(*model, lora, {prompt}, options, 16, kExact)[0]->tokens;
   }
   static int status_of_failure(const std::function<void()>& call) {
     try {
@@ -59,7 +63,8 @@ TEST_F(SchedulerTest, ConcurrentJobsOfTwoAdaptersGiveWhatEachGivesAlone) {
     m.b = mx::multiply(mx::random::normal(m.b.shape(), mx::float32, 0, 1, mx::random::key(5)),
                        mx::array(0.02f));
   const ModelLora lora = bind(*model, adapter);
-  Scheduler scheduler(*model, {.max_batch = 3}, metrics);
+  evaluate(lora);
+  Scheduler scheduler(*model, {.max_batch = 3, .precision = kExact}, metrics);
   std::vector<JobPtr> jobs;
   std::vector<std::future<void>> running;
   for (int i = 0; i < 6; ++i)
@@ -80,7 +85,7 @@ TEST_F(SchedulerTest, ConcurrentJobsOfTwoAdaptersGiveWhatEachGivesAlone) {
 }
 
 TEST_F(SchedulerTest, PromptsThatBeginAlikeAreReadOnce) {
-  Scheduler scheduler(*model, {}, metrics);
+  Scheduler scheduler(*model, {.precision = kExact}, metrics);
   auto first = prompt(1, 60), second = first;
   second.back() += 1;
   const auto a = job({first}, 4), b = job({second}, 4), c = job({first}, 4);
@@ -97,10 +102,10 @@ TEST_F(SchedulerTest, PromptsThatBeginAlikeAreReadOnce) {
 }
 
 TEST_F(SchedulerTest, ScoresAreThoseOfScore) {
-  Scheduler scheduler(*model, {}, metrics);
+  Scheduler scheduler(*model, {.precision = kExact}, metrics);
   const std::vector<ScoreRequest> requests = {{prompt(1, 40), {{5}, {6, 7}, {8}}},
                                               {prompt(2, 30), {{9, 10, 11}}}};
-  const auto expected = score(*model, nullptr, requests);
+  const auto expected = score(*model, nullptr, requests, 16, kExact);
   for (int round = 0; round < 2; ++round) {  // the second from the kept prefixes
     auto j = std::make_shared<Job>();
     j->scores = requests;
@@ -108,7 +113,7 @@ TEST_F(SchedulerTest, ScoresAreThoseOfScore) {
     ASSERT_EQ(j->scored.size(), 2u);
     for (size_t i = 0; i < 2; ++i)
       for (size_t k = 0; k < expected[i].size(); ++k)
-        EXPECT_NEAR(j->scored[i][k], expected[i][k], 1e-4);
+        EXPECT_NEAR(j->scored[i][k], expected[i][k], 1e-3);
   }
 }
 

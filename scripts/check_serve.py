@@ -1,0 +1,387 @@
+#!/usr/bin/env python3
+"""Checks `gavel serve` with real clients, each part on a server of its own on the loopback:
+
+  openai   OpenAI's Python client: models, chat, completions, streams, logprobs, errors
+  schema   schemathesis against /openapi.json
+  page     headless Chromium: type, submit, read the verdict, drop a file; screenshots to --shots
+  load     --clients at once for --seconds: no error, flat memory, throughput against one client
+           and, with --peer-python that has llama_cpp.server, against it
+
+Needs openai, schemathesis, selenium; chromium and chromium-driver (Debian) for the page.
+usage: check_serve.py [--gavel build/gavel] [--model models/....gguf] [--only openai,schema,page,load]
+"""
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+KEY = "sesame"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """A program that serves on a port until the block ends; SIGTERM must end it with code 0."""
+
+    def __init__(self, command, port, health, key=None, clean=True):
+        self.command, self.port, self.health, self.key = command, port, health, key
+        self.clean = clean
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stderr=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL)
+        for _ in range(1200):
+            try:
+                if self.get(self.health)[0] == 200:
+                    return self
+            except OSError:
+                pass
+            assert self.process.poll() is None, "the server has ended"
+            time.sleep(0.25)
+        raise AssertionError("the server does not answer")
+
+    def __exit__(self, kind, *rest):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(300)
+        if kind is None and self.clean:
+            assert code == 0, f"exit code {code}"
+
+    def request(self, method, path, body=None, timeout=600):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if self.key:
+            headers["Authorization"] = "Bearer " + self.key
+        try:
+            c.request(method, path, json.dumps(body) if body is not None else None, headers)
+            answer = c.getresponse()
+            return answer.status, answer.read()
+        finally:
+            c.close()
+
+    def get(self, path):
+        return self.request("GET", path, timeout=30)
+
+    def resident(self):
+        pages = int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE")
+
+
+def gavel(args, *flags, key=None):
+    port = free_port()
+    command = [args.gavel, "serve", "--model", args.model, "--name", "base", "--port", str(port)]
+    if args.adapter:
+        command += ["--adapter", args.adapter]
+    return Server(command + [*flags] + (["--api-key", key] if key else []), port, "/health", key)
+
+
+# --- openai ---------------------------------------------------------------------------------------
+
+def check_openai(args):
+    import openai
+    with gavel(args, key=KEY) as server:
+        url = f"http://127.0.0.1:{server.port}/v1"
+        client = openai.OpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=600)
+        names = [m.id for m in client.models.list()]
+        assert names[-1] == "base", names
+        assert client.models.retrieve("base").id == "base"
+        messages = [{"role": "system", "content": "You are brief."},
+                    {"role": "user", "content": [{"type": "text", "text": "Name a colour."}]}]
+        for name in names:
+            whole = client.chat.completions.create(
+                model=name, messages=messages, temperature=0, max_tokens=12, logprobs=True,
+                top_logprobs=2, seed=1)
+            choice = whole.choices[0]
+            assert choice.finish_reason in ("stop", "length") and whole.model == name
+            assert whole.usage.total_tokens == (whole.usage.prompt_tokens +
+                                                whole.usage.completion_tokens)
+            assert len(choice.logprobs.content) == whole.usage.completion_tokens
+            assert all(len(t.top_logprobs) == 2 for t in choice.logprobs.content)
+            text, usage, tokens = "", None, 0
+            for chunk in client.chat.completions.create(
+                    model=name, messages=messages, temperature=0, max_completion_tokens=12,
+                    logprobs=True, top_logprobs=2, stream=True,
+                    stream_options={"include_usage": True}):
+                usage = chunk.usage or usage
+                for c in chunk.choices:
+                    text += c.delta.content or ""
+                    tokens += len(c.logprobs.content) if c.logprobs else 0
+            assert usage.completion_tokens == tokens
+            if args.exact:
+                assert text == choice.message.content, (text, choice.message.content)
+            print(f"chat {name}: {choice.message.content!r}")
+        done = client.completions.create(model="base", prompt="One, two, three,", temperature=0,
+                                         max_tokens=6, logprobs=1, stop=["five"])
+        logprobs = done.choices[0].logprobs
+        assert len(logprobs.tokens) == len(logprobs.token_logprobs) == len(logprobs.text_offset)
+        text = "".join(c.choices[0].text for c in client.completions.create(
+            model="base", prompt="One, two, three,", temperature=0, max_tokens=6, stream=True))
+        print(f"completions: {done.choices[0].text!r}, streamed {text!r}")
+
+        def must_raise(kind, **call):
+            try:
+                client.chat.completions.create(**{"model": "base", "messages": messages,
+                                                  "max_tokens": 4, **call})
+            except kind as e:
+                return e
+            raise AssertionError(f"no {kind.__name__} for {call}")
+        assert must_raise(openai.BadRequestError, temperature=9).param == "temperature"
+        assert must_raise(openai.BadRequestError, n=2).param == "n"
+        assert must_raise(openai.BadRequestError, response_format={"type": "json_object"}).status_code == 400
+        assert must_raise(openai.NotFoundError, model="gpt-4").code == "model_not_found"
+        assert must_raise(openai.BadRequestError, messages=[
+            {"role": "user", "content": "word " * 20000}]).code == "context_length_exceeded"
+        client = client.with_options(api_key="wrong")
+        must_raise(openai.AuthenticationError)
+        # A stream that is left frees its place.
+        client = client.with_options(api_key=KEY)
+        stream = client.chat.completions.create(model="base", messages=messages, stream=True,
+                                                temperature=1, max_tokens=2000)
+        next(iter(stream))
+        stream.close()
+        for _ in range(600):
+            if b"\ngavel_active_sequences 0\n" in server.get("/metrics")[1]:
+                break
+            time.sleep(0.1)
+        else:
+            raise AssertionError("the sequence still runs")
+    with gavel(args, "--max-batch", "1", "--max-queue", "1") as server:
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none",
+                               max_retries=0, timeout=600)
+        outcomes = []
+
+        def one():
+            try:
+                client.chat.completions.create(model="base", messages=messages, max_tokens=16)
+                outcomes.append("ok")
+            except openai.RateLimitError as e:
+                assert int(e.response.headers["retry-after"]) >= 1
+                outcomes.append("429")
+        threads = [threading.Thread(target=one) for _ in range(8)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        assert "429" in outcomes and "ok" in outcomes and len(outcomes) == 8, outcomes
+        print("a full queue:", outcomes)
+
+
+# --- schemathesis ---------------------------------------------------------------------------------
+
+def check_schema(args):
+    with gavel(args, "--max-tokens", "4", "--max-pairs", "4", "--timeout", "300") as server:
+        subprocess.run(
+            [pathlib.Path(sys.executable).parent / "schemathesis", "run",
+             f"http://127.0.0.1:{server.port}/openapi.json", "--max-examples", str(args.examples),
+             "--request-timeout", "300", "--suppress-health-check", "all",
+             "--exclude-checks", "ignored_auth"], check=True)
+        assert server.get("/health")[0] == 200
+    with gavel(args, key=KEY) as server:  # every route but the open ones asks for the key
+        server.key = None
+        for path in json.loads(server.get("/openapi.json")[1])["paths"]:
+            if path.startswith("/v1") or path == "/metrics":
+                method = "POST" if path in ("/v1/judge", "/v1/completions",
+                                            "/v1/chat/completions") else "GET"
+                assert server.request(method, path.replace("{model}", "base"),
+                                      {} if method == "POST" else None)[0] == 401, path
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+def check_page(args):
+    from selenium import webdriver
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+    shots = pathlib.Path(args.shots)
+    shots.mkdir(parents=True, exist_ok=True)
+
+    def browser(width, dark):
+        options = webdriver.ChromeOptions()
+        options.binary_location = shutil.which("chromium")
+        for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
+                     "--hide-scrollbars", f"--window-size={width},1300"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        b = webdriver.Chrome(options=options,
+                             service=webdriver.ChromeService(shutil.which("chromedriver")))
+        b.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
+        b.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+            "width": width, "height": 1300, "deviceScaleFactor": 1, "mobile": width < 600})
+        return b
+
+    def judged(b):
+        WebDriverWait(b, 600).until(lambda b: not b.find_element(By.ID, "submit").get_attribute(
+            "disabled"))
+        assert not b.find_element(By.ID, "error").is_displayed(), b.find_element(
+            By.ID, "error").text
+        return b.find_element(By.ID, "verdict").text
+
+    with gavel(args, key=KEY) as server, tempfile.TemporaryDirectory() as scratch:
+        for name, width, dark in (("light", 1100, False), ("dark", 1100, True),
+                                  ("phone", 390, False), ("phone-dark", 390, True)):
+            b = browser(width, dark)
+            try:
+                b.get(f"http://127.0.0.1:{server.port}/")
+                WebDriverWait(b, 60).until(
+                    lambda b: b.find_element(By.ID, "key-row").is_displayed())
+                b.find_element(By.ID, "key").send_keys(KEY, Keys.TAB)
+                WebDriverWait(b, 60).until(
+                    lambda b: b.find_elements(By.CSS_SELECTOR, "#model option"))
+                b.find_element(By.ID, "question").send_keys(
+                    "What is the capital of France? <b>one word</b>")
+                b.find_element(By.ID, "answer-a").send_keys("Paris.")
+                b.find_element(By.ID, "answer-b").send_keys(
+                    "<img src=x onerror=alert(1)> It may be Lyon, which lies on the Rhone.")
+                b.find_element(By.ID, "answer-b").send_keys(Keys.CONTROL, Keys.ENTER)
+                verdict = judged(b)
+                assert verdict in ("Answer A is better", "Answer B is better", "A tie",
+                                   "No readable verdict"), verdict
+                for order in ("order-ab", "order-ba"):
+                    assert b.find_element(By.CSS_SELECTOR, f"#{order} .text").text, order
+                assert len(b.find_elements(By.CSS_SELECTOR, "#history li")) == 1
+                assert not b.find_elements(By.CSS_SELECTOR, "main img, #history .q b")
+                wide = b.execute_script(
+                    "return document.documentElement.scrollWidth - innerWidth")
+                assert wide <= 0, f"{name}: the page is {wide} pixels too wide"
+                b.save_screenshot(str(shots / f"{name}.png"))
+                if name == "light":
+                    check_page_file(b, judged, pathlib.Path(scratch))
+                    b.save_screenshot(str(shots / "file.png"))
+                    b.refresh()  # the history outlives the page
+                    assert len(b.find_elements(By.CSS_SELECTOR, "#history li")) == 1
+                    b.find_element(By.CSS_SELECTOR, "#history .row").click()
+                    assert b.find_element(By.ID, "answer-a").get_property("value") == "Paris."
+                    assert b.find_element(By.ID, "verdict").text == verdict
+                bad = [e for e in b.get_log("browser") if e["level"] == "SEVERE" and
+                       "401" not in e["message"]]
+                assert not bad, bad
+                print(f"page, {name}: {verdict}")
+            finally:
+                b.quit()
+
+
+def check_page_file(b, judged, scratch):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+    Select(b.find_element(By.ID, "mode")).select_by_value("verdict")
+    pairs = scratch / "pairs.jsonl"
+    pairs.write_text("\n".join(json.dumps(
+        {"id": i, "question": f"What is {i} + {i}?", "answer_a": str(2 * i),
+         "answer_b": str(2 * i + 1), "label": "A"}) for i in range(6)))
+    b.find_element(By.ID, "file").send_keys(str(pairs))
+    time.sleep(1)
+    judged(b)
+    assert len(b.find_elements(By.CSS_SELECTOR, "#batch-list li")) == 6
+    assert "6 of 6" in b.find_element(By.ID, "batch-summary").text
+    assert b.find_element(By.ID, "batch-save").is_displayed()
+    (scratch / "bad.jsonl").write_text('{"question": "x"}\n')
+    b.find_element(By.ID, "file").send_keys(str(scratch / "bad.jsonl"))
+    time.sleep(1)
+    assert "Line 1" in b.find_element(By.ID, "error").text
+
+
+# --- load -----------------------------------------------------------------------------------------
+
+def drive(server, clients, seconds, tokens):
+    """Chat requests from `clients` threads. Returns requests, generated tokens and seconds."""
+    stop_at = time.monotonic() + seconds
+    lock, total = threading.Lock(), {"requests": 0, "tokens": 0}
+    failures, memory = [], []
+
+    def one(number):
+        i = 0
+        while time.monotonic() < stop_at and not failures:
+            i += 1
+            body = {"messages": [{"role": "user", "content":
+                                  f"Write about the number {number * 1000 + i}."}],
+                    "max_tokens": tokens, "temperature": 0.8, "seed": i}
+            try:
+                status, answer = server.request("POST", "/v1/chat/completions", body)
+                generated = json.loads(answer)["usage"]["completion_tokens"]
+                assert status == 200 and generated > 0, answer
+            except Exception as e:  # any: it is what is looked for
+                failures.append(repr(e))
+                return
+            with lock:
+                total["requests"] += 1
+                total["tokens"] += generated
+    threads = [threading.Thread(target=one, args=(n,)) for n in range(clients)]
+    start = time.monotonic()
+    [t.start() for t in threads]
+    while any(t.is_alive() for t in threads):
+        memory.append(server.resident())
+        time.sleep(min(1, seconds / 20))
+    assert not failures, failures[:3]
+    return total["requests"], total["tokens"], time.monotonic() - start, memory
+
+
+def report(name, clients, result):
+    requests, tokens, seconds, memory = result
+    print(f"{name}, {clients} clients: {requests} requests, {tokens} tokens in {seconds:.0f} s, "
+          f"{tokens / seconds:.1f} tokens/s; resident {memory[len(memory) // 3] / 2**20:.0f} MiB "
+          f"after a third, {max(memory) / 2**20:.0f} at most, {memory[-1] / 2**20:.0f} at the end",
+          flush=True)
+    return tokens / seconds
+
+
+def check_load(args):
+    with gavel(args, "--prefix-cache-mib", "64", "--max-batch", str(args.max_batch)) as server:
+        drive(server, 1, 5, args.tokens)  # the first request warms everything up
+        one = report("gavel", 1, drive(server, 1, args.seconds / 4, args.tokens))
+        many = drive(server, args.clients, args.seconds, args.tokens)
+        rate = report("gavel", args.clients, many)
+        memory = many[3]
+        third = max(memory[: len(memory) // 2])
+        assert memory[-1] <= third * 1.1 + (16 << 20), "memory grows"
+        assert b"gavel_queue_depth 0\n" in server.get("/metrics")[1]
+        print(f"{args.clients} clients give {rate / one:.1f} times the throughput of one")
+    if not args.peer_python:
+        return
+    port = free_port()
+    command = [args.peer_python, "-m", "llama_cpp.server", "--model", args.model, "--port",
+               str(port), "--n_ctx", "2048", "--n_threads", str(args.threads)]
+    with Server(command, port, "/v1/models", clean=False) as server:
+        drive(server, 1, 5, args.tokens)
+        report("llama_cpp.server", 1, drive(server, 1, args.seconds / 4, args.tokens))
+        report("llama_cpp.server", args.clients,
+               drive(server, args.clients, args.seconds / 2, args.tokens))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--gavel", default="build/gavel")
+    parser.add_argument("--model", default="models/SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("--adapter", help="NAME=PATH, served and asked too")
+    parser.add_argument("--only", default="openai,schema,page,load")
+    parser.add_argument("--examples", type=int, default=25, help="of schemathesis, an operation")
+    parser.add_argument("--shots", default="shots", help="directory for screenshots")
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--max-batch", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--peer-python", help="Python that has llama_cpp.server")
+    parser.add_argument("--exact", action="store_true",
+                        help="streamed and whole answers must be equal to the letter")
+    args = parser.parse_args()
+    checks = {"openai": check_openai, "schema": check_schema, "page": check_page,
+              "load": check_load}
+    for name in args.only.split(","):
+        checks[name](args)
+        print(f"{name}: ok", flush=True)
+
+
+if __name__ == "__main__":
+    main()
