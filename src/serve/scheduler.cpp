@@ -79,6 +79,8 @@ void Scheduler::run() {
       work_.wait(lock, [&] { return stopping_ || !jobs_.empty(); });
       sweep();
       if (jobs_.empty()) {
+        engine_->step();  // which lets go of what was cancelled
+        measure();
         if (stopping_) return;
         continue;
       }
@@ -89,10 +91,14 @@ void Scheduler::run() {
     step(std::move(added), scores);
     const std::lock_guard lock(mutex_);
     finish_done();
-    metrics_.active = static_cast<int64_t>(engine_->active());
-    metrics_.prefix_bytes = static_cast<int64_t>(prefixes_.bytes());
-    metrics_.prefix_entries = static_cast<int64_t>(prefixes_.entries());
+    measure();
   }
+}
+
+void Scheduler::measure() {
+  metrics_.active = static_cast<int64_t>(engine_->active());
+  metrics_.prefix_bytes = static_cast<int64_t>(prefixes_.bytes());
+  metrics_.prefix_entries = static_cast<int64_t>(prefixes_.entries());
 }
 
 // Ends the jobs whose client left or whose time is over.

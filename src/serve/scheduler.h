@@ -89,6 +89,7 @@ class Scheduler {
   int retry_seconds() const;
   void step(std::vector<std::vector<SequencePtr>> added, const JobPtr& scores);
   void finish_done();
+  void measure();
   void end(Job& job, Job::Outcome outcome, const std::string& error = "");
 
   const Model& model_;

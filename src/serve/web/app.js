@@ -78,6 +78,7 @@ function clearResult(both) {
   $("verdict").className = "";
   $("confidence").textContent = "judging";
   $("bar").style.width = "0";
+  $("bar").parentElement.hidden = false;
   $("note").textContent = "";
   for (const order of ["ab", "ba"]) {
     const box = $("order-" + order);
@@ -94,9 +95,12 @@ function showResult(r) {
   $("bar").parentElement.className = "bar " + color(r.verdict);
   $("confidence").textContent = r.confidence == null ? "confidence not known"
     : percent(r.confidence) + " sure" + (r.calibrated ? ", calibrated" : ", not calibrated");
-  $("bar").style.width = r.confidence == null ? "0" : percent(r.confidence);
+  $("bar").style.width = percent(r.confidence) || "0";
+  $("bar").parentElement.hidden = r.confidence == null;
   const [first, second] = r.orders;
-  $("note").textContent = !second ? "" : first.verdict === second.verdict
+  const readable = second ? [first, second].filter(o => o.verdict !== "none").length : 2;
+  $("note").textContent = !second ? "" : readable === 0 ? "No order has a readable verdict."
+    : readable === 1 ? "Only one order has a readable verdict." : first.verdict === second.verdict
     ? "The same verdict in both orders." : "The two orders disagree; the verdict is that of both together.";
   for (const order of r.orders) {
     const box = $("order-" + order.order);
