@@ -169,7 +169,7 @@ void set_max_tokens(const ServeContext& context, const Fields& fields, Completio
       asked = newer;
       name = "max_completion_tokens";
     }
-  if (!c.chat && !asked) asked = 16;  // as OpenAI's
+  if (!c.chat && !asked) asked = std::min<int64_t>(16, context.limits.max_tokens);  // as OpenAI's
   if (asked && *asked > context.limits.max_tokens)
     bad_request(name, "'{}' is {}; this server generates {} tokens at most", name, *asked,
                 context.limits.max_tokens);

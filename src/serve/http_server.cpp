@@ -1,6 +1,7 @@
 #include "serve/http_server.h"
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -93,6 +94,15 @@ bool is_json(const std::string& content_type) {
   return type == "application/json";
 }
 
+// A method's name, but none that the library parses.
+bool is_other_method(const std::string& method) {
+  static constexpr std::array kParsed = {"GET",   "HEAD",    "POST",    "PUT",   "DELETE",
+                                         "PATCH", "OPTIONS", "CONNECT", "TRACE", "PRI"};
+  return !method.empty() &&
+         method.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == method.npos &&
+         std::find(kParsed.begin(), kParsed.end(), method) == kParsed.end();
+}
+
 ApiError invalid(int status, const std::string& message, const std::string& code) {
   return ApiError(status, "invalid_request_error", message, "", code);
 }
@@ -181,10 +191,18 @@ class HttpServer::Impl final : public httplib::Server {
     set_exception_handler([](const httplib::Request&, httplib::Response& res, std::exception_ptr) {
       fill(res, ApiError(500, "server_error", "The request could not be answered."));
     });
-    set_error_handler([](const httplib::Request&, httplib::Response& res) {
+    set_error_handler([this](const httplib::Request& req, httplib::Response& res) {
       if (!res.body.empty()) return;
       current->close_after = true;
-      fill(res, invalid(res.status, "The request is not usable HTTP.", ""));
+      auto error = invalid(res.status, "The request is not usable HTTP.", "");
+      // A method that the library does not know is no reason to call the request malformed.
+      if (res.status == 400 && is_other_method(req.method) && !req.target.empty()) {
+        httplib::Request known = req;
+        known.path = req.target.substr(0, req.target.find('?'));
+        error = examine(known).value_or(error);
+        if (error.status == 405) res.set_header("Allow", current->allowed);
+      }
+      fill(res, error);
     });
     set_logger([this](const httplib::Request&, const httplib::Response& res) {
       const std::chrono::duration<double> took = Connection::Clock::now() - current->begun;

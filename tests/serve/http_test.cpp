@@ -89,6 +89,9 @@ TEST_F(HttpTest, RoutesAndMethods) {
   EXPECT_EQ(wrong->get_header_value("Allow"), "POST");
   EXPECT_EQ(client.Post("/open", "{}", "application/json")->status, 405);
   EXPECT_EQ(client.Delete("/echo")->status, 405);
+  const auto unheard_of = ask("QUERY /echo?x HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(status_of(unheard_of), 405);
+  EXPECT_NE(unheard_of.find("Allow: POST\r\n"), std::string::npos) << unheard_of;
   EXPECT_EQ(client.Options("/echo")->status, 405);  // no CORS unless asked
   const auto head = client.Head("/open");
   EXPECT_EQ(head->status, 200);
