@@ -53,8 +53,11 @@ void refuse_unsupported(const Fields& fields, bool chat) {
     if (fields.number(name, -2, 2).value_or(0) != 0)
       bad_request(name, "'{}' is not supported; repetition_penalty is", name);
   for (const char* name : {"logit_bias", "tools", "functions"})
-    if (const Json* v = fields.value(name); v != nullptr && (!v->is_structured() || !v->empty()))
-      bad_request(name, "'{}' is not supported", name);
+    if (const Json* v = fields.value(name)) {
+      const bool is_map = name == std::string_view("logit_bias");
+      if (!(is_map ? v->is_object() : v->is_array()) || !v->empty())
+        bad_request(name, "'{}' is not supported", name);
+    }
   if (const Json* format = fields.value("response_format")) {
     const auto type = format->is_object() ? format->find("type") : format->end();
     if (!format->is_object() || type == format->end() || !type->is_string() || *type != "text")

@@ -136,6 +136,7 @@ class HttpServer::Impl final : public httplib::Server {
     }
     set_default_headers(std::move(headers));
     set_handlers();
+    set_error_handlers();
     bind();
   }
 
@@ -183,6 +184,13 @@ class HttpServer::Impl final : public httplib::Server {
       if (route.method == "POST")
         Post(route.path,
              [this](const httplib::Request& req, httplib::Response& res) { answer(req, res); });
+    set_logger([this](const httplib::Request&, const httplib::Response& res) {
+      const std::chrono::duration<double> took = Connection::Clock::now() - current->begun;
+      metrics_.answered(current->route ? current->route->path : "other", res.status, took.count());
+    });
+  }
+
+  void set_error_handlers() {
     set_expect_100_continue_handler([](const httplib::Request&, httplib::Response& res) {
       if (!current->refusal) return 100;
       fill(res, *current->refusal);
@@ -203,10 +211,6 @@ class HttpServer::Impl final : public httplib::Server {
         if (error.status == 405) res.set_header("Allow", current->allowed);
       }
       fill(res, error);
-    });
-    set_logger([this](const httplib::Request&, const httplib::Response& res) {
-      const std::chrono::duration<double> took = Connection::Clock::now() - current->begun;
-      metrics_.answered(current->route ? current->route->path : "other", res.status, took.count());
     });
   }
 

@@ -299,6 +299,7 @@ TEST_F(ServiceTest, ErrorsNameTheField) {
   EXPECT_EQ(param(kChat, with(chat(), "top_logprobs", 2)), "top_logprobs");
   EXPECT_EQ(param(kChat, with(chat(), "n", 2)), "n");
   EXPECT_EQ(param(kChat, with(chat(), "tools", {{{"type", "function"}}})), "tools");
+  EXPECT_EQ(param(kChat, with(chat(), "functions", Json::object())), "functions");
   EXPECT_EQ(param(kChat, with(chat(), "stream_options", Json::object())), "stream_options");
   EXPECT_EQ(param(kChat, with(chat(), "response_format", {{"type", "json_object"}})),
             "response_format");
