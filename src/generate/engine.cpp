@@ -1,9 +1,11 @@
 #include "generate/engine.h"
 
 #include <algorithm>
-#include <numeric>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "generate/forward.h"
 #include "generate/prefix_cache.h"
 
@@ -16,40 +18,57 @@ bool is_eos(const Sequence& s, int token) {
 }
 
 TokenLogprobs logprobs_of(std::span<const float> logits, int chosen, int top) {
-  std::vector<int> ids(logits.size());
-  std::iota(ids.begin(), ids.end(), 0);
-  const auto count = std::min<size_t>(static_cast<size_t>(top), ids.size());
-  std::partial_sort(ids.begin(), ids.begin() + static_cast<int64_t>(count), ids.end(),
-                    [&](int x, int y) {
-                      return logits[static_cast<size_t>(x)] > logits[static_cast<size_t>(y)];
-                    });
-  ids.resize(count);
+  const auto count = std::min<size_t>(static_cast<size_t>(top), logits.size());
+  std::vector<int> ids;  // the most likely so far, by falling logit
+  const auto likelier = [&](int x, int y) {
+    return logits[static_cast<size_t>(x)] > logits[static_cast<size_t>(y)];
+  };
+  for (int id = 0; count > 0 && id < static_cast<int>(logits.size()); ++id) {
+    if (ids.size() == count) {
+      if (!likelier(id, ids.back())) continue;
+      ids.pop_back();
+    }
+    ids.insert(std::upper_bound(ids.begin(), ids.end(), id, likelier), id);
+  }
   ids.push_back(chosen);
   const auto values = log_probabilities(logits, ids);
   TokenLogprobs result{.chosen = values.back(), .top = {}};
-  for (size_t i = 0; i < count; ++i) result.top.emplace_back(ids[i], values[i]);
+  for (size_t i = 0; i + 1 < ids.size(); ++i) result.top.emplace_back(ids[i], values[i]);
   return result;
 }
 
-// Chooses the sequence's next token from its logits.
-void accept(Sequence& s, std::span<float> logits) {
+struct Choice {
+  int token = 0;
+  std::optional<TokenLogprobs> logprobs;
+};
+
+// Chooses the sequence's next token from its logits, which may change.
+Choice choose(Sequence& s, std::span<float> logits) {
   std::vector<int> recent;
+  std::vector<float> before;
+  std::span<const float> own = logits;  // the model's, before penalties
   if (s.options.sampling.repetition_penalty != 1.0f) {
     recent = s.prompt;
     recent.insert(recent.end(), s.tokens.begin(), s.tokens.end());
+    if (s.options.top_logprobs >= 0) {
+      before.assign(logits.begin(), logits.end());
+      own = before;
+    }
   }
-  // Probabilities are the model's own, before penalties.
-  std::vector<float> untouched;
-  if (s.options.top_logprobs >= 0) untouched.assign(logits.begin(), logits.end());
-  const int token = s.sampler->next(logits, recent);
-  if (is_eos(s, token)) {
+  Choice choice{.token = s.sampler->next(logits, recent), .logprobs = {}};
+  if (s.options.top_logprobs >= 0)
+    choice.logprobs = logprobs_of(own, choice.token, s.options.top_logprobs);
+  return choice;
+}
+
+void accept(Sequence& s, Choice& choice) {
+  if (is_eos(s, choice.token)) {
     s.finish = FinishReason::stop;
     return;
   }
-  s.tokens.push_back(token);
-  if (s.options.top_logprobs >= 0)
-    s.logprobs.push_back(logprobs_of(untouched, token, s.options.top_logprobs));
-  if (s.on_token && !s.on_token(token)) {
+  s.tokens.push_back(choice.token);
+  if (choice.logprobs) s.logprobs.push_back(std::move(*choice.logprobs));
+  if (s.on_token && !s.on_token(choice.token)) {
     if (s.finish == FinishReason::none) s.finish = FinishReason::stop;
   } else if (static_cast<int>(s.tokens.size()) >= s.options.max_tokens) {
     s.finish = FinishReason::length;
@@ -116,8 +135,13 @@ bool Engine::step() {
   }
   auto all = cached_forward(model_, lora, inputs, precision_);
   const auto vocab = static_cast<size_t>(model_.config.vocab_size);
-  for (size_t i = 0; i < sampled.size(); ++i)
-    accept(*sampled[i], std::span(all.data<float>() + i * vocab, vocab));
+  std::vector<Choice> choices(sampled.size());
+  float* logits = all.data<float>();
+  parallel_for(std::ssize(sampled), 1, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+      choices[i] = choose(*sampled[i], std::span(logits + i * vocab, vocab));
+  });
+  for (size_t i = 0; i < sampled.size(); ++i) accept(*sampled[i], choices[i]);
   if (prefixes_ != nullptr)
     for (Sequence* s : read) prefixes_->keep(model_, lora, precision_, s->prompt, s->cache);
   // The other adapters' sequences have their turn next.

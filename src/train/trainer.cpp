@@ -244,8 +244,11 @@ class Run {
                                         config_.micro_batch_tokens)};
     if (state_.last_train_loss) r.gap = r.loss - *state_.last_train_loss;
     if (hooks_.metric) r.metric = hooks_.metric(now);
-    r.best = r.metric ? !state_.best_metric || *r.metric > *state_.best_metric
-                      : !state_.best_valid_loss || r.loss < *state_.best_valid_loss;
+    const bool lower = !state_.best_valid_loss || r.loss < *state_.best_valid_loss;
+    // A small validation set gives the same agreement often; then the loss decides.
+    r.best = r.metric ? !state_.best_metric || *r.metric > *state_.best_metric ||
+                            (*r.metric == *state_.best_metric && lower)
+                      : lower;
     r.seconds = seconds_since(start);
     ordered_json line = {{"event", "valid"}, {"step", r.iter}, {"loss", r.loss}};
     if (r.gap) line["gap"] = *r.gap;
