@@ -45,7 +45,7 @@ def gavel_judge(data, pairs, mode, max_tokens):
     gavel("eval", "--model", MODEL, "--data", data, "--limit", str(pairs), "--mode", mode, "-m", str(max_tokens),
           "--output", f"{OUT}/eval", "--overwrite", "--bootstrap", "1")
     base = json.load(open(f"{OUT}/eval/eval.json"))["judges"][0]
-    return 2 * pairs / base["speed"]["wall_seconds"], base["metrics"]["tokens"]["value"] / 2
+    return 2 * pairs / base["speed"]["wall_seconds"], base["metrics"]["tokens"]["value"]
 
 
 def arithmetic(length, layers):
