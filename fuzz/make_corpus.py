@@ -146,6 +146,14 @@ def corpus():
         yield "rows", name, b"\1" + json.dumps(row).encode() + b"\n"
     yield "rows", "list", b"\1" + json.dumps([pandalm, pair]).encode()
     yield "rows", "csv", b"\1question,answer_a,answer_b,label\n\"a \"\"b\"\"\",x,y,A\nq,1,2,tie\n"
+    chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5,
+            "temperature": 0.5, "top_p": 1, "stop": ["a"], "stream": True,
+            "stream_options": {"include_usage": True}, "logprobs": True, "top_logprobs": 2}
+    judge = {"question": "q", "answer_a": "a", "answer_b": "b", "reference": None,
+             "both_orders": True, "mode": "reason"}
+    for name, body in {"chat": chat, "judge": judge, "batch": {"pairs": [judge, judge]},
+                       "completion": {"prompt": "x", "logprobs": 3, "n": 1, "seed": 1}}.items():
+        yield "http_body", name, json.dumps(body).encode()
 
 
 def main():
