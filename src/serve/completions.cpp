@@ -16,7 +16,7 @@ using Json = nlohmann::ordered_json;
 using Tokens = std::vector<std::pair<int, TokenLogprobs>>;
 
 constexpr int64_t kMaxTopLogprobs = 20;
-constexpr size_t kMaxStops = 16, kMaxStopBytes = 1024;
+constexpr size_t kMaxStops = 16, kMaxStopCharacters = 256;
 
 struct Completion {
   bool chat = true;
@@ -29,6 +29,12 @@ struct Completion {
   int64_t created = 0;
 };
 
+// Of UTF-8: the bytes that do not continue one. (The parser has checked it.)
+size_t characters(const std::string& text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
 std::vector<std::string> parse_stops(const Fields& fields) {
   const Json* value = fields.value("stop");
   if (value == nullptr) return {};
@@ -37,9 +43,9 @@ std::vector<std::string> parse_stops(const Fields& fields) {
     bad_request("stop", "'stop' must be a string or a list of at most {} strings", kMaxStops);
   std::vector<std::string> stops;
   for (const Json& stop : list) {
-    if (!stop.is_string() || stop.get_ref<const std::string&>().empty() ||
-        stop.get_ref<const std::string&>().size() > kMaxStopBytes)
-      bad_request("stop", "'stop' must hold strings of 1 to {} bytes", kMaxStopBytes);
+    const std::string* text = stop.get_ptr<const std::string*>();
+    if (text == nullptr || text->empty() || characters(*text) > kMaxStopCharacters)
+      bad_request("stop", "'stop' must hold strings of 1 to {} characters", kMaxStopCharacters);
     stops.push_back(stop.get<std::string>());
   }
   return stops;

@@ -73,8 +73,10 @@ std::optional<int64_t> Fields::integer(const char* name, int64_t low, int64_t hi
   if (v == nullptr) return std::nullopt;
   constexpr double kExact = 9007199254740992;  // 2^53: whole numbers are exact up to here
   int64_t n = 0;
+  bool too_large = false;  // for any 64-bit integer
   if (v->is_number_unsigned()) {
-    n = static_cast<int64_t>(std::min(v->get<uint64_t>(), uint64_t{INT64_MAX}));
+    too_large = v->get<uint64_t>() > uint64_t{INT64_MAX};
+    n = too_large ? INT64_MAX : v->get<int64_t>();
   } else if (v->is_number_integer()) {
     n = v->get<int64_t>();
   } else if (v->is_number_float() && std::abs(v->get<double>()) <= kExact &&
@@ -83,7 +85,7 @@ std::optional<int64_t> Fields::integer(const char* name, int64_t low, int64_t hi
   } else {
     wrong_type(path(name), "an integer", *v);
   }
-  if (n < low || n > high)
+  if (too_large || n < low || n > high)
     bad_request(path(name), "'{}' is {}; it must be from {} to {}", path(name), v->dump(), low,
                 high);
   return n;
