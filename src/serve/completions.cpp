@@ -8,6 +8,7 @@
 #include "data/jsonl.h"
 #include "serve/context.h"
 #include "serve/fields.h"
+#include "text/unicode.h"
 
 namespace gavel {
 namespace {
@@ -29,12 +30,6 @@ struct Completion {
   int64_t created = 0;
 };
 
-// Of UTF-8: the bytes that do not continue one. (The parser has checked it.)
-size_t characters(const std::string& text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
-}
-
 std::vector<std::string> parse_stops(const Fields& fields) {
   const Json* value = fields.value("stop");
   if (value == nullptr) return {};
@@ -44,7 +39,7 @@ std::vector<std::string> parse_stops(const Fields& fields) {
   std::vector<std::string> stops;
   for (const Json& stop : list) {
     const std::string* text = stop.get_ptr<const std::string*>();
-    if (text == nullptr || text->empty() || characters(*text) > kMaxStopCharacters)
+    if (text == nullptr || text->empty() || unicode::count(*text) > kMaxStopCharacters)
       bad_request("stop", "'stop' must hold strings of 1 to {} characters", kMaxStopCharacters);
     stops.push_back(stop.get<std::string>());
   }
@@ -258,7 +253,7 @@ Json completion_logprobs(const Tokenizer& tokenizer, const Tokens& tokens, int64
     for (const auto& [other, value] : logprobs.top) top[token_text(tokenizer, other)] = value;
     tops.push_back(std::move(top));
     offsets.push_back(offset);
-    for (const char byte : tokenizer.token_bytes(id)) offset += (byte & 0xC0) != 0x80 ? 1 : 0;
+    offset += static_cast<int64_t>(unicode::count(tokenizer.token_bytes(id)));
   }
   return {{"tokens", texts},
           {"token_logprobs", values},
