@@ -126,17 +126,18 @@ std::vector<int> plain_prompt(const ServeContext& context, const Fields& fields)
   if (value->is_string())
     return context.models.session->encoder.tokenizer.encode(value->get_ref<const std::string&>(),
                                                             true);
-  const bool ids = value->is_array() && !value->empty() &&
-                   std::all_of(value->begin(), value->end(),
-                               [](const Json& id) { return id.is_number_integer(); });
+  const bool ids =
+      value->is_array() && !value->empty() &&
+      std::all_of(value->begin(), value->end(), [](const Json& id) { return id.is_number(); });
   if (!ids) bad_request("prompt", "'prompt' must be one string, or the token ids of one prompt");
   std::vector<int> tokens;
   const int vocabulary = context.models.session->model.config.vocab_size;
-  for (const Json& id : *value) {
-    if (id.is_number_unsigned() ? id.get<uint64_t>() >= static_cast<uint64_t>(vocabulary)
-                                : id.get<int64_t>() < 0 || id.get<int64_t>() >= vocabulary)
-      bad_request("prompt", "'prompt' has a token id outside of 0 to {}", vocabulary - 1);
-    tokens.push_back(id.get<int>());
+  for (const Json& value_of_id : *value) {
+    const auto id = whole_number(value_of_id);
+    if (!id || *id < 0 || *id >= vocabulary)
+      bad_request("prompt", "'prompt' has {}: a token id is an integer from 0 to {}",
+                  value_of_id.dump(), vocabulary - 1);
+    tokens.push_back(static_cast<int>(*id));
   }
   return tokens;
 }
@@ -165,18 +166,11 @@ int parse_logprobs(const Fields& fields, bool chat) {
 
 // The number of tokens to generate: what is asked for, or what there is room for.
 void set_max_tokens(const ServeContext& context, const Fields& fields, Completion& c) {
-  constexpr int64_t kNoLimit = 1'000'000'000;
-  auto asked = fields.integer("max_tokens", 1, kNoLimit);
-  const char* name = "max_tokens";
-  if (c.chat)
-    if (const auto newer = fields.integer("max_completion_tokens", 1, kNoLimit)) {
-      asked = newer;
-      name = "max_completion_tokens";
-    }
-  if (!c.chat && !asked) asked = std::min<int64_t>(16, context.limits.max_tokens);  // as OpenAI's
-  if (asked && *asked > context.limits.max_tokens)
-    bad_request(name, "'{}' is {}; this server generates {} tokens at most", name, *asked,
-                context.limits.max_tokens);
+  const int64_t most = context.limits.max_tokens;
+  auto asked = fields.integer("max_tokens", 1, most);
+  if (c.chat)  // the newer name comes first where both are given
+    if (const auto newer = fields.integer("max_completion_tokens", 1, most)) asked = newer;
+  if (!c.chat && !asked) asked = std::min<int64_t>(16, most);  // as OpenAI's
   const auto length = static_cast<int64_t>(c.prompt.size());
   const int64_t longest = context.longest_prompt(asked.value_or(1));
   if (length > longest)
@@ -186,8 +180,7 @@ void set_max_tokens(const ServeContext& context, const Fields& fields, Completio
                    c.chat ? "messages" : "prompt", "context_length_exceeded");
   if (length == 0) bad_request(c.chat ? "messages" : "prompt", "The prompt has no tokens");
   const int64_t room = context.context_length() - length;
-  c.options.max_tokens =
-      static_cast<int>(asked.value_or(std::min(room, context.limits.max_tokens)));
+  c.options.max_tokens = static_cast<int>(asked.value_or(std::min(room, most)));
 }
 
 Completion parse(const ServeContext& context, const std::string& text, bool chat) {

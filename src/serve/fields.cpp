@@ -68,24 +68,25 @@ std::optional<bool> Fields::boolean(const char* name) const {
   return v->get<bool>();
 }
 
+std::optional<int64_t> whole_number(const Json& value) {
+  constexpr double kExact = 9007199254740992;  // 2^53: whole numbers are exact up to here
+  if (value.is_number_unsigned()) {
+    const auto n = value.get<uint64_t>();
+    return n <= uint64_t{INT64_MAX} ? std::optional(static_cast<int64_t>(n)) : std::nullopt;
+  }
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (!value.is_number_float()) return std::nullopt;
+  const auto n = value.get<double>();
+  if (!(std::abs(n) <= kExact) || n != std::trunc(n)) return std::nullopt;
+  return static_cast<int64_t>(n);
+}
+
 std::optional<int64_t> Fields::integer(const char* name, int64_t low, int64_t high) const {
   const Json* v = value(name);
   if (v == nullptr) return std::nullopt;
-  constexpr double kExact = 9007199254740992;  // 2^53: whole numbers are exact up to here
-  int64_t n = 0;
-  bool too_large = false;  // for any 64-bit integer
-  if (v->is_number_unsigned()) {
-    too_large = v->get<uint64_t>() > uint64_t{INT64_MAX};
-    n = too_large ? INT64_MAX : v->get<int64_t>();
-  } else if (v->is_number_integer()) {
-    n = v->get<int64_t>();
-  } else if (v->is_number_float() && std::abs(v->get<double>()) <= kExact &&
-             v->get<double>() == std::trunc(v->get<double>())) {
-    n = static_cast<int64_t>(v->get<double>());  // 5.0 is an integer, too
-  } else {
-    wrong_type(path(name), "an integer", *v);
-  }
-  if (too_large || n < low || n > high)
+  const auto n = whole_number(*v);
+  if (!n && !v->is_number_integer()) wrong_type(path(name), "an integer", *v);
+  if (!n || *n < low || *n > high)
     bad_request(path(name), "'{}' is {}; it must be from {} to {}", path(name), v->dump(), low,
                 high);
   return n;

@@ -12,6 +12,9 @@ namespace gavel {
 // Parses a request's body: a JSON object, of bounded nesting. Throws ApiError (400).
 nlohmann::ordered_json parse_body(std::string_view body);
 
+// The value as an integer: 5.0 is one, too. None where it is no whole number or beyond 64 bits.
+std::optional<int64_t> whole_number(const nlohmann::ordered_json& value);
+
 // The fields of one object. A field that is null counts as absent. All throw ApiError (400) for a
 // value of another type or outside its range.
 class Fields {

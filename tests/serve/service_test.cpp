@@ -180,8 +180,9 @@ TEST_F(ServiceTest, CompletionsAndTheirLogprobs) {
   }
   EXPECT_EQ(choice["text"], joined);
   const auto ids = session->encoder.tokenizer.encode("The capital of France is", true);
-  const Json same = ask(kText, {{"prompt", ids}, {"temperature", 0}});
-  EXPECT_EQ(same["choices"][0]["text"], joined);
+  const std::vector<double> whole(ids.begin(), ids.end());  // 5.0 is an integer in JSON's schemas
+  for (const Json& prompt : {Json(ids), Json(whole)})
+    EXPECT_EQ(ask(kText, {{"prompt", prompt}, {"temperature", 0}})["choices"][0]["text"], joined);
   std::string streamed;
   for (const Json& e :
        events(kText, {{"prompt", {"The capital of France is"}}, {"temperature", 0}}))
@@ -296,6 +297,9 @@ TEST_F(ServiceTest, ErrorsNameTheField) {
   EXPECT_EQ(param(kChat, with(chat(), "max_tokens", 601)), "max_tokens");
   EXPECT_EQ(param(kChat, with(chat(), "max_tokens", 0)), "max_tokens");
   EXPECT_EQ(param(kChat, with(chat(), "max_tokens", 1.5)), "max_tokens");
+  EXPECT_EQ(param(kChat, with(with(chat(), "max_tokens", 601), "max_completion_tokens", 4)),
+            "max_tokens");
+  EXPECT_EQ(param(kChat, with(chat(), "max_tokens", UINT64_MAX)), "max_tokens");
   EXPECT_EQ(param(kChat, with(chat(), "top_logprobs", 2)), "top_logprobs");
   EXPECT_EQ(param(kChat, with(chat(), "n", 2)), "n");
   EXPECT_EQ(param(kChat, with(chat(), "tools", {{{"type", "function"}}})), "tools");
@@ -311,6 +315,7 @@ TEST_F(ServiceTest, ErrorsNameTheField) {
   EXPECT_EQ(param(kChat, Json::object()), "messages");
   EXPECT_EQ(param(kText, {{"prompt", {1, -1}}}), "prompt");
   EXPECT_EQ(param(kText, {{"prompt", {1, 99999999}}}), "prompt");
+  EXPECT_EQ(param(kText, {{"prompt", {1, 2.5}}}), "prompt");
   EXPECT_EQ(param(kText, {{"prompt", ""}}), "prompt");
   EXPECT_EQ(param(kText, {{"prompt", "x"}, {"echo", true}}), "echo");
   EXPECT_EQ(param(kJudge, {{"question", "x"}, {"answer_a", "y"}}), "answer_b");
