@@ -41,6 +41,19 @@ struct LoraView {
 // `fast` may quantize activations to 8 bit per block (generation and judging).
 enum class Precision : uint8_t { exact, fast };
 
+// While one of these with `on` stands, exact products with quantized weights round their input to
+// 16 bits by blocks of 32, in the whole process: faster, with a relative error of about 5e-5.
+class Int16Products {
+ public:
+  explicit Int16Products(bool on);
+  ~Int16Products();
+  Int16Products(const Int16Products&) = delete;
+  Int16Products& operator=(const Int16Products&) = delete;
+
+ private:
+  bool before_;
+};
+
 // One of the products that read the same input: y[T, n] = x[T, k] W^T (+ bias[n])
 // (+ residual[T, n]) (+ LoRA). bias, residual may be null; residual may be y itself. Where `lora`
 // is given, xa[T, r] (scratch or output, = x a) is written.

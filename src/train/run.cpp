@@ -107,10 +107,10 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
     config.schedule.decay_steps =
         run.decay_steps.value_or(std::max<int64_t>(steps - config.schedule.warmup, 1));
     const int64_t total = parameter_count(model), trainable = parameter_count(adapter);
-    say(fmt::format("Trainable parameters: {:.3f}% ({:.3f}M/{:.3f}M); kernels: {}",
+    say(fmt::format("Trainable parameters: {:.3f}% ({:.3f}M/{:.3f}M); kernels: {}, {} products",
                     100.0 * static_cast<double>(trainable) / static_cast<double>(total),
                     static_cast<double>(trainable) / 1e6, static_cast<double>(total) / 1e6,
-                    kernels::simd_name()));
+                    kernels::simd_name(), config.int16_matmul ? "int16" : "f32"));
     TrainHooks hooks = printing_hooks(stop_requested);
     if (run.make_metric) hooks.metric = run.make_metric(loaded, model, encoder);
     keep_template(run.data, run.adapter_path);

@@ -129,12 +129,11 @@ TEST_P(Linear, ForwardFast) {
 
 TEST_P(Linear, SixteenBitIntegers) {
   Random random(8);
-  train_in_integers(true);
+  const Int16Products int16(true);
   for (int i = 0; i < 50; ++i) {
     check_linear(random_case(random), random, Precision::exact, 2e-4);
     check_backward(random_case(random), random, 4e-4);
   }
-  train_in_integers(false);
 }
 
 TEST_P(Linear, Backward) {

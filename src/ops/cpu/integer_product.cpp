@@ -1,7 +1,5 @@
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
 
 #include "base/threads.h"
 #include "ops/cpu/linear.h"
@@ -11,10 +9,7 @@
 namespace gavel::kernels {
 namespace {
 
-std::atomic<bool> training_in_integers{[] {
-  const char* mode = std::getenv("GAVEL_MATMUL");
-  return mode != nullptr && std::strcmp(mode, "int16") == 0;
-}()};
+std::atomic<bool> exact_in_integers{false};
 
 QuantizedRows quantize(const float* x, int64_t rows, int64_t n, bool forward) {
   static thread_local Scratch<int16_t> values;
@@ -91,10 +86,11 @@ Arithmetic arithmetic(const WeightView& w, Precision precision) {
   if (!w.quantized() || w.group_size % kBlock != 0 || !simd().tile_i16) return Arithmetic::f32;
   if (precision == Precision::fast)
     return w.bits <= simd().most_i8_bits ? Arithmetic::int8 : Arithmetic::int16;
-  return training_in_integers.load(std::memory_order_relaxed) ? Arithmetic::int16 : Arithmetic::f32;
+  return exact_in_integers.load(std::memory_order_relaxed) ? Arithmetic::int16 : Arithmetic::f32;
 }
 
-void train_in_integers(bool on) { training_in_integers.store(on, std::memory_order_relaxed); }
+Int16Products::Int16Products(bool on) : before_(exact_in_integers.exchange(on)) {}
+Int16Products::~Int16Products() { exact_in_integers.store(before_); }
 
 QuantizedRows quantize_for_forward(const float* x, int64_t rows, int64_t k) {
   return quantize(x, rows, k, true);

@@ -5,7 +5,8 @@
 // are exact in 32-bit integers within a block of 32, and blocks are summed in f32. The part of c is
 // f32 throughout. Relative error of one product: about 2e-5 forward, 5e-5 backward. Over the 30
 // layers of SmolLM2 that became 2e-4 in the logits and 6e-4 in the gradients, so `exact` products
-// are f32 unless asked otherwise. With 8 bits it is about 6e-3 a product: for inference.
+// are f32 unless asked otherwise (Int16Products). With 8 bits it is about 6e-3 a product: for
+// inference.
 #pragma once
 
 #include "ops/cpu/product.h"
@@ -16,9 +17,8 @@ namespace gavel::kernels {
 enum class Arithmetic : uint8_t { f32, int16, int8 };
 
 // How the products with this weight are done: `fast` in integers wherever that can be, `exact` only
-// after train_in_integers(true) or with GAVEL_MATMUL=int16.
+// under Int16Products.
 Arithmetic arithmetic(const WeightView& w, Precision precision);
-void train_in_integers(bool on);
 
 // Rows quantized by blocks of 32, in strips of 4 rows as Simd::tile_i16 or tile_i8 reads them.
 struct QuantizedRows {
