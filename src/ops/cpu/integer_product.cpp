@@ -1,5 +1,4 @@
 #include <atomic>
-#include <cmath>
 
 #include "base/threads.h"
 #include "ops/cpu/linear.h"
@@ -50,22 +49,14 @@ struct BackwardPanel {
   void pack(const WeightView& w, int64_t first, int64_t n0, int64_t n1) {
     const Simd& s = simd();
     const int64_t rows = n1 - n0, blocks = (rows + kBlock - 1) / kBlock;
-    float value[kMaxDepth] = {};
+    float value[4 * kMaxDepth], unit[4 * kMaxDepth / kBlock];
     load_scalars(w, w.scales, n0, first / w.group_size, true, rows, value);
-    int16_t* factor = factors.get(blocks * kBlock * 4);
+    for (int row = 1; row < 4; ++row) std::copy_n(value, rows, value + row * rows);
+    s.quantize_i16(value, 4, rows, false, factors.get(blocks * kBlock * 4), unit, nullptr);
     float* scales = scale.get(blocks * s.panel);
-    for (int64_t b = 0; b < blocks; ++b) {
-      float largest = 0;
-      for (int64_t i = 0; i < kBlock; ++i)
-        largest = std::max(largest, std::fabs(value[b * kBlock + i]));
-      const float inverse = largest > 0 ? 32767.0f / largest : 0.0f;
-      for (int64_t i = b * kBlock; i < (b + 1) * kBlock; ++i)  // as in a strip: [depth / 2][4][2]
-        for (int row = 0; row < 4; ++row)
-          factor[(i / 2 * 4 + row) * 2 + i % 2] =
-              static_cast<int16_t>(std::lrint(value[i] * inverse));
-      // multiply_i16 divides by 2^15 where both of its inputs are fractions of 2^15 - 1.
-      std::fill_n(scales + b * s.panel, s.panel, largest * (32768.0f / 32767.0f));
-    }
+    // multiply_i16 divides by 2^15.
+    for (int64_t b = 0; b < blocks; ++b)
+      std::fill_n(scales + b * s.panel, s.panel, unit[b * 4] * 32768.0f);
     int16_t* packed = q.get(blocks * kBlock * s.panel);
     std::fill(packed + rows / 2 * 2 * s.panel, packed + blocks * kBlock * s.panel, int16_t{0});
     if (w.bits == 4 || w.bits == 8) {
