@@ -27,28 +27,69 @@ void for_pieces(int64_t rows, int64_t columns, const std::function<void(const Pi
   });
 }
 
+namespace {
+
+// piece.acc += a b for a panel b with rows b_row apart.
+void multiply_panel(const Piece& piece, const float* a, int64_t a_row, int64_t a_step,
+                    int64_t depth, const float* b, int64_t b_row) {
+  const Simd& s = simd();
+  const auto tile = piece.columns * 2 <= s.panel ? s.tile_f32_half : s.tile_f32;
+  for_tiles(piece.rows, [&](int64_t first, int count) {
+    tile(count, a + first * a_row, a_row, a_step, b, b_row, depth, piece.acc + first * s.panel);
+  });
+}
+
+void store_piece(const Piece& p, float* c, int64_t columns) {
+  simd().store_tile(p.acc, p.rows, p.columns, nullptr, nullptr, c + p.row * columns + p.column,
+                    columns);
+}
+
+}  // namespace
+
 void multiply_f32(const Piece& piece, const float* a, int64_t a_row, int64_t a_step, int64_t depth,
                   const PackF32& pack) {
   static thread_local Scratch<float> panels;
-  const Simd& s = simd();
-  float* panel = panels.get(std::min(depth, kPanelDepth) * s.panel);
-  const auto tile = piece.columns * 2 <= s.panel ? s.tile_f32_half : s.tile_f32;
+  const int64_t width = simd().panel;
+  float* panel = panels.get(std::min(depth, kPanelDepth) * width);
   for (int64_t d0 = 0; d0 < depth; d0 += kPanelDepth) {
     const int64_t d1 = std::min(depth, d0 + kPanelDepth);
     pack(piece.column, piece.columns, d0, d1, panel);
-    for_tiles(piece.rows, [&](int64_t first, int count) {
-      tile(count, a + first * a_row + d0 * a_step, a_row, a_step, panel, s.panel, d1 - d0,
-           piece.acc + first * s.panel);
-    });
+    multiply_panel(piece, a + d0 * a_step, a_row, a_step, d1 - d0, panel, width);
   }
 }
 
 void product_f32(const float* a, int64_t a_row, int64_t a_step, int64_t rows, int64_t columns,
                  int64_t depth, const PackF32& pack, float* c) {
+  constexpr int64_t kMaxDepth =
+      4096;  // of a panel for all pieces, which shares the cache with them
+  const int64_t width = simd().panel;
+  if (columns > width || depth > kMaxDepth)
+    return for_pieces(rows, columns, [&](const Piece& p) {
+      multiply_f32(p, a + p.row * a_row, a_row, a_step, depth, pack);
+      store_piece(p, c, columns);
+    });
+  static thread_local Scratch<float> panels;
+  float* panel = panels.get(depth * width);
+  constexpr int64_t kGrain = 64;
+  parallel_for(depth, kGrain, [&](int64_t begin, int64_t end) {
+    pack(0, columns, begin, end, panel + begin * width);
+  });
   for_pieces(rows, columns, [&](const Piece& p) {
-    multiply_f32(p, a + p.row * a_row, a_row, a_step, depth, pack);
-    simd().store_tile(p.acc, p.rows, p.columns, nullptr, nullptr, c + p.row * columns + p.column,
-                      columns);
+    multiply_panel(p, a + p.row * a_row, a_row, a_step, depth, panel, width);
+    store_piece(p, c, columns);
+  });
+}
+
+void product_f32(const float* a, int64_t a_row, int64_t a_step, int64_t rows, int64_t columns,
+                 int64_t depth, const float* b, float* c) {
+  const PackF32 pack = pack_rows(b, columns);  // of the last columns, where they are no whole panel
+  for_pieces(rows, columns, [&](const Piece& p) {
+    const float* from = a + p.row * a_row;
+    if (p.columns == simd().panel)
+      multiply_panel(p, from, a_row, a_step, depth, b + p.column, columns);
+    else
+      multiply_f32(p, from, a_row, a_step, depth, pack);
+    store_piece(p, c, columns);
   });
 }
 
@@ -90,11 +131,9 @@ PackF32 pack_rows(const float* b, int64_t columns, float factor) {
   };
 }
 
-PackF32 pack_transposed(const float* b, int64_t depth, float factor) {
+PackF32 pack_transposed(const float* b, int64_t depth) {
   return [=](int64_t column, int64_t count, int64_t d0, int64_t d1, float* out) {
     simd().transpose(b + column * depth + d0, depth, count, d1 - d0, out);
-    if (factor == 1.0f) return;
-    for (int64_t i = 0; i < (d1 - d0) * simd().panel; ++i) out[i] *= factor;
   };
 }
 

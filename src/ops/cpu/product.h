@@ -45,14 +45,17 @@ void multiply_f32(const Piece& piece, const float* a, int64_t a_row, int64_t a_s
 // c[rows, columns] = a b, with all threads. a[i, d] is a[i * a_row + d * a_step].
 void product_f32(const float* a, int64_t a_row, int64_t a_step, int64_t rows, int64_t columns,
                  int64_t depth, const PackF32& pack, float* c);
+// The same for a few rows and a row-major b[depth, columns], which is read in place.
+void product_f32(const float* a, int64_t a_row, int64_t a_step, int64_t rows, int64_t columns,
+                 int64_t depth, const float* b, float* c);
 
 // The same for a depth so large that a block of it is best taken through all columns at once:
 // y[i * columns + j] = sum (+ y where accumulate). a [rows, depth], rows a few hundred at most.
 void product_deep_f32(const float* a, int64_t rows, int64_t columns, int64_t depth,
                       const PackF32& pack, bool accumulate, float* y);
 
-// PackF32 of a row-major matrix b[depth, columns] (times factor), and of its transpose.
+// PackF32 of a row-major matrix b[depth, columns] (times factor), and of the transpose of one.
 PackF32 pack_rows(const float* b, int64_t columns, float factor = 1.0f);
-PackF32 pack_transposed(const float* b, int64_t depth, float factor = 1.0f);
+PackF32 pack_transposed(const float* b, int64_t depth);
 
 }  // namespace gavel::kernels
