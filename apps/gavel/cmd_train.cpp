@@ -97,7 +97,7 @@ void add_loop_flags(CLI::App& c, Arguments& a) {
                "run a batch in parts of about so many tokens: same result, less memory")
       ->capture_default_str();
   c.add_option("--matmul", a.matmul,
-               "products with 4- and 8-bit weights: f32, or int16 (about 1.4 times as fast; each "
+               "products with 4- and 8-bit weights: f32, or int16 (about 1.3 times as fast; each "
                "rounds its input to 16 bits, and gradients move by up to 2e-3)")
       ->check(CLI::IsMember({"f32", "int16"}))
       ->capture_default_str();

@@ -60,8 +60,7 @@ void multiply_f32(const Piece& piece, const float* a, int64_t a_row, int64_t a_s
 
 void product_f32(const float* a, int64_t a_row, int64_t a_step, int64_t rows, int64_t columns,
                  int64_t depth, const PackF32& pack, float* c) {
-  constexpr int64_t kMaxDepth =
-      4096;  // of a panel for all pieces, which shares the cache with them
+  constexpr int64_t kMaxDepth = 4096;  // of one panel for all pieces: it is to stay in a cache
   const int64_t width = simd().panel;
   if (columns > width || depth > kMaxDepth)
     return for_pieces(rows, columns, [&](const Piece& p) {
