@@ -120,7 +120,7 @@ void linear_backward_input(const float* dy, int64_t rows, const WeightView& w, c
   PackF32 lora_a;
   if (lora) {
     product_f32(dy, w.n, 1, rows, lora->r, w.n, pack_transposed(lora->b, w.n), dyb);
-    for (int64_t i = 0; i < rows * lora->r; ++i) dyb[i] *= lora->scale;
+    scale_in_place(dyb, rows * lora->r, lora->scale);
     lora_a = pack_transposed(lora->a, lora->r);
   }
   const PackF32 weight = pack_weight_backward(w);
@@ -150,7 +150,7 @@ void lora_backward(const float* x, const float* dy, const float* xa, const float
   for (int64_t i = 0; i < k; ++i)
     for (int64_t j = 0; j < r; ++j) da[i * r + j] = at[j * k + i];
   product_f32(xa, 1, r, r, n, rows, dy, db);
-  for (int64_t i = 0; i < r * n; ++i) db[i] *= lora.scale;
+  scale_in_place(db, r * n, lora.scale);
 }
 
 }  // namespace gavel::kernels
