@@ -144,9 +144,10 @@ void forward(State& state, Precision precision, bool with_lora) {
   for (auto _ : state) linear_forward(x.data(), rows, {&task, 1}, precision);
   report_flops(state, 2.0 * static_cast<double>(rows * n * k));
 }
-BENCHMARK_CAPTURE(forward, exact, Precision::exact, false)->Apply(layer_shapes);
-BENCHMARK_CAPTURE(forward, exact_lora, Precision::exact, true)->Apply(layer_shapes);
-BENCHMARK_CAPTURE(forward, fast, Precision::fast, false)->Apply(layer_shapes);
+BENCHMARK_CAPTURE(forward, float32, Precision::float32, false)->Apply(layer_shapes);
+BENCHMARK_CAPTURE(forward, float32_lora, Precision::float32, true)->Apply(layer_shapes);
+BENCHMARK_CAPTURE(forward, int16, Precision::int16, false)->Apply(layer_shapes);
+BENCHMARK_CAPTURE(forward, int8, Precision::int8, false)->Apply(layer_shapes);
 
 void backward(State& state, bool with_lora) {
   const int64_t rows = state.range(0), n = state.range(1), k = state.range(2), r = 8;
@@ -186,7 +187,7 @@ void dense(State& state, bool back) {
     if (back)
       linear_backward_input(x.data(), rows, w, nullptr, nullptr, y.data(), false);
     else
-      linear_forward(x.data(), rows, {&task, 1}, Precision::exact);
+      linear_forward(x.data(), rows, {&task, 1}, Precision::float32);
   }
   report_flops(state, 2.0 * static_cast<double>(rows * n * k));
 }
@@ -194,14 +195,14 @@ BENCHMARK_CAPTURE(dense, forward, false)->Apply(layer_shapes);
 BENCHMARK_CAPTURE(dense, backward, true)->Apply(layer_shapes);
 
 // One token (or a few): bounded by the reading of the weights. rows, n, k, bits.
-void few_rows(State& state) {
+void few_rows(State& state, Precision precision) {
   const int64_t rows = state.range(0), n = state.range(1), k = state.range(2);
   const int bits = static_cast<int>(state.range(3));
   const QuantizedWeight w = quantized(n, k, bits);
   const auto x = normals(rows * k);
   std::vector<float> y(rows * n);
   const LinearTask task{.weight = w.view, .y = y.data()};
-  for (auto _ : state) linear_forward(x.data(), rows, {&task, 1}, Precision::fast);
+  for (auto _ : state) linear_forward(x.data(), rows, {&task, 1}, precision);
   report_bytes(state, static_cast<double>(n * k) * (bits / 8.0 + 4.0 / 32));
   report_flops(state, 2.0 * static_cast<double>(rows * n * k));
 }
@@ -213,7 +214,9 @@ void few_row_shapes(benchmark::internal::Benchmark* b) {
   }
   b->UseRealTime();
 }
-BENCHMARK(few_rows)->Apply(few_row_shapes);
+BENCHMARK_CAPTURE(few_rows, float32, Precision::float32)->Apply(few_row_shapes);
+BENCHMARK_CAPTURE(few_rows, int16, Precision::int16)->Apply(few_row_shapes);
+BENCHMARK_CAPTURE(few_rows, int8, Precision::int8)->Apply(few_row_shapes);
 
 // ---- loss ----
 

@@ -4,6 +4,7 @@
 
 #include "base/interrupt.h"
 #include "commands.h"
+#include "options.h"
 #include "serve/service.h"
 
 namespace gavel {
@@ -11,7 +12,6 @@ namespace {
 
 struct Sizes {
   int64_t body_kib = 1024, cache_mib = 512;
-  bool exact = false;
 };
 
 void add_http_flags(CLI::App& c, HttpOptions& o, Sizes& sizes) {
@@ -56,7 +56,6 @@ void add_limits(CLI::App& c, ServeRequest& r, Sizes& sizes) {
                "memory for the keys and values of prompts already read; 0: none")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
-  c.add_flag("--exact", sizes.exact, "keep float32 where products may round activations");
 }
 
 }  // namespace
@@ -75,6 +74,7 @@ void add_serve_command(CLI::App& app) {
                 "judging template; otherwise the one beside the adapter, or the built-in one");
   add_http_flags(*c, r->http, *sizes);
   add_limits(*c, *r, *sizes);
+  add_precision_flags(*c, r->scheduler.precision);
   c->footer(
       "A page for judging is at /, the API's description at /openapi.json and in docs/serve.md.\n"
       "The first Ctrl-C (or SIGTERM) finishes what is running, the second ends at once.\n"
@@ -88,7 +88,6 @@ void add_serve_command(CLI::App& app) {
     if (r->http.api_key.empty() && key != nullptr) r->http.api_key = key;
     r->http.max_body = static_cast<size_t>(sizes->body_kib) << 10;
     r->scheduler.prefix_bytes = static_cast<size_t>(sizes->cache_mib) << 20;
-    if (sizes->exact) r->scheduler.precision = kernels::Precision::exact;
     run_serve(std::move(*r), interrupted);
     forget_interrupt();
   });

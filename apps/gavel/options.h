@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "ops/kernels.h"
+
 namespace gavel {
 
 inline constexpr const char* kModelHelp = "model: a directory, a .gguf file, or org/name";
@@ -18,8 +20,15 @@ inline void add_batch_option(CLI::App& c, int& max_batch) {
       ->capture_default_str();
 }
 
-inline void add_exact_flag(CLI::App& c, bool& exact) {
-  c.add_flag("--exact", exact, "float32 arithmetic throughout instead of 8-bit activations");
+inline void add_precision_flags(CLI::App& c, kernels::Precision& precision) {
+  using kernels::Precision;
+  auto* exact = c.add_flag_callback(
+      "--exact", [&precision] { precision = Precision::float32; },
+      "float32 throughout; otherwise what meets quantized weights is rounded to 16 bits");
+  auto* fast = c.add_flag_callback(
+      "--fast", [&precision] { precision = Precision::int8; },
+      "round it to 8 bits: faster, but texts differ and probabilities move by some points");
+  exact->excludes(fast);
 }
 
 inline void add_json_flag(CLI::App& c, bool& json, const std::string& what) {

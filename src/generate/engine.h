@@ -56,7 +56,7 @@ class Engine {
  public:
   // The model, and the cache of prompts read before where one is given, must outlive the engine.
   // Prompts are read in pieces of at most prefill_tokens.
-  explicit Engine(const Model& model, kernels::Precision precision = kernels::Precision::fast,
+  explicit Engine(const Model& model, kernels::Precision precision = kernels::kInferencePrecision,
                   int64_t prefill_tokens = 1024, PrefixCache* prefixes = nullptr);
 
   // Adds sequences; those that share `lora` (null: the base model) run in one batch. Prefixes that
@@ -82,7 +82,7 @@ class Engine {
 std::vector<SequencePtr> generate(const Model& model, const ModelLora* lora,
                                   std::vector<std::vector<int>> prompts,
                                   const GenerateOptions& options, int max_batch = 16,
-                                  kernels::Precision precision = kernels::Precision::fast);
+                                  kernels::Precision precision = kernels::kInferencePrecision);
 
 // For each prompt, the log-probabilities (natural log) of each of its candidate continuations,
 // token by token and summed. The prompt, and prefixes that prompts share, are computed once.
@@ -92,7 +92,7 @@ struct ScoreRequest {
 };
 std::vector<std::vector<double>> score(const Model& model, const ModelLora* lora,
                                        std::span<const ScoreRequest> requests, int max_batch = 16,
-                                       kernels::Precision precision = kernels::Precision::fast,
+                                       kernels::Precision precision = kernels::kInferencePrecision,
                                        PrefixCache* prefixes = nullptr);
 
 }  // namespace gavel

@@ -13,7 +13,7 @@ std::shared_ptr<KvCache> make_cache(const Model& model, kernels::Precision preci
                                     Prefix prefix) {
   return std::make_shared<KvCache>(
       model.layers.size(), model.config.num_key_value_heads * model.config.head_dim,
-      precision == kernels::Precision::fast ? kernels::ScalarType::f16 : kernels::ScalarType::f32,
+      precision == kernels::Precision::int8 ? kernels::ScalarType::f16 : kernels::ScalarType::f32,
       std::move(prefix.cache), prefix.rows);
 }
 

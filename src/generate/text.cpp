@@ -39,6 +39,7 @@ struct Generated {
   std::string text;
   Speeds speeds;
   FinishReason finish = FinishReason::none;
+  std::vector<int> tokens;
 };
 
 Generated generate_one(const Session& session, const ModelLora* lora, std::vector<int> prompt,
@@ -56,7 +57,7 @@ Generated generate_one(const Session& session, const ModelLora* lora, std::vecto
     if (s->tokens.size() == 1) first = Clock::now();
     return stream.push(token) && !(stopped && stopped());
   };
-  Engine engine(session.model, r.exact ? kernels::Precision::exact : kernels::Precision::fast);
+  Engine engine(session.model, r.precision);
   engine.add(std::vector<SequencePtr>{s}, lora);
   while (engine.step()) {
   }
@@ -64,7 +65,8 @@ Generated generate_one(const Session& session, const ModelLora* lora, std::vecto
   if (s->tokens.empty()) first = Clock::now();
   return {stream.text(),
           {s->prompt.size(), s->tokens.size(), between(start, first), between(first, Clock::now())},
-          s->finish};
+          s->finish,
+          s->tokens};
 }
 
 void report(const Speeds& s) {
@@ -103,6 +105,7 @@ void run_generate(const GenerateRequest& r) {
   if (r.json) {
     const nlohmann::ordered_json j = {
         {"text", result.text},
+        {"tokens", result.tokens},
         {"finish_reason", result.finish == FinishReason::length ? "length" : "stop"},
         {"prompt_tokens", result.speeds.prompt_tokens},
         {"generated_tokens", result.speeds.generated},

@@ -13,9 +13,9 @@ struct GenerateRequest {
   std::string model, adapter_path, prompt, system;
   std::vector<std::string> stops;
   GenerateOptions options;
-  bool raw = false;    // no chat template
-  bool json = false;   // one JSON object on stdout
-  bool exact = false;  // Precision::exact
+  bool raw = false;   // no chat template
+  bool json = false;  // one JSON object on stdout
+  kernels::Precision precision = kernels::kInferencePrecision;
 };
 
 // Streams the text to stdout, the speeds to stderr.

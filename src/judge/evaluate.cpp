@@ -60,7 +60,7 @@ Json settings_of(const EvalRequest& r, const std::vector<JudgePair>& pairs,
           {"second_order", r.options.second_order},
           {"both_orders", r.options.both_orders},
           {"max_tokens", r.options.max_tokens},
-          {"exact", r.exact}};
+          {"precision", kernels::precision_name(r.precision)}};
 }
 
 fs::path output_directory(const EvalRequest& r) {
@@ -262,8 +262,7 @@ class Evaluation {
     const auto lora = load_lora(*session_, judge.adapter.string());
     const auto model =
         make_judge_model(session_->model, lora ? &*lora : nullptr, session_->encoder, prompt_,
-                         session_->loaded.eos_token_ids, request_.max_batch,
-                         request_.exact ? kernels::Precision::exact : kernels::Precision::fast);
+                         session_->loaded.eos_token_ids, request_.max_batch, request_.precision);
     const auto all = [&](const std::string& what, const std::vector<JudgePair>& which,
                          JudgementLog& where) {
       int64_t before = 0;

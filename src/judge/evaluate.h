@@ -45,7 +45,8 @@ struct EvalRequest {
   BootstrapOptions bootstrap;
   CostRates rates;
   int max_batch = 16;
-  bool overwrite = false, exact = false, json = false;
+  bool overwrite = false, json = false;
+  kernels::Precision precision = kernels::kInferencePrecision;
 };
 
 // Runs it: progress to stderr, the table (or eval.json's content) to stdout. Throws Error, also

@@ -58,7 +58,7 @@ struct JudgeModel {
 JudgeModel make_judge_model(const Model& model, const ModelLora* lora, TextEncoder encoder,
                             JudgeTemplate prompt, std::vector<int> eos_token_ids,
                             int max_batch = 16,
-                            kernels::Precision precision = kernels::Precision::fast);
+                            kernels::Precision precision = kernels::kInferencePrecision);
 
 // One order of a pair. Verdict and probabilities name the pair's own answers, in either order.
 struct OrderResult {

@@ -120,8 +120,7 @@ void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested
   const auto model =
       make_judge_model(session->model, lora ? &*lora : nullptr, session->encoder,
                        template_for(request.prompt_template, request.adapter_path, {}),
-                       session->loaded.eos_token_ids, request.max_batch,
-                       request.exact ? kernels::Precision::exact : kernels::Precision::fast);
+                       session->loaded.eos_token_ids, request.max_batch, request.precision);
   JudgeStream stream(request, model);
   if (request.input.empty()) {
     JudgePair pair;

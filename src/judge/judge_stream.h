@@ -15,8 +15,8 @@ struct JudgeRequest {
   std::string question, answer_a, answer_b, reference;
   std::string input;  // JSONL of pairs: a file, or "-" for standard input
   JudgeOptions options;
-  bool json = false;   // one JSON object a line
-  bool exact = false;  // Precision::exact
+  bool json = false;  // one JSON object a line
+  kernels::Precision precision = kernels::kInferencePrecision;
   int max_batch = 16;
 };
 

@@ -57,7 +57,7 @@ using Rows = std::shared_ptr<const std::vector<int32_t>>;
 mx::array layer_forward(const Model& model, size_t layer, const mx::array& x,
                         const SegmentsPtr& segments, const LayerLora* lora, const Attend& attend,
                         const Rows& rows = nullptr,
-                        kernels::Precision precision = kernels::Precision::exact);
+                        kernels::Precision precision = kernels::Precision::float32);
 
 // Hidden states before the last norm, for training: ids [T] int32. Of each `checkpoint_every`
 // layers only the input is kept for the backward pass, the rest computed again (0: all is kept).
@@ -68,7 +68,7 @@ mx::array hidden_states(const Model& model, const mx::array& ids, const Segments
 
 // Logits [T, vocab_size] of hidden states (final norm and head).
 mx::array logits(const Model& model, const mx::array& hidden,
-                 kernels::Precision precision = kernels::Precision::exact);
+                 kernels::Precision precision = kernels::Precision::float32);
 
 // Parameters of the base model (weights counted unpacked, biases and norms included).
 int64_t parameter_count(const Model& model);

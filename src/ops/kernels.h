@@ -37,9 +37,13 @@ struct LoraView {
   float scale = 0.0f;
 };
 
-// How exact a matrix product must be: `exact` agrees with f32 to ~1e-5 (training, goldens);
-// `fast` may quantize activations to 8 bit per block (generation and judging).
-enum class Precision : uint8_t { exact, fast };
+// What products with quantized weights may round their other factor to, relative to the largest of
+// each 32 values: nothing (relative error of a product ~1e-6), 16 bits (~2e-5), 8 bits (~6e-3).
+enum class Precision : uint8_t { float32, int16, int8 };
+// "float32", "int16", "int8".
+const char* precision_name(Precision precision);
+// Of generating and judging, unless asked otherwise: it writes what float32 writes.
+constexpr Precision kInferencePrecision = Precision::int16;
 
 // While one of these with `on` stands, exact products with quantized weights round their input to
 // 16 bits by blocks of 32, in the whole process: faster, with a relative error of about 5e-5.

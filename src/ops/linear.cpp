@@ -86,7 +86,7 @@ void backward(const BackwardPlan& bp, const Arrays& in, Arrays& out) {
     } else {
       const kernels::LinearTask task{.weight = {.n = lora.r, .k = w.n, .data = lora.b},
                                      .y = dyb.data()};
-      kernels::linear_forward(dy, rows, {&task, 1}, kernels::Precision::exact);
+      kernels::linear_forward(dy, rows, {&task, 1}, kernels::Precision::float32);
       kernels::scale_in_place(dyb.data(), rows * lora.r, lora.scale);
     }
     kernels::lora_backward(in[0].data<float>(), dy, xa.data<float>(), dyb.data(), rows, w.k, w.n,

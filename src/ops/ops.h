@@ -64,11 +64,11 @@ struct LinearBranch {
 // y_i[T, n_i] = x[T, k] W_i^T (+ bias_i) (+ LoRA_i) for every branch, with one gradient for x.
 // The weights are frozen; gradients flow to x and to the LoRA matrices.
 Arrays linears(const mx::array& x, const std::vector<LinearBranch>& branches,
-               kernels::Precision precision = kernels::Precision::exact);
+               kernels::Precision precision = kernels::Precision::float32);
 // One branch, with an optional residual[T, n] added.
 mx::array linear(const mx::array& x, const LinearBranch& branch,
                  const std::optional<mx::array>& residual = {},
-                 kernels::Precision precision = kernels::Precision::exact);
+                 kernels::Precision precision = kernels::Precision::float32);
 
 // Rows ids[T] of the table, float32 [T, k]. Not differentiable.
 mx::array embedding(const Weight& table, const mx::array& ids);

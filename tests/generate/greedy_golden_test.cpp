@@ -37,12 +37,13 @@ TEST_F(Greedy, SixtyFourTokensAreThoseOfTransformers) {
   ASSERT_GE(all.size(), 20u);
   std::vector<std::vector<int>> prompts;
   for (const auto& g : all) prompts.push_back(g.prompt);
-  const auto batched =
-      generate(*model, nullptr, prompts, sixty_four(), 8, kernels::Precision::exact);
-  for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(batched[i]->tokens, all[i].tokens) << i;
-  const auto alone =
-      generate(*model, nullptr, {prompts[3]}, sixty_four(), 1, kernels::Precision::exact);
-  EXPECT_EQ(alone[0]->tokens, all[3].tokens);
+  for (const auto precision : {kernels::Precision::float32, kernels::kInferencePrecision}) {
+    SCOPED_TRACE(kernels::precision_name(precision));
+    const auto batched = generate(*model, nullptr, prompts, sixty_four(), 8, precision);
+    for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(batched[i]->tokens, all[i].tokens) << i;
+    const auto alone = generate(*model, nullptr, {prompts[3]}, sixty_four(), 1, precision);
+    EXPECT_EQ(alone[0]->tokens, all[3].tokens);
+  }
 }
 
 TEST_F(Greedy, ScoresAreTheSameWhateverTheBatch) {
@@ -50,10 +51,10 @@ TEST_F(Greedy, ScoresAreTheSameWhateverTheBatch) {
   std::vector<ScoreRequest> requests;
   for (const auto& g : all)
     requests.push_back({g.prompt, {{g.tokens[0]}, {g.tokens[0], g.tokens[1], g.tokens[2]}, {17}}});
-  const auto together = score(*model, nullptr, requests, 8, kernels::Precision::exact);
+  const auto together = score(*model, nullptr, requests, 8, kernels::Precision::float32);
   for (size_t i = 0; i < 3; ++i) {
-    const auto alone =
-        score(*model, nullptr, std::span(requests).subspan(i, 1), 1, kernels::Precision::exact)[0];
+    const auto alone = score(*model, nullptr, std::span(requests).subspan(i, 1), 1,
+                             kernels::Precision::float32)[0];
     for (size_t c = 0; c < alone.size(); ++c) EXPECT_NEAR(alone[c], together[i][c], 1e-3);
     EXPECT_GT(alone[0], alone[2]);  // the greedy token is likelier than another
     EXPECT_LE(alone[1], alone[0]);

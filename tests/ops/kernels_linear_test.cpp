@@ -119,19 +119,20 @@ void check_backward(const Case& c, Random& random, double tolerance = 2e-5) {
 
 TEST_P(Linear, ForwardExact) {
   Random random(1);
-  for (int i = 0; i < 100; ++i) check_linear(random_case(random), random, Precision::exact, 2e-5);
+  for (int i = 0; i < 100; ++i) check_linear(random_case(random), random, Precision::float32, 2e-5);
 }
 
 TEST_P(Linear, ForwardFast) {
   Random random(2);
-  for (int i = 0; i < 80; ++i) check_linear(random_case(random), random, Precision::fast, 2e-2);
+  for (int i = 0; i < 80; ++i) check_linear(random_case(random), random, Precision::int8, 2e-2);
 }
 
 TEST_P(Linear, SixteenBitIntegers) {
   Random random(8);
   const Int16Products int16(true);
   for (int i = 0; i < 50; ++i) {
-    check_linear(random_case(random), random, Precision::exact, 2e-4);
+    check_linear(random_case(random), random, Precision::float32, 2e-4);
+    check_linear(random_case(random), random, Precision::int16, 2e-4);
     check_backward(random_case(random), random, 4e-4);
   }
 }
@@ -145,7 +146,7 @@ TEST_P(Linear, RealShapes) {
   Random random(4);
   for (const auto& [n, k] : {std::pair<int64_t, int64_t>{576, 576}, {192, 576}, {576, 1536}}) {
     const Case c{97, n, k, 8, ScalarType::f16, 4, 32, false, true};
-    check_linear(c, random, Precision::exact, 2e-5);
+    check_linear(c, random, Precision::float32, 2e-5);
     check_backward(c, random);
   }
 }
@@ -154,7 +155,7 @@ TEST_P(Linear, NoRows) {
   Random random(5);
   const TestWeight w = make_weight(random, 5, 32, ScalarType::f16, 4, 32);
   const LinearTask task{.weight = w.view};
-  linear_forward(nullptr, 0, {&task, 1}, Precision::exact);
+  linear_forward(nullptr, 0, {&task, 1}, Precision::float32);
   linear_backward_input(nullptr, 0, w.view, nullptr, nullptr, nullptr, false);
 }
 
@@ -164,7 +165,7 @@ TEST_P(Linear, RefusesImpossibleWeights) {
   Floats x(64), y(5);
   const auto run = [&] {
     const LinearTask task{.weight = w.view, .y = y.data()};
-    linear_forward(x.data(), 1, {&task, 1}, Precision::exact);
+    linear_forward(x.data(), 1, {&task, 1}, Precision::float32);
   };
   w.view.bits = 7;
   EXPECT_THROW(run(), Error);

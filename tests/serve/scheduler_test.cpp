@@ -12,7 +12,7 @@ namespace gavel {
 namespace {
 
 // Rounded activations would turn the last digits of another order of reading into more.
-constexpr auto kExact = kernels::Precision::exact;
+constexpr auto kExact = kernels::Precision::float32;
 
 class SchedulerTest : public EmbeddedModelTest {
  protected:

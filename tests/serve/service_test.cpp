@@ -31,7 +31,7 @@ class ServiceTest : public ::testing::Test {
     request.http.port = 0;
     request.limits.max_tokens = 600;
     // Kept prompts change the order of reading, which rounded activations would show.
-    request.scheduler.precision = kernels::Precision::exact;
+    request.scheduler.precision = kernels::Precision::float32;
     request.limits.max_pairs = 3;
     server = new testing::OnThread<Service>(std::make_unique<Service>(session, request));
   }
@@ -104,7 +104,7 @@ TEST_F(ServiceTest, ChatGivesWhatTheEngineGives) {
   const auto prompt =
       encode_chat(session->encoder, std::vector<Message>{{"user", "Name three colours."}}, true);
   const auto expected =
-      generate(session->model, nullptr, {prompt}, options, 16, kernels::Precision::exact)[0];
+      generate(session->model, nullptr, {prompt}, options, 16, kernels::Precision::float32)[0];
   const Json& choice = answer["choices"][0];
   EXPECT_EQ(choice["message"]["content"],
             session->encoder.tokenizer.decode(expected->tokens, true));
@@ -220,7 +220,7 @@ TEST_F(ServiceTest, JudgesAsTheJudgeLayerDoes) {
   expected_pair.answer_b = "It is 5.";
   const auto judge =
       make_judge_model(session->model, nullptr, session->encoder, JudgeTemplate::standard(),
-                       session->loaded.eos_token_ids, 16, kernels::Precision::exact);
+                       session->loaded.eos_token_ids, 16, kernels::Precision::float32);
   for (const JudgeMode mode : {JudgeMode::verdict, JudgeMode::reason}) {
     JudgeOptions options;
     options.mode = mode;

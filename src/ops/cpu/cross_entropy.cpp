@@ -36,7 +36,7 @@ void cross_entropy(const float* h, int64_t rows, const WeightView& w, const int3
   for (int64_t first = 0; first < rows; first += chunk) {
     const int64_t count = std::min(chunk, rows - first);
     const LinearTask head{.weight = w, .y = logits};
-    linear_forward(h + first * w.k, count, {&head, 1}, Precision::exact);
+    linear_forward(h + first * w.k, count, {&head, 1}, Precision::float32);
     parallel_for_dynamic(count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         float* row = logits + i * w.n;

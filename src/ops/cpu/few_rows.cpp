@@ -9,14 +9,16 @@
 namespace gavel::kernels {
 namespace {
 
-// Rows up to which reading the weight in place beats packing it: with 4 and 8 bits in integers, and
-// in f32.
-constexpr int64_t kMostRows4 = 6, kMostRows8 = 12, kMostExactRows = 6;
+// Rows up to which reading the weight in place beats packing it: with 4 bits in integers of 8 and
+// of 16 bits, with 8 in either, and in f32.
+constexpr int64_t kMostRows4 = 6, kMostRows4Int16 = 12, kMostRows8 = 12, kMostExactRows = 6;
 
 bool in_integers(const WeightView& w, Precision precision) {
-  return precision == Precision::fast && w.quantized() && (w.bits == 4 || w.bits == 8) &&
+  return precision != Precision::float32 && w.quantized() && (w.bits == 4 || w.bits == 8) &&
          w.group_size % 32 == 0 && simd().few_multiply;
 }
+
+int digits(Precision precision) { return precision == Precision::int8 ? 1 : 2; }
 
 // xa[rows, r] = x a
 void lora_down(const float* x, int64_t rows, int64_t k, const LoraView& lora, float* xa) {
@@ -32,7 +34,8 @@ void lora_down(const float* x, int64_t rows, int64_t k, const LoraView& lora, fl
 
 bool few_rows_suffice(const WeightView& w, int64_t rows, Precision precision) {
   if (!in_integers(w, precision)) return rows <= kMostExactRows;
-  return rows <= (w.bits == 4 ? kMostRows4 : kMostRows8);
+  if (w.bits == 8) return rows <= kMostRows8;
+  return rows <= (precision == Precision::int8 ? kMostRows4 : kMostRows4Int16);
 }
 
 namespace {
@@ -41,21 +44,23 @@ namespace {
 struct FewInput {
   const int8_t* values = nullptr;
   const float* floats = nullptr;
+  int digits = 0;
 };
 
-FewInput quantize(const float* x, int64_t rows, int64_t k, int bits) {
+FewInput quantize(const float* x, int64_t rows, int64_t k, int bits, int digits) {
   static thread_local Scratch<int8_t> value_memory[2];
   static thread_local Scratch<float> float_memory[2];
   const Simd& s = simd();
   int64_t value_count, float_count;
-  s.few_sizes(k, bits, &value_count, &float_count);
+  s.few_sizes(k, bits, digits, &value_count, &float_count);
   int8_t* values = value_memory[bits == 4].get(rows * value_count);
   float* floats = float_memory[bits == 4].get(rows * float_count);
   parallel_for(rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
-      s.few_quantize(x + t * k, k, bits, values + t * value_count, floats + t * float_count);
+      s.few_quantize(x + t * k, k, bits, digits, values + t * value_count,
+                     floats + t * float_count);
   });
-  return {values, floats};
+  return {values, floats, digits};
 }
 
 // Outputs [begin, end) of one task.
@@ -70,7 +75,7 @@ void few_columns(const float* x, int64_t rows, const LinearTask& task, bool inte
   for (int64_t n0 = begin; n0 < end; n0 += kColumns) {
     const int64_t n1 = std::min(end, n0 + kColumns), count = n1 - n0;
     if (integers)
-      s.few_multiply(w, n0, n1, rows, input.values, input.floats, room, acc, count);
+      s.few_multiply(w, n0, n1, rows, input.digits, input.values, input.floats, room, acc, count);
     else
       s.dot_rows(w, n0, n1, x, rows, room, acc, count);
     for (int64_t t = 0; t < rows; ++t) {
@@ -99,7 +104,7 @@ void linear_few(const float* x, int64_t rows, std::span<const LinearTask> tasks,
     const WeightView& w = task.weight;
     columns += w.n;
     if (auto& input = inputs[w.bits == 4]; in_integers(w, precision) && !input.values)
-      input = quantize(x, rows, w.k, w.bits);
+      input = quantize(x, rows, w.k, w.bits, digits(precision));
     if (task.lora) lora_down(x, rows, w.k, *task.lora, task.xa);
   }
   // Pieces small enough that both threads end together, whatever memory each has to wait for.

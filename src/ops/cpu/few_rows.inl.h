@@ -1,7 +1,8 @@
 // A few activation rows times a quantized weight as it lies in memory: bounded by the reading of
-// the weight. Activations are rounded to 8 bits relative to the largest of each 32.
+// the weight. Activations are rounded relative to the largest of each 32, to 8 bits (one digit in
+// [-127, 127]) or to 16 (two such digits: 255 times the first and the second).
 //
-// With w = s q + b and x = e i (i in [-127, 127]): sum w x over a block of 32 becomes
+// With w = s q + b and x = e i: sum w x over a block of 32 becomes
 // s (e sum(q i) + m (sum x - e sum i)) + b sum x, m the middle of q's range: so the rounding of x
 // meets only q - m, as small as it can be.
 #pragma once
@@ -21,27 +22,31 @@ constexpr int kGroups = kChunk<kBits> / 32;
 
 // What one activation row becomes, chunk by chunk.
 struct FewLayout {
-  int64_t chunks, values, scales, sums;  // values: bytes; scales, sums: floats, of a row
+  int64_t chunks, values, scales, sums;  // values: bytes of a digit; scales, sums: floats, of a row
 };
+
+constexpr int kDigitBase = 255;  // two digits of at most 127 reach 127 * 255 + 127
 
 inline FewLayout few_layout(int64_t k, int bits) {
   const int64_t chunk = bits == 4 ? kChunk<4> : kChunk<8>, chunks = (k + chunk - 1) / chunk;
   return {chunks, chunks * chunk, chunks * 2 * kWidth, (k / 32 + kWidth - 1) / kWidth * kWidth};
 }
 
-void few_sizes(int64_t k, int bits, int64_t* values, int64_t* floats) {
+void few_sizes(int64_t k, int bits, int digits, int64_t* values, int64_t* floats) {
   const FewLayout l = few_layout(k, bits);
-  *values = l.values;
+  *values = digits * l.values;
   *floats = l.scales + l.sums;
 }
 
-// values: per chunk the even weights' activations, then the odd ones' (4 bits), or all in order.
+// values: the first digits, then the second ones; of each per chunk the even weights' activations,
+// then the odd ones' (4 bits), or all in order.
 // floats: per chunk a vector of e and one of m (sum x - e sum i) / lanes, then all block sums.
-void few_quantize(const float* x, int64_t k, int bits, int8_t* values, float* floats) {
+void few_quantize(const float* x, int64_t k, int bits, int digits, int8_t* values, float* floats) {
   const FewLayout l = few_layout(k, bits);
   const int groups = bits == 4 ? kGroups<4> : kGroups<8>, lanes = kWidth / groups;
   const float middle = static_cast<float>(1 << (bits - 1));
-  __builtin_memset(values, 0, l.values);
+  const float most = digits == 1 ? 127.0f : 127.0f * kDigitBase + 127.0f;
+  __builtin_memset(values, 0, digits * l.values);
   __builtin_memset(floats, 0, (l.scales + l.sums) * sizeof(float));
   for (int64_t block = 0; block < k / 32; ++block) {
     const float* from = x + block * 32;
@@ -51,27 +56,34 @@ void few_quantize(const float* x, int64_t k, int bits, int8_t* values, float* fl
       total += load(from + i);
     }
     const float largest = max_lanes(top), sum = sum_lanes(total);
-    const float inverse = largest > 0 ? 127.0f / largest : 0.0f, scale = largest / 127.0f;
-    alignas(64) int32_t rounded[32];
+    const float inverse = largest > 0 ? most / largest : 0.0f, scale = largest / most;
+    alignas(64) int32_t rounded[2][32];
     vi integers{};
     for (int i = 0; i < 32; i += kWidth) {
       const vi v = round_to_int(load(from + i) * inverse);
-      *reinterpret_cast<vi*>(rounded + i) = v;
       integers += v;
+      const vi high = digits == 1 ? v
+                                  : round_to_int(__builtin_convertvector(v, vf) *
+                                                 (1.0f / static_cast<float>(kDigitBase)));
+      *reinterpret_cast<vi*>(rounded[0] + i) = high;
+      *reinterpret_cast<vi*>(rounded[1] + i) = v - high * kDigitBase;
     }
     // dot_chunk takes m from the weights itself for 8 bits of AVX2.
     const bool centered = bits == 8 && kWidth == 8;
     const float integer_sum = centered ? 0 : sum_lanes(__builtin_convertvector(integers, vf));
     const int64_t chunk = block / groups, group = block % groups;
-    if (bits == 4) {
-      int8_t* even = values + chunk * kChunk<4> + group * 16;
-      int8_t* odd = even + kChunk<4> / 2;
-      for (int i = 0; i < 16; ++i) {
-        even[i] = static_cast<int8_t>(rounded[2 * i]);
-        odd[i] = static_cast<int8_t>(rounded[2 * i + 1]);
+    for (int digit = 0; digit < digits; ++digit) {
+      int8_t* to = values + digit * l.values;
+      if (bits == 4) {
+        int8_t* even = to + chunk * kChunk<4> + group * 16;
+        int8_t* odd = even + kChunk<4> / 2;
+        for (int i = 0; i < 16; ++i) {
+          even[i] = static_cast<int8_t>(rounded[digit][2 * i]);
+          odd[i] = static_cast<int8_t>(rounded[digit][2 * i + 1]);
+        }
+      } else {
+        for (int i = 0; i < 32; ++i) to[block * 32 + i] = static_cast<int8_t>(rounded[digit][i]);
       }
-    } else {
-      for (int i = 0; i < 32; ++i) values[block * 32 + i] = static_cast<int8_t>(rounded[i]);
     }
     float* e = floats + chunk * 2 * kWidth + group * lanes;
     for (int i = 0; i < lanes; ++i) {
@@ -161,8 +173,8 @@ inline vf spread_scales(const float* scales, int64_t chunk) {
 #endif
 }
 
-// N rows of the weight by T activation rows.
-template <int kBits, int N, int T>
+// N rows of the weight by T activation rows of kDigits digits.
+template <int kBits, int kDigits, int N, int T>
 void few_block(const WeightView& w, int64_t row, const FewLayout& l, const int8_t* values,
                const float* floats, const float* scales, const float* biases, int64_t row_scales,
                float* y, int64_t y_row) {
@@ -190,12 +202,16 @@ void few_block(const WeightView& w, int64_t row, const FewLayout& l, const int8_
     }
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) {
-      const int8_t* x = values + t * l.values + chunk * kChunk<kBits>;
+      const int8_t* x = values + t * kDigits * l.values + chunk * kChunk<kBits>;
       const float* e = floats + t * x_floats + chunk * 2 * kWidth;
       const vf scale = load(e), rest = load(e + kWidth);
 #pragma GCC unroll 4
-      for (int n = 0; n < N; ++n)
-        acc[n][t] += s[n] * (__builtin_convertvector(dot_chunk<kBits>(q[n], x), vf) * scale + rest);
+      for (int n = 0; n < N; ++n) {
+        vi sum = dot_chunk<kBits>(q[n], x);
+        if constexpr (kDigits == 2)
+          sum = (sum << 8) - sum + dot_chunk<kBits>(q[n], x + l.values);  // kDigitBase
+        acc[n][t] += s[n] * (__builtin_convertvector(sum, vf) * scale + rest);
+      }
     }
   }
 #pragma GCC unroll 4
@@ -222,7 +238,7 @@ inline void fetch_ahead(const uint8_t* p, int64_t bytes, int64_t ahead) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + ahead + i);
 }
 
-template <int kBits>
+template <int kBits, int kDigits>
 void few_rows(const WeightView& w, int64_t n0, int64_t n1, int64_t rows, const int8_t* values,
               const float* floats, float* scratch, float* y, int64_t y_row) {
   const FewLayout l = few_layout(w.k, kBits);
@@ -243,19 +259,19 @@ void few_rows(const WeightView& w, int64_t n0, int64_t n1, int64_t rows, const i
     load_blocks(w, w.biases, n, count, biases);
     for (int64_t t = 0; t < rows;) {
       const bool pair = t + 2 <= rows, four = t + 4 <= rows;
-      const int8_t* v = values + t * l.values;
+      const int8_t* v = values + t * kDigits * l.values;
       const float* f = floats + t * x_floats;
       float* out = y + t * y_row + n - n0;
       if (many && four) {
-        few_block<kBits, 2, 4>(w, n, l, v, f, scales, biases, blocks, out, y_row);
-        few_block<kBits, 2, 4>(w, n + 2, l, v, f, scales + 2 * blocks, biases + 2 * blocks, blocks,
-                               out + 2, y_row);
+        few_block<kBits, kDigits, 2, 4>(w, n, l, v, f, scales, biases, blocks, out, y_row);
+        few_block<kBits, kDigits, 2, 4>(w, n + 2, l, v, f, scales + 2 * blocks, biases + 2 * blocks,
+                                        blocks, out + 2, y_row);
       } else if (many && pair) {
-        few_block<kBits, 4, 2>(w, n, l, v, f, scales, biases, blocks, out, y_row);
+        few_block<kBits, kDigits, 4, 2>(w, n, l, v, f, scales, biases, blocks, out, y_row);
       } else if (many) {
-        few_block<kBits, 4, 1>(w, n, l, v, f, scales, biases, blocks, out, y_row);
+        few_block<kBits, kDigits, 4, 1>(w, n, l, v, f, scales, biases, blocks, out, y_row);
       } else {
-        few_block<kBits, 1, 1>(w, n, l, v, f, scales, biases, blocks, out, y_row);
+        few_block<kBits, kDigits, 1, 1>(w, n, l, v, f, scales, biases, blocks, out, y_row);
       }
       t += !many ? 1 : four ? 4 : pair ? 2 : 1;
     }
@@ -263,12 +279,12 @@ void few_rows(const WeightView& w, int64_t n0, int64_t n1, int64_t rows, const i
   }
 }
 
-void few_multiply(const WeightView& w, int64_t n0, int64_t n1, int64_t rows, const int8_t* values,
-                  const float* floats, float* scratch, float* y, int64_t y_row) {
-  if (w.bits == 4)
-    few_rows<4>(w, n0, n1, rows, values, floats, scratch, y, y_row);
-  else
-    few_rows<8>(w, n0, n1, rows, values, floats, scratch, y, y_row);
+void few_multiply(const WeightView& w, int64_t n0, int64_t n1, int64_t rows, int digits,
+                  const int8_t* values, const float* floats, float* scratch, float* y,
+                  int64_t y_row) {
+  const auto multiply = w.bits == 4 ? (digits == 1 ? few_rows<4, 1> : few_rows<4, 2>)
+                                    : (digits == 1 ? few_rows<8, 1> : few_rows<8, 2>);
+  multiply(w, n0, n1, rows, values, floats, scratch, y, y_row);
 }
 
 int64_t few_scratch(int64_t k) { return 8 * (k / 32) + 2 * kWidth; }

@@ -76,8 +76,8 @@ struct BackwardPanel {
 
 Arithmetic arithmetic(const WeightView& w, Precision precision) {
   if (!w.quantized() || w.group_size % kBlock != 0 || !simd().tile_i16) return Arithmetic::f32;
-  if (precision == Precision::fast)
-    return w.bits <= simd().most_i8_bits ? Arithmetic::int8 : Arithmetic::int16;
+  if (precision == Precision::int8 && w.bits <= simd().most_i8_bits) return Arithmetic::int8;
+  if (precision != Precision::float32) return Arithmetic::int16;
   return exact_in_integers.load(std::memory_order_relaxed) ? Arithmetic::int16 : Arithmetic::f32;
 }
 

@@ -108,7 +108,7 @@ void linear_backward_input(const float* dy, int64_t rows, const WeightView& w, c
                            float* dyb, float* dx, bool accumulate) {
   check_weight(w);
   if (rows <= 0) return;
-  const bool integers = arithmetic(w, Precision::exact) == Arithmetic::int16;
+  const bool integers = arithmetic(w, Precision::float32) == Arithmetic::int16;
   QuantizedRows quantized;
   static thread_local Scratch<float> offsets;
   float* z = nullptr;

@@ -52,6 +52,18 @@ bool set_simd(const char* name) {
   return s != nullptr;
 }
 
+const char* precision_name(Precision precision) {
+  switch (precision) {
+    case Precision::int16:
+      return "int16";
+    case Precision::int8:
+      return "int8";
+    case Precision::float32:
+      break;
+  }
+  return "float32";
+}
+
 const char* simd_name() { return simd().name; }
 
 }  // namespace gavel::kernels

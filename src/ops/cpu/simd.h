@@ -43,7 +43,7 @@ struct Simd {
   // blocks.
   void (*quantize_i16)(const float* x, int rows, int64_t n, bool paired, int16_t* q, float* scale,
                        float* sums);
-  // The same to 8 bits, for Precision::fast: x's strips as [depth / 4][4][4], q
+  // The same to 8 bits: x's strips as [depth / 4][4][4], q
   // [block][8][panel][4], center: `middle` (of q's range) times the integers' sums. most_i8_bits:
   // of weights.
   int most_i8_bits;
@@ -79,11 +79,13 @@ struct Simd {
                      const float* residual, float* y, int64_t y_row);
 
   // Few rows by a 4- or 8-bit weight as it lies; null: this set has none. Each row is rounded to
-  // `values` bytes and `floats` floats; then y[t * y_row + n - n0] for rows [n0, n1) of the weight.
-  void (*few_sizes)(int64_t k, int bits, int64_t* values, int64_t* floats);
-  void (*few_quantize)(const float* x, int64_t k, int bits, int8_t* values, float* floats);
+  // integers of `digits` bytes (1 or 2), in `values` bytes and `floats` floats; then
+  // y[t * y_row + n - n0] for rows [n0, n1) of the weight.
+  void (*few_sizes)(int64_t k, int bits, int digits, int64_t* values, int64_t* floats);
+  void (*few_quantize)(const float* x, int64_t k, int bits, int digits, int8_t* values,
+                       float* floats);
   int64_t (*few_scratch)(int64_t k);
-  void (*few_multiply)(const WeightView& w, int64_t n0, int64_t n1, int64_t rows,
+  void (*few_multiply)(const WeightView& w, int64_t n0, int64_t n1, int64_t rows, int digits,
                        const int8_t* values, const float* floats, float* scratch, float* y,
                        int64_t y_row);
 
