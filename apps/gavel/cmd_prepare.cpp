@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "data/encoder.h"
 #include "data/prepare.h"
+#include "hub/hub.h"
 #include "report/data_report.h"
 
 namespace gavel {

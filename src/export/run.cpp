@@ -11,7 +11,7 @@
 #include "export/directory.h"
 #include "export/fuse.h"
 #include "export/gguf_export.h"
-#include "model/hub.h"
+#include "hub/hub.h"
 #include "model/transformer.h"
 
 namespace gavel {

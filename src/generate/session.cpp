@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "hub/hub.h"
+
 namespace gavel {
 
 std::shared_ptr<Session> open_session(const std::string& name) {

@@ -35,8 +35,4 @@ struct LoadedModel {
 // shape or dtype, cut or corrupt file.
 LoadedModel load_model(const std::filesystem::path& path);
 
-// Resolves what a user gave as --model: an existing path as it is, `org/name[@revision]` through
-// the Hugging Face cache (HF_HUB_CACHE, HF_HOME), downloaded into it where allowed.
-std::filesystem::path resolve_model(const std::string& name_or_path);
-
 }  // namespace gavel

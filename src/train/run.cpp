@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/encoder.h"
+#include "hub/hub.h"
 #include "ops/kernels.h"
 
 namespace gavel {

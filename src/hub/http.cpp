@@ -1,4 +1,4 @@
-#include "model/hub_http.h"
+#include "hub/http.h"
 
 #include <httplib.h>
 
@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "model/hub_head.h"
+#include "hub/head.h"
 
 namespace gavel::hub {
 namespace {

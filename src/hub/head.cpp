@@ -1,4 +1,4 @@
-#include "model/hub_head.h"
+#include "hub/head.h"
 
 #include <fcntl.h>
 #include <openssl/bio.h>

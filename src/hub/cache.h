@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "model/hub.h"
+#include "hub/hub.h"
 
 namespace gavel::hub {
 

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "model/hub.h"
+#include "hub/hub.h"
 
 namespace gavel::hub {
 

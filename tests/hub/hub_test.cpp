@@ -1,5 +1,5 @@
 // Models by name, against a local server that speaks the hub's API: good days and bad ones.
-#include "model/hub.h"
+#include "hub/hub.h"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -10,9 +10,10 @@
 #include <set>
 
 #include "base/file.h"
+#include "hub/head.h"
 #include "hub_server.h"
-#include "io_support.h"
-#include "model/hub_head.h"
+#include "model/io_support.h"
+#include "model/weights.h"
 
 namespace gavel {
 namespace {

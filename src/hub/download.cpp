@@ -1,4 +1,4 @@
-#include "model/hub_download.h"
+#include "hub/download.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -18,8 +18,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
-#include "model/hub_cache.h"
-#include "model/hub_http.h"
+#include "hub/cache.h"
+#include "hub/http.h"
 
 namespace gavel::hub {
 namespace fs = std::filesystem;

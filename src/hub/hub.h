@@ -64,4 +64,8 @@ struct CachedModel {
 // Every model snapshot of the cache, by name. Datasets and spaces are left out.
 std::vector<CachedModel> list_cached_models(const HubOptions& options);
 
+// Resolves what a user gave as --model: an existing path as it is, `org/name[@revision]` through
+// the Hugging Face cache (HF_HUB_CACHE, HF_HOME), downloaded into it where allowed.
+std::filesystem::path resolve_model(const std::string& name_or_path);
+
 }  // namespace gavel

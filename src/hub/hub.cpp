@@ -1,4 +1,4 @@
-#include "model/hub.h"
+#include "hub/hub.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -11,9 +11,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
-#include "model/hub_cache.h"
-#include "model/hub_download.h"
-#include "model/weights.h"
+#include "hub/cache.h"
+#include "hub/download.h"
 
 namespace gavel {
 namespace fs = std::filesystem;

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "model/hub.h"
+#include "hub/hub.h"
 
 namespace gavel::hub {
 
