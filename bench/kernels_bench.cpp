@@ -157,7 +157,7 @@ void backward(State& state, bool with_lora) {
   const LoraView lora{a.data(), b.data(), r, 2.0f};
   for (auto _ : state)
     linear_backward_input(dy.data(), rows, w.view, with_lora ? &lora : nullptr, dyb.data(),
-                          dx.data(), false);
+                          dx.data(), false, Precision::float32);
   report_flops(state, 2.0 * static_cast<double>(rows * n * k));
 }
 BENCHMARK_CAPTURE(backward, exact, false)->Apply(layer_shapes);
@@ -185,7 +185,8 @@ void dense(State& state, bool back) {
   const LinearTask task{.weight = w, .y = y.data()};
   for (auto _ : state) {
     if (back)
-      linear_backward_input(x.data(), rows, w, nullptr, nullptr, y.data(), false);
+      linear_backward_input(x.data(), rows, w, nullptr, nullptr, y.data(), false,
+                            Precision::float32);
     else
       linear_forward(x.data(), rows, {&task, 1}, Precision::float32);
   }
@@ -228,7 +229,7 @@ void loss(State& state, bool with_gradient) {
   std::vector<int32_t> targets(rows, 17);
   for (auto _ : state)
     cross_entropy(h.data(), rows, w.view, targets.data(), nullptr, losses.data(),
-                  with_gradient ? dh.data() : nullptr);
+                  with_gradient ? dh.data() : nullptr, Precision::float32);
   report_flops(state, (with_gradient ? 4.0 : 2.0) * static_cast<double>(rows * n * k));
 }
 BENCHMARK_CAPTURE(loss, forward, false)->Arg(64)->Arg(512)->UseRealTime();

@@ -63,7 +63,8 @@ def judged(args, folder, flags):
     more = ["--adapter-path", args.adapter, "--no-base"] if args.adapter else []
     gavel("eval", "--model", args.model, *more, "--data", args.pairs, "--limit", str(args.limit), "--mode", "verdict",
           "--output", folder, "--overwrite", "--bootstrap", "1", *flags)
-    return {r["index"]: r for r in map(json.loads, open(f"{folder}/judgements.jsonl"))}
+    rows = map(json.loads, open(f"{folder}/judgements.jsonl"))
+    return {r["index"]: r for r in rows if "index" in r}
 
 
 def check_pairs(args):
@@ -84,8 +85,9 @@ def main():
     parser.add_argument("--pairs")
     parser.add_argument("--adapter")
     parser.add_argument("--limit", type=int, default=200)
-    parser.add_argument("flags", nargs="*", help="after --: flags of the arithmetic to check")
-    args = parser.parse_args()
+    own, _, flags = "\0".join(sys.argv[1:]).partition("\0--\0")
+    args = parser.parse_args(own.split("\0"))
+    args.flags = flags.split("\0") if flags else []
     if args.prompts:
         check_prompts(args)
     if args.pairs:

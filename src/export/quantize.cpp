@@ -172,9 +172,10 @@ double perplexity(const LoadedModel& loaded, const std::string& text, int window
     const mx::array inputs(ids.data() + begin, {rows}, mx::int32);
     const mx::array targets(ids.data() + begin + 1, {rows}, mx::int32);
     const mx::array hidden = hidden_states(model, inputs, make_segments({rows}), nullptr);
-    const mx::array normed = rms_norm(hidden, model.norm, model.config.rms_norm_eps);
+    const mx::array normed = rms_norm(model.backend, hidden, model.norm, model.config.rms_norm_eps);
     const mx::array ones = mx::ones({rows}, mx::float32);
-    mx::array total = cross_entropy(normed, model.lm_head, targets, ones, false).at(0);
+    mx::array total =
+        cross_entropy(model.backend, normed, model.lm_head, targets, ones, false).at(0);
     total.eval();
     sum += static_cast<double>(total.item<float>());
     count += rows;

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "generate/forward.h"
 #include "generate/prefix_cache.h"
+#include "generate/shared_prefixes.h"
 
 namespace gavel {
 namespace {
@@ -77,9 +77,8 @@ void accept(Sequence& s, Choice& choice) {
 
 }  // namespace
 
-Engine::Engine(const Model& model, kernels::Precision precision, int64_t prefill_tokens,
-               PrefixCache* prefixes)
-    : model_(model), precision_(precision), prefill_tokens_(prefill_tokens), prefixes_(prefixes) {}
+Engine::Engine(const Model& model, int64_t prefill_tokens, PrefixCache* prefixes)
+    : model_(model), prefill_tokens_(prefill_tokens), prefixes_(prefixes) {}
 
 void Engine::add(std::span<const SequencePtr> sequences, const ModelLora* lora) {
   std::vector<const std::vector<int>*> prompts;
@@ -93,11 +92,11 @@ void Engine::add(std::span<const SequencePtr> sequences, const ModelLora* lora) 
   }
   std::vector<Prefix> prefixes(sequences.size());
   if (sequences.size() > 1 || prefixes_ != nullptr)
-    prefixes = share_prefixes(model_, lora, prompts, precision_, prefixes_);
+    prefixes = share_prefixes(model_, lora, prompts, prefixes_);
   for (size_t i = 0; i < sequences.size(); ++i) {
     auto& s = *sequences[i];
     s.reused = prefixes[i].rows;
-    s.cache = make_cache(model_, precision_, std::move(prefixes[i]));
+    s.cache = make_cache(model_, std::move(prefixes[i]));
     s.sampler.emplace(s.options.sampling);
     s.lora = lora;
     if (s.options.max_tokens < 1)
@@ -133,7 +132,7 @@ bool Engine::step() {
     sampled.push_back(s.get());
     read.push_back(s.get());
   }
-  auto all = cached_forward(model_, lora, inputs, precision_);
+  auto all = cached_forward(model_, lora, inputs);
   const auto vocab = static_cast<size_t>(model_.config.vocab_size);
   std::vector<Choice> choices(sampled.size());
   float* logits = all.data<float>();
@@ -143,7 +142,7 @@ bool Engine::step() {
   });
   for (size_t i = 0; i < sampled.size(); ++i) accept(*sampled[i], choices[i]);
   if (prefixes_ != nullptr)
-    for (Sequence* s : read) prefixes_->keep(model_, lora, precision_, s->prompt, s->cache);
+    for (Sequence* s : read) prefixes_->keep(model_, lora, s->prompt, s->cache);
   // The other adapters' sequences have their turn next.
   std::stable_partition(sequences_.begin(), sequences_.end(),
                         [&](const SequencePtr& s) { return s->lora != lora; });
@@ -154,8 +153,7 @@ bool Engine::step() {
 
 std::vector<SequencePtr> generate(const Model& model, const ModelLora* lora,
                                   std::vector<std::vector<int>> prompts,
-                                  const GenerateOptions& options, int max_batch,
-                                  kernels::Precision precision) {
+                                  const GenerateOptions& options, int max_batch) {
   std::vector<SequencePtr> all;
   for (auto& prompt : prompts) {
     auto s = std::make_shared<Sequence>();
@@ -163,7 +161,7 @@ std::vector<SequencePtr> generate(const Model& model, const ModelLora* lora,
     s->options = options;
     all.push_back(std::move(s));
   }
-  Engine engine(model, precision);
+  Engine engine(model);
   size_t next = 0;
   const auto batch = static_cast<size_t>(std::max(max_batch, 1));
   while (next < all.size() || engine.active() > 0) {
@@ -182,25 +180,24 @@ namespace {
 
 // The scores of the requests of one batch.
 void score_batch(const Model& model, const ModelLora* lora, std::span<const ScoreRequest> requests,
-                 kernels::Precision precision, PrefixCache* prefixes,
-                 std::vector<std::vector<double>>& results) {
+                 PrefixCache* prefixes, std::vector<std::vector<double>>& results) {
   std::vector<const std::vector<int>*> prompts;
   for (const auto& r : requests) {
     if (r.prompt.empty()) fail("there is nothing to score: a prompt has no tokens");
     prompts.push_back(&r.prompt);
   }
-  const auto shared = share_prefixes(model, lora, prompts, precision, prefixes);
+  const auto shared = share_prefixes(model, lora, prompts, prefixes);
   std::vector<CachedInput> inputs;
   for (size_t i = 0; i < requests.size(); ++i) {
-    auto cache = make_cache(model, precision, shared[i]);
+    auto cache = make_cache(model, shared[i]);
     const auto have = static_cast<size_t>(cache->length());
     inputs.push_back({cache, std::span(requests[i].prompt).subspan(have)});
   }
   const auto vocab = static_cast<size_t>(model.config.vocab_size);
-  const auto first = cached_forward(model, lora, inputs, precision);
+  const auto first = cached_forward(model, lora, inputs);
   if (prefixes != nullptr)
     for (size_t i = 0; i < requests.size(); ++i)
-      prefixes->keep(model, lora, precision, requests[i].prompt, inputs[i].cache);
+      prefixes->keep(model, lora, requests[i].prompt, inputs[i].cache);
   size_t longest = 0;
   const size_t base = results.size();
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -224,7 +221,7 @@ void score_batch(const Model& model, const ModelLora* lora, std::span<const Scor
       whose.push_back(i);
     }
     if (more.empty()) continue;
-    const auto rest = cached_forward(model, lora, more, precision);
+    const auto rest = cached_forward(model, lora, more);
     size_t row = 0;
     for (const size_t i : whose) {
       const auto& c = requests[i].candidates[n];
@@ -240,7 +237,7 @@ void score_batch(const Model& model, const ModelLora* lora, std::span<const Scor
 
 std::vector<std::vector<double>> score(const Model& model, const ModelLora* lora,
                                        std::span<const ScoreRequest> requests, int max_batch,
-                                       kernels::Precision precision, PrefixCache* prefixes) {
+                                       PrefixCache* prefixes) {
   constexpr size_t kMaxTokens = 4096;  // of a packed batch, to bound memory
   std::vector<std::vector<double>> results;
   size_t begin = 0;
@@ -249,7 +246,7 @@ std::vector<std::vector<double>> score(const Model& model, const ModelLora* lora
     while (end < requests.size() && end - begin < static_cast<size_t>(std::max(max_batch, 1)) &&
            (end == begin || tokens + requests[end].prompt.size() <= kMaxTokens))
       tokens += requests[end++].prompt.size();
-    score_batch(model, lora, requests.subspan(begin, end - begin), precision, prefixes, results);
+    score_batch(model, lora, requests.subspan(begin, end - begin), prefixes, results);
     begin = end;
   }
   return results;

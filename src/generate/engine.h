@@ -56,8 +56,8 @@ class Engine {
  public:
   // The model, and the cache of prompts read before where one is given, must outlive the engine.
   // Prompts are read in pieces of at most prefill_tokens.
-  explicit Engine(const Model& model, kernels::Precision precision = kernels::kInferencePrecision,
-                  int64_t prefill_tokens = 1024, PrefixCache* prefixes = nullptr);
+  explicit Engine(const Model& model, int64_t prefill_tokens = 1024,
+                  PrefixCache* prefixes = nullptr);
 
   // Adds sequences; those that share `lora` (null: the base model) run in one batch. Prefixes that
   // the new sequences share (of 16 tokens and more) are computed once.
@@ -72,7 +72,6 @@ class Engine {
 
  private:
   const Model& model_;
-  kernels::Precision precision_;
   int64_t prefill_tokens_;
   PrefixCache* prefixes_;
   std::vector<SequencePtr> sequences_;
@@ -81,8 +80,7 @@ class Engine {
 // Generates for all prompts, batched; results in their order.
 std::vector<SequencePtr> generate(const Model& model, const ModelLora* lora,
                                   std::vector<std::vector<int>> prompts,
-                                  const GenerateOptions& options, int max_batch = 16,
-                                  kernels::Precision precision = kernels::kInferencePrecision);
+                                  const GenerateOptions& options, int max_batch = 16);
 
 // For each prompt, the log-probabilities (natural log) of each of its candidate continuations,
 // token by token and summed. The prompt, and prefixes that prompts share, are computed once.
@@ -92,7 +90,6 @@ struct ScoreRequest {
 };
 std::vector<std::vector<double>> score(const Model& model, const ModelLora* lora,
                                        std::span<const ScoreRequest> requests, int max_batch = 16,
-                                       kernels::Precision precision = kernels::kInferencePrecision,
                                        PrefixCache* prefixes = nullptr);
 
 }  // namespace gavel

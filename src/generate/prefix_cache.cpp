@@ -47,14 +47,14 @@ void PrefixCache::insert(const ModelLora* lora, std::span<const int> tokens,
   bytes_ += bytes;
 }
 
-void PrefixCache::keep(const Model& model, const ModelLora* lora, kernels::Precision precision,
-                       std::span<const int> prompt, std::shared_ptr<KvCache>& cache) {
+void PrefixCache::keep(const Model& model, const ModelLora* lora, std::span<const int> prompt,
+                       std::shared_ptr<KvCache>& cache) {
   const auto rows = static_cast<int64_t>(prompt.size());
   if (rows - cache->prefix_length() < static_cast<int64_t>(kMinPrefix)) return;
   std::shared_ptr<const KvCache> kept =
       cache->prefix_length() == 0 ? cache : KvCache::copy_of(*cache, rows);
   insert(lora, prompt, kept);
-  cache = make_cache(model, precision, {std::move(kept), rows});
+  cache = make_cache(model, {std::move(kept), rows});
 }
 
 void PrefixCache::erase(std::list<Entry>::iterator entry) {

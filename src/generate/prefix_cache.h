@@ -6,12 +6,12 @@
 #include <span>
 #include <vector>
 
-#include "generate/forward.h"
+#include "generate/shared_prefixes.h"
 
 namespace gavel {
 
 // At most max_bytes; the entries that were not used for longest go first. For one thread,
-// and passes of one precision.
+// and passes of one model.
 class PrefixCache {
  public:
   explicit PrefixCache(size_t max_bytes) : max_bytes_(max_bytes) {}
@@ -23,8 +23,8 @@ class PrefixCache {
   void insert(const ModelLora* lora, std::span<const int> tokens,
               std::shared_ptr<const KvCache> cache);
   // Keeps the rows of a prompt that has just been read; `cache` stands on them afterwards.
-  void keep(const Model& model, const ModelLora* lora, kernels::Precision precision,
-            std::span<const int> prompt, std::shared_ptr<KvCache>& cache);
+  void keep(const Model& model, const ModelLora* lora, std::span<const int> prompt,
+            std::shared_ptr<KvCache>& cache);
 
   size_t bytes() const { return bytes_; }
   size_t entries() const { return entries_.size(); }

@@ -19,7 +19,7 @@ struct Session {
 };
 
 // Resolves and loads what a user gave as --model.
-std::shared_ptr<Session> open_session(const std::string& model);
+std::shared_ptr<Session> open_session(const std::string& model, const Backend& backend);
 
 // The adapter at `path` bound to the model; nothing for an empty path.
 std::optional<ModelLora> load_lora(const Session& session, const std::string& path);

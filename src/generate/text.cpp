@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "generate/forward.h"
 
 namespace gavel {
 namespace {
@@ -57,7 +56,7 @@ Generated generate_one(const Session& session, const ModelLora* lora, std::vecto
     if (s->tokens.size() == 1) first = Clock::now();
     return stream.push(token) && !(stopped && stopped());
   };
-  Engine engine(session.model, r.precision);
+  Engine engine(session.model);
   engine.add(std::vector<SequencePtr>{s}, lora);
   while (engine.step()) {
   }
@@ -90,7 +89,7 @@ void run_generate(const GenerateRequest& r) {
   std::string prompt = r.prompt;
   if (prompt == "-")
     prompt.assign(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
-  const auto session = open_session(r.model);
+  const auto session = open_session(r.model, cpu_backend(r.precision));
   const auto lora = load_lora(*session, r.adapter_path);
   std::vector<int> ids;
   if (r.raw || !session->encoder.chat_template) {
@@ -119,7 +118,7 @@ void run_generate(const GenerateRequest& r) {
 }
 
 void run_chat(const GenerateRequest& r, const std::function<bool()>& interrupted) {
-  const auto session = open_session(r.model);
+  const auto session = open_session(r.model, cpu_backend(r.precision));
   const auto lora = load_lora(*session, r.adapter_path);
   if (!session->encoder.chat_template)
     fail("{} has no chat template: use gavel generate --raw", r.model);

@@ -231,7 +231,7 @@ class Evaluation {
     prompt_ = template_for(request_.prompt_template, first_adapter, data);
     fs::create_directories(output_);
     say("Loading " + request_.model);
-    session_ = open_session(request_.model);
+    session_ = open_session(request_.model, cpu_backend(request_.precision));
     std::map<std::string, std::string> weights;
     for (const EvalJudge& judge : judges) weights[judge.name] = fingerprint(judge);
     // Known cases are judged anew each time: they ask how the judge is now.
@@ -262,7 +262,7 @@ class Evaluation {
     const auto lora = load_lora(*session_, judge.adapter.string());
     const auto model =
         make_judge_model(session_->model, lora ? &*lora : nullptr, session_->encoder, prompt_,
-                         session_->loaded.eos_token_ids, request_.max_batch, request_.precision);
+                         session_->loaded.eos_token_ids, request_.max_batch);
     const auto all = [&](const std::string& what, const std::vector<JudgePair>& which,
                          JudgementLog& where) {
       int64_t before = 0;

@@ -245,13 +245,12 @@ std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const Jud
 }
 
 JudgeModel make_judge_model(const Model& model, const ModelLora* lora, TextEncoder encoder,
-                            JudgeTemplate prompt, std::vector<int> eos_token_ids, int max_batch,
-                            kernels::Precision precision) {
+                            JudgeTemplate prompt, std::vector<int> eos_token_ids, int max_batch) {
   JudgeModel judge{std::move(encoder), std::move(prompt), model.config.max_position_embeddings};
-  judge.score = [&model, lora, max_batch, precision](std::span<const ScoreRequest> requests) {
-    return score(model, lora, requests, max_batch, precision);
+  judge.score = [&model, lora, max_batch](std::span<const ScoreRequest> requests) {
+    return score(model, lora, requests, max_batch);
   };
-  judge.write = [&model, lora, max_batch, precision, eos = std::move(eos_token_ids)](
+  judge.write = [&model, lora, max_batch, eos = std::move(eos_token_ids)](
                     std::vector<std::vector<int>> prompts, int max_tokens,
                     const JudgeModel::GoOn& go_on) {
     GenerateOptions options;
@@ -273,7 +272,7 @@ JudgeModel make_judge_model(const Model& model, const ModelLora* lora, TextEncod
       };
       all.push_back(std::move(s));
     }
-    Engine engine(model, precision);
+    Engine engine(model);
     const auto batch = static_cast<size_t>(std::max(max_batch, 2));
     for (size_t next = 0; next < all.size() || engine.active() > 0;) {
       // New ones come in together, so that the prefixes they share are seen.

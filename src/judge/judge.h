@@ -57,8 +57,7 @@ struct JudgeModel {
 // A judge of a model, and an adapter where `lora` is not null; both must outlive it.
 JudgeModel make_judge_model(const Model& model, const ModelLora* lora, TextEncoder encoder,
                             JudgeTemplate prompt, std::vector<int> eos_token_ids,
-                            int max_batch = 16,
-                            kernels::Precision precision = kernels::kInferencePrecision);
+                            int max_batch = 16);
 
 // One order of a pair. Verdict and probabilities name the pair's own answers, in either order.
 struct OrderResult {

@@ -111,7 +111,7 @@ Json judged_json(const JudgePair& pair, const JudgedPair& judged) {
 }
 
 void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested) {
-  const auto session = open_session(request.model);
+  const auto session = open_session(request.model, cpu_backend(request.precision));
   const auto lora = load_lora(*session, request.adapter_path);
   if (!request.adapter_path.empty())
     if (const auto c = load_calibration(request.adapter_path, request.options.mode,
@@ -120,7 +120,7 @@ void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested
   const auto model =
       make_judge_model(session->model, lora ? &*lora : nullptr, session->encoder,
                        template_for(request.prompt_template, request.adapter_path, {}),
-                       session->loaded.eos_token_ids, request.max_batch, request.precision);
+                       session->loaded.eos_token_ids, request.max_batch);
   JudgeStream stream(request, model);
   if (request.input.empty()) {
     JudgePair pair;

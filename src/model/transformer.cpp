@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/block.h"
+#include "model/graph_ops.h"
 
 namespace gavel {
 namespace {
@@ -70,37 +72,6 @@ DecoderLayer make_layer(const LoadedModel& loaded, int index) {
   return layer;
 }
 
-LinearBranch branch(const DecoderLayer& layer, const LayerLora* lora, Projection p) {
-  return {layer.weights[at(p)], layer.biases[at(p)],
-          lora != nullptr ? lora->of[at(p)] : std::optional<LoraBranch>{}};
-}
-
-mx::array mlp(const Model& model, const DecoderLayer& layer, const mx::array& x,
-              const LayerLora* lora, kernels::Precision precision) {
-  const auto normed = rms_norm(x, layer.post_attention_layernorm, model.config.rms_norm_eps);
-  const auto gate_up =
-      linears(normed, {branch(layer, lora, Projection::gate), branch(layer, lora, Projection::up)},
-              precision);
-  return linear(swiglu(gate_up[0], gate_up[1]), branch(layer, lora, Projection::down), x,
-                precision);
-}
-
-// q, k and v of a layer, normed and rotated.
-Arrays qkv(const Model& model, const DecoderLayer& layer, const mx::array& x,
-           const SegmentsPtr& segments, const LayerLora* lora, kernels::Precision precision) {
-  const auto& c = model.config;
-  const auto normed = rms_norm(x, layer.input_layernorm, c.rms_norm_eps);
-  auto out = linears(normed,
-                     {branch(layer, lora, Projection::q), branch(layer, lora, Projection::k),
-                      branch(layer, lora, Projection::v)},
-                     precision);
-  if (layer.q_norm) out[0] = rms_norm(out[0], *layer.q_norm, c.rms_norm_eps);
-  if (layer.k_norm) out[1] = rms_norm(out[1], *layer.k_norm, c.rms_norm_eps);
-  for (size_t i : {size_t{0}, size_t{1}})
-    out[i] = rope(out[i], segments, model.inv_freq, c.head_dim);
-  return out;
-}
-
 // The arrays of a layer's LoRA, and the LoRA made again of other arrays of the same shapes: a
 // checkpointed function must get everything that needs a gradient as an argument.
 Arrays flatten(const LayerLora& lora) {
@@ -132,13 +103,14 @@ std::optional<Projection> projection_by_name(const std::string& name) {
   return std::nullopt;
 }
 
-Model make_model(const LoadedModel& loaded) {
+Model make_model(const LoadedModel& loaded, const Backend& backend) {
   const ModelConfig& c = loaded.config;
   auto embed = weight_of(loaded, "model.embed_tokens", c.vocab_size, c.hidden_size);
   auto head =
       c.tie_word_embeddings ? embed : weight_of(loaded, "lm_head", c.vocab_size, c.hidden_size);
   const auto inv_freq = rope_inv_freq(c);
-  Model model{.config = c,
+  Model model{.backend = backend,
+              .config = c,
               .embed_tokens = std::move(embed),
               .lm_head = std::move(head),
               .layers = {},
@@ -158,35 +130,28 @@ Model make_model(const LoadedModel& loaded) {
   return model;
 }
 
-mx::array layer_forward(const Model& model, size_t index, const mx::array& x,
-                        const SegmentsPtr& segments, const LayerLora* lora, const Attend& attend,
-                        const Rows& rows, kernels::Precision precision) {
-  const DecoderLayer& layer = model.layers[index];
-  const auto in = qkv(model, layer, x, segments, lora, precision);
-  auto attended = attend(in[0], in[1], in[2]);
-  auto residual = x;
-  if (rows) {
-    attended = select_rows(attended, rows);
-    residual = select_rows(x, rows);
-  }
-  return mlp(model, layer,
-             linear(attended, branch(layer, lora, Projection::o), residual, precision), lora,
-             precision);
+Model with_precision(Model model, kernels::Precision precision) {
+  model.backend.precision = precision;
+  return model;
 }
 
 mx::array hidden_states(const Model& model, const mx::array& ids, const SegmentsPtr& segments,
                         const ModelLora* lora, int checkpoint_every, const Rows& rows) {
   const Attend attend = [&model, segments](const mx::array& q, const mx::array& k,
                                            const mx::array& v) {
-    return attention(q, k, v, segments, model.config.head_dim);
+    return attention(model.backend, q, k, v, segments, model.config.head_dim);
   };
-  auto x = embedding(model.embed_tokens, ids);
+  auto x = embedding(model.backend, model.embed_tokens, ids);
   const size_t count = model.layers.size();
-  const auto rows_of = [rows, count](size_t i) { return i + 1 == count ? rows : nullptr; };
+  // Of the last layer only these rows are needed.
+  const auto layer = [&model, segments, attend, rows, count](size_t i, const mx::array& in,
+                                                             const LayerLora* layer_lora) {
+    const Rows wanted = i + 1 == count ? rows : nullptr;
+    GraphOps ops{model, model.layers[i], layer_lora, segments, attend, wanted};
+    return llama_layer(ops, model.config, model.layers[i], in);
+  };
   if (checkpoint_every <= 0 || lora == nullptr) {
-    for (size_t i = 0; i < count; ++i)
-      x = layer_forward(model, i, x, segments, lora != nullptr ? &(*lora)[i] : nullptr, attend,
-                        rows_of(i));
+    for (size_t i = 0; i < count; ++i) x = layer(i, x, lora != nullptr ? &(*lora)[i] : nullptr);
     return x;
   }
   for (size_t first = 0; first < count; first += static_cast<size_t>(checkpoint_every)) {
@@ -197,12 +162,12 @@ mx::array hidden_states(const Model& model, const mx::array& ids, const Segments
     // What has no array that needs a gradient is captured: weights, shapes, dropout keys.
     const std::vector<LayerLora> like(lora->begin() + static_cast<int64_t>(first),
                                       lora->begin() + static_cast<int64_t>(last));
-    x = mx::checkpoint([&model, segments, attend, like, first, rows_of, last](const Arrays& in) {
+    x = mx::checkpoint([layer, like, first, last](const Arrays& in) {
       auto y = in[0];
       size_t next = 1;
       for (size_t i = first; i < last; ++i) {
         const auto layer_lora = unflatten(like[i - first], in, next);
-        y = layer_forward(model, i, y, segments, &layer_lora, attend, rows_of(i));
+        y = layer(i, y, &layer_lora);
       }
       return Arrays{y};
     })(inputs)[0];
@@ -210,9 +175,10 @@ mx::array hidden_states(const Model& model, const mx::array& ids, const Segments
   return x;
 }
 
-mx::array logits(const Model& model, const mx::array& hidden, kernels::Precision precision) {
-  return linear(rms_norm(hidden, model.norm, model.config.rms_norm_eps),
-                {.weight = model.lm_head, .bias = {}, .lora = {}}, {}, precision);
+mx::array logits(const Model& model, const mx::array& hidden) {
+  return linear(model.backend,
+                rms_norm(model.backend, hidden, model.norm, model.config.rms_norm_eps),
+                {.weight = model.lm_head, .bias = {}, .lora = {}});
 }
 
 int64_t parameter_count(const Model& model) {

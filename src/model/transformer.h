@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +29,7 @@ struct DecoderLayer {
 };
 
 struct Model {
+  Backend backend;
   ModelConfig config;
   Weight embed_tokens;
   Weight lm_head;  // embed_tokens itself where they are tied
@@ -40,24 +40,15 @@ struct Model {
 
 // Puts the loaded arrays in their places. Throws Error naming a tensor that is missing or has the
 // wrong shape.
-Model make_model(const LoadedModel& loaded);
+Model make_model(const LoadedModel& loaded, const Backend& backend = cpu_backend());
+// The same weights with products of another precision.
+Model with_precision(Model model, kernels::Precision precision);
 
 // LoRA branches of the projections of every layer; empty ones are plain.
 struct LayerLora {
   std::array<std::optional<LoraBranch>, kProjections> of;
 };
 using ModelLora = std::vector<LayerLora>;
-
-// Attention of one layer: (q, k, v) after rotary embedding -> [T, heads * head_dim].
-using Attend = std::function<mx::array(const mx::array&, const mx::array&, const mx::array&)>;
-
-// One layer, x [T, hidden_size] -> [T, hidden_size]. Where `rows` is given only these rows of the
-// result are computed (and returned): the last layer is needed only where its result is read.
-using Rows = std::shared_ptr<const std::vector<int32_t>>;
-mx::array layer_forward(const Model& model, size_t layer, const mx::array& x,
-                        const SegmentsPtr& segments, const LayerLora* lora, const Attend& attend,
-                        const Rows& rows = nullptr,
-                        kernels::Precision precision = kernels::Precision::float32);
 
 // Hidden states before the last norm, for training: ids [T] int32. Of each `checkpoint_every`
 // layers only the input is kept for the backward pass, the rest computed again (0: all is kept).
@@ -67,8 +58,7 @@ mx::array hidden_states(const Model& model, const mx::array& ids, const Segments
                         const Rows& rows = nullptr);
 
 // Logits [T, vocab_size] of hidden states (final norm and head).
-mx::array logits(const Model& model, const mx::array& hidden,
-                 kernels::Precision precision = kernels::Precision::float32);
+mx::array logits(const Model& model, const mx::array& hidden);
 
 // Parameters of the base model (weights counted unpacked, biases and norms included).
 int64_t parameter_count(const Model& model);

@@ -3,41 +3,14 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "ops/fused.h"
+#include "ops/implementations.h"
 #include "ops/ops.h"
 
 namespace gavel {
-namespace {
 
-mx::array composed(const mx::array& q, const mx::array& k, const mx::array& v,
-                   const Segments& segments, int head_dim) {
-  const int rows = q.shape(0);
-  std::vector<float> mask(static_cast<size_t>(rows) * static_cast<size_t>(rows), -INFINITY);
-  for (size_t s = 0; s + 1 < segments.starts.size(); ++s)
-    for (int i = segments.starts[s]; i < segments.starts[s + 1]; ++i) {
-      float* row = mask.data() + static_cast<size_t>(i) * static_cast<size_t>(rows);
-      std::fill(row + segments.starts[s], row + i + 1, 0.0f);
-      if (segments.parents.empty()) continue;
-      for (int p = segments.parents[s]; p >= 0; p = segments.parents[static_cast<size_t>(p)])
-        std::fill(row + segments.starts[static_cast<size_t>(p)],
-                  row + segments.starts[static_cast<size_t>(p) + 1], 0.0f);
-    }
-  const auto split = [&](const mx::array& x) {
-    return mx::transpose(mx::reshape(x, {1, rows, -1, head_dim}), {0, 2, 1, 3});
-  };
-  const auto out = mx::fast::scaled_dot_product_attention(
-      split(q), split(k), split(v), 1.0f / std::sqrt(static_cast<float>(head_dim)), "",
-      mx::array(mask.begin(), {1, 1, rows, rows}));
-  return mx::reshape(mx::transpose(out, {0, 2, 1, 3}), q.shape());
-}
-
-}  // namespace
-
-mx::array attention(const mx::array& q, const mx::array& k, const mx::array& v,
-                    const SegmentsPtr& segments, int head_dim) {
-  if (q.shape(0) != segments->rows() || k.shape(0) != segments->rows())
-    fail("[attention] {} rows but segments of {}", q.shape(0), segments->rows());
-  if (!use_cpu_kernels()) return composed(q, k, v, *segments, head_dim);
-
+mx::array cpu::attention(const Backend&, const mx::array& q, const mx::array& k, const mx::array& v,
+                         const SegmentsPtr& segments, int head_dim) {
   const int64_t heads = q.shape(1) / head_dim, kv_heads = k.shape(1) / head_dim;
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   auto forward = [=](const Arrays& in, Arrays& out) {
@@ -64,6 +37,36 @@ mx::array attention(const mx::array& q, const mx::array& k, const mx::array& v,
   };
   return fused({.name = "Attention", .cpu = forward, .vjp = vjp}, {q, k, v},
                {q.shape(), {q.shape(0), static_cast<int>(heads)}}, {mx::float32, mx::float32})[0];
+}
+
+mx::array composed::attention(const Backend&, const mx::array& q, const mx::array& k,
+                              const mx::array& v, const SegmentsPtr& packed, int head_dim) {
+  const Segments& segments = *packed;
+  const int rows = q.shape(0);
+  std::vector<float> mask(static_cast<size_t>(rows) * static_cast<size_t>(rows), -INFINITY);
+  for (size_t s = 0; s + 1 < segments.starts.size(); ++s)
+    for (int i = segments.starts[s]; i < segments.starts[s + 1]; ++i) {
+      float* row = mask.data() + static_cast<size_t>(i) * static_cast<size_t>(rows);
+      std::fill(row + segments.starts[s], row + i + 1, 0.0f);
+      if (segments.parents.empty()) continue;
+      for (int p = segments.parents[s]; p >= 0; p = segments.parents[static_cast<size_t>(p)])
+        std::fill(row + segments.starts[static_cast<size_t>(p)],
+                  row + segments.starts[static_cast<size_t>(p) + 1], 0.0f);
+    }
+  const auto split = [&](const mx::array& x) {
+    return mx::transpose(mx::reshape(x, {1, rows, -1, head_dim}), {0, 2, 1, 3});
+  };
+  const auto out = mx::fast::scaled_dot_product_attention(
+      split(q), split(k), split(v), 1.0f / std::sqrt(static_cast<float>(head_dim)), "",
+      mx::astype(mx::array(mask.begin(), {1, 1, rows, rows}), q.dtype()));
+  return mx::reshape(mx::transpose(out, {0, 2, 1, 3}), q.shape());
+}
+
+mx::array attention(const Backend& backend, const mx::array& q, const mx::array& k,
+                    const mx::array& v, const SegmentsPtr& segments, int head_dim) {
+  if (q.shape(0) != segments->rows() || k.shape(0) != segments->rows())
+    fail("[attention] {} rows but segments of {}", q.shape(0), segments->rows());
+  return backend.operations->attention(backend, q, k, v, segments, head_dim);
 }
 
 }  // namespace gavel

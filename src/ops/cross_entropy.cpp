@@ -1,28 +1,29 @@
 // Softmax cross-entropy under the output head, with the logits never whole.
 #include "base/error.h"
+#include "ops/fused.h"
+#include "ops/implementations.h"
 #include "ops/ops.h"
 
 namespace gavel {
 
-Arrays cross_entropy(const mx::array& h, const Weight& head, const mx::array& targets,
-                     const mx::array& weights, bool with_grad) {
-  if (targets.shape(0) != h.shape(0) || weights.shape(0) != h.shape(0))
-    fail("[cross_entropy] {} rows but {} targets", h.shape(0), targets.shape(0));
-  if (!use_cpu_kernels()) {
-    const auto logits = linear(h, {.weight = head, .bias = {}, .lora = {}});
-    const auto picked = mx::squeeze(mx::take_along_axis(logits, mx::expand_dims(targets, 1), 1), 1);
-    const auto losses = mx::subtract(mx::logsumexp(logits, 1), picked);
-    return {mx::sum(mx::multiply(losses, weights)), losses};
-  }
+Arrays composed::cross_entropy(const Backend& backend, const mx::array& h, const Weight& head,
+                               const mx::array& targets, const mx::array& weights, bool) {
+  const auto logits =
+      mx::astype(linear(backend, h, {.weight = head, .bias = {}, .lora = {}}), mx::float32);
+  const auto picked = mx::squeeze(mx::take_along_axis(logits, mx::expand_dims(targets, 1), 1), 1);
+  const auto losses = mx::subtract(mx::logsumexp(logits, 1), picked);
+  return {mx::sum(mx::multiply(losses, weights)), losses};
+}
+
+Arrays cpu::cross_entropy(const Backend& backend, const mx::array& h, const Weight& head,
+                          const mx::array& targets, const mx::array& weights, bool with_grad) {
   const int rows = h.shape(0);
-  auto forward = [head, with_grad](const Arrays& in, Arrays& out) {
+  const auto precision = backend.precision;
+  auto forward = [head, with_grad, precision](const Arrays& in, Arrays& out) {
     const int64_t count = in[0].shape(0);
-    for (int64_t i = 0; i < count; ++i)
-      if (const int32_t t = in[1].data<int32_t>()[i]; t < 0 || t >= head.out_features())
-        fail("[cross_entropy] target {} is outside the vocabulary of {}", t, head.out_features());
     kernels::cross_entropy(in[0].data<float>(), count, view(head), in[1].data<int32_t>(),
                            in[2].data<float>(), out[1].data<float>(),
-                           with_grad ? out[2].data<float>() : nullptr);
+                           with_grad ? out[2].data<float>() : nullptr, precision);
     double sum = 0.0;
     for (int64_t i = 0; i < count; ++i)
       sum += double{out[1].data<float>()[i]} * double{in[2].data<float>()[i]};
@@ -39,6 +40,13 @@ Arrays cross_entropy(const mx::array& h, const Weight& head, const mx::array& ta
   auto outputs = fused({.name = "CrossEntropy", .cpu = forward, .vjp = vjp}, {h, targets, weights},
                        std::move(shapes), dtypes);
   return {outputs[0], outputs[1]};
+}
+
+Arrays cross_entropy(const Backend& backend, const mx::array& h, const Weight& head,
+                     const mx::array& targets, const mx::array& weights, bool with_grad) {
+  if (targets.shape(0) != h.shape(0) || weights.shape(0) != h.shape(0))
+    fail("[cross_entropy] {} rows but {} targets", h.shape(0), targets.shape(0));
+  return backend.operations->cross_entropy(backend, h, head, targets, weights, with_grad);
 }
 
 }  // namespace gavel

@@ -13,8 +13,6 @@
 namespace gavel {
 namespace {
 
-std::atomic<bool> compose_always{false};
-
 // Above this size an operation is waited for before the next one is prepared. MLX frees a buffer
 // only when its last reader has been prepared, so running far ahead would raise the peak of memory.
 constexpr size_t kWaitBytes = size_t{1} << 20;
@@ -92,7 +90,7 @@ class Fused : public mx::Primitive {
   }
 
   void eval_gpu(const Arrays&, Arrays&) override {
-    fail("[{}] has no GPU kernel; it should have been composed", spec_.name);
+    fail("[{}] is an operation of the CPU and was asked for on the GPU", spec_.name);
   }
 
   Arrays vjp(const Arrays& primals, const Arrays& cotangents, const std::vector<int>& argnums,
@@ -113,10 +111,6 @@ class Fused : public mx::Primitive {
 };
 
 }  // namespace
-
-bool use_cpu_kernels() { return mx::default_device() == mx::Device::cpu && !compose_always.load(); }
-
-void set_compose_always(bool on) { compose_always = on; }
 
 Arrays fused(FusedSpec spec, Arrays inputs, std::vector<mx::Shape> shapes,
              const std::vector<mx::Dtype>& dtypes) {

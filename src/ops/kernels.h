@@ -45,19 +45,6 @@ const char* precision_name(Precision precision);
 // Of generating and judging, unless asked otherwise: it writes what float32 writes.
 constexpr Precision kInferencePrecision = Precision::int16;
 
-// While one of these with `on` stands, exact products with quantized weights round their input to
-// 16 bits by blocks of 32, in the whole process: faster, with a relative error of about 5e-5.
-class Int16Products {
- public:
-  explicit Int16Products(bool on);
-  ~Int16Products();
-  Int16Products(const Int16Products&) = delete;
-  Int16Products& operator=(const Int16Products&) = delete;
-
- private:
-  bool before_;
-};
-
 // One of the products that read the same input: y[T, n] = x[T, k] W^T (+ bias[n])
 // (+ residual[T, n]) (+ LoRA). bias, residual may be null; residual may be y itself. Where `lora`
 // is given, xa[T, r] (scratch or output, = x a) is written.
@@ -74,8 +61,9 @@ void linear_forward(const float* x, int64_t rows, std::span<const LinearTask> ta
 
 // dx[T, k] = dy[T, n] W (+ LoRA's part). With accumulate, adds to dx instead of replacing it.
 // Where `lora` is given, dyb[T, r] = scale * dy b^T is written (needed for the gradient of a).
+// Never below 16 bits.
 void linear_backward_input(const float* dy, int64_t rows, const WeightView& w, const LoraView* lora,
-                           float* dyb, float* dx, bool accumulate);
+                           float* dyb, float* dx, bool accumulate, Precision precision);
 
 // Gradients of the LoRA matrices: da[k, r] = x^T dyb, db[r, n] = scale * xa^T dy.
 void lora_backward(const float* x, const float* dy, const float* xa, const float* dyb, int64_t rows,
@@ -144,7 +132,7 @@ void to_halves(const float* from, int64_t count, uint16_t* to);
 // losses[T] = lse - logit[target] (natural log); where dh is not null,
 // dh[T, k] = d(sum_t weights[t] * losses[t]) / dh. weights may be null (all 1).
 void cross_entropy(const float* h, int64_t rows, const WeightView& w, const int32_t* targets,
-                   const float* weights, float* losses, float* dh);
+                   const float* weights, float* losses, float* dh, Precision precision);
 
 // One AdamW step over a flat buffer (Loshchilov & Hutter 2019, decoupled weight decay):
 // step counts from 1; bias correction applied where bias_correction is set.

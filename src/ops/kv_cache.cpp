@@ -7,52 +7,111 @@
 #include "base/error.h"
 
 namespace gavel {
+namespace {
 
-KvCache::KvCache(size_t layers, int width, kernels::ScalarType type,
+// Plain memory, for the CPU's kernels.
+struct HostStorage final : KvStorage {
+  struct Layer {
+    std::vector<uint8_t> k, v;  // [capacity, width] of `type`
+  };
+  int width;
+  kernels::ScalarType type;
+  std::vector<Layer> layers;
+
+  HostStorage(size_t count, int row_width, kernels::ScalarType row_type)
+      : width(row_width), type(row_type), layers(count) {}
+
+  size_t row_bytes() const {
+    return static_cast<size_t>(width) * (type == kernels::ScalarType::f16 ? 2 : 4);
+  }
+  std::unique_ptr<KvStorage> make_empty() const override {
+    return std::make_unique<HostStorage>(layers.size(), width, type);
+  }
+  void reserve(int64_t rows) override {
+    for (auto& layer : layers)
+      for (auto* rows_of : {&layer.k, &layer.v})
+        rows_of->resize(static_cast<size_t>(rows) * row_bytes());
+  }
+  void append(const KvStorage& other, int64_t count, int64_t at) override {
+    if (count == 0) return;
+    const auto& from = dynamic_cast<const HostStorage&>(other);
+    const auto copy = [&](const std::vector<uint8_t>& source, std::vector<uint8_t>& target) {
+      std::memcpy(target.data() + static_cast<size_t>(at) * row_bytes(), source.data(),
+                  static_cast<size_t>(count) * row_bytes());
+    };
+    for (size_t l = 0; l < layers.size(); ++l) {
+      copy(from.layers[l].k, layers[l].k);
+      copy(from.layers[l].v, layers[l].v);
+    }
+  }
+  void truncate(int64_t) override {}
+  size_t bytes() const override {
+    return layers.empty() ? 0 : layers.size() * 2 * layers[0].k.size();
+  }
+};
+
+// MLX's arrays, for the other devices.
+struct ArrayStorage final : KvStorage {
+  std::vector<Arrays> layers;  // {k, v} [rows, width], or nothing yet
+
+  explicit ArrayStorage(size_t count) : layers(count) {}
+
+  std::unique_ptr<KvStorage> make_empty() const override {
+    return std::make_unique<ArrayStorage>(layers.size());
+  }
+  void reserve(int64_t) override {}
+  static mx::array first(const mx::array& a, int64_t rows) {
+    return mx::slice(a, {0, 0}, {static_cast<int>(rows), a.shape(1)});
+  }
+  void append(const KvStorage& other, int64_t count, int64_t) override {
+    if (count == 0) return;
+    const auto& from = dynamic_cast<const ArrayStorage&>(other);
+    for (size_t l = 0; l < layers.size(); ++l)
+      append(l, first(from.layers[l][0], count), first(from.layers[l][1], count));
+  }
+  void append(size_t layer, const mx::array& k, const mx::array& v) {
+    auto& own = layers[layer];
+    own = own.empty() ? Arrays{k, v}
+                      : Arrays{mx::concatenate({own[0], k}, 0), mx::concatenate({own[1], v}, 0)};
+  }
+  void truncate(int64_t rows) override {
+    for (auto& layer : layers)
+      for (auto& a : layer) a = first(a, rows);
+  }
+  size_t bytes() const override {
+    size_t sum = 0;
+    for (const auto& layer : layers)
+      for (const auto& a : layer) sum += a.nbytes();
+    return sum;
+  }
+};
+
+std::unique_ptr<KvStorage> make_storage(const Backend& backend, size_t layers, int width) {
+  if (!on_cpu_memory(backend)) return std::make_unique<ArrayStorage>(layers);
+  const bool halves = backend.precision == kernels::Precision::int8;
+  return std::make_unique<HostStorage>(
+      layers, width, halves ? kernels::ScalarType::f16 : kernels::ScalarType::f32);
+}
+
+}  // namespace
+
+KvCache::KvCache(const Backend& backend, size_t layers, int width,
                  std::shared_ptr<const KvCache> prefix, int64_t prefix_length)
-    : width_(width),
-      type_(type),
+    : storage_(make_storage(backend, layers, width)),
       prefix_(std::move(prefix)),
-      prefix_length_(prefix_ ? prefix_length : 0),
-      layers_(layers) {
+      prefix_length_(prefix_ ? prefix_length : 0) {
   if (prefix_ && prefix_->prefix_length_ != 0) fail("a prefix cannot have a prefix itself");
-  if (prefix_ && prefix_->type_ != type_) fail("a prefix must be of its cache's type");
   if (prefix_ && prefix_length_ > prefix_->own_length_)
     fail("a prefix of {} rows is asked of a cache of {}", prefix_length_, prefix_->own_length_);
 }
 
 std::shared_ptr<KvCache> KvCache::copy_of(const KvCache& other, int64_t rows) {
   if (rows > other.length()) fail("a cache of {} rows has no {} to copy", other.length(), rows);
-  auto copy = std::make_shared<KvCache>(other.layers_.size(), other.width_, other.type_);
+  std::shared_ptr<KvCache> copy(new KvCache(other.storage_->make_empty()));
   copy->extend(rows);
   const int64_t from_prefix = std::min(rows, other.prefix_length_);
-  const size_t row = other.row_bytes();
-  for (size_t l = 0; l < copy->layers_.size(); ++l) {
-    const Layer& own = other.layers_[l];
-    Layer& to = copy->layers_[l];
-    if (!use_cpu_kernels()) {
-      for (size_t i = 0; i < 2 && rows > 0; ++i) {
-        Arrays parts;
-        if (from_prefix > 0) parts.push_back(other.prefix_->layers_[l].composed[i]);
-        if (rows > from_prefix) parts.push_back(own.composed[i]);
-        to.composed.push_back(
-            mx::slice(mx::concatenate(parts, 0), {0, 0}, {static_cast<int>(rows), other.width_}));
-      }
-      continue;
-    }
-    const auto copy_rows = [&](const std::vector<uint8_t>& from, std::vector<uint8_t>& into,
-                               int64_t at, int64_t count) {
-      if (count > 0)
-        std::memcpy(into.data() + static_cast<size_t>(at) * row, from.data(),
-                    static_cast<size_t>(count) * row);
-    };
-    if (from_prefix > 0) {
-      copy_rows(other.prefix_->layers_[l].k, to.k, 0, from_prefix);
-      copy_rows(other.prefix_->layers_[l].v, to.v, 0, from_prefix);
-    }
-    copy_rows(own.k, to.k, from_prefix, rows - from_prefix);
-    copy_rows(own.v, to.v, from_prefix, rows - from_prefix);
-  }
+  if (from_prefix > 0) copy->storage_->append(*other.prefix_->storage_, from_prefix, 0);
+  copy->storage_->append(*other.storage_, rows - from_prefix, from_prefix);
   return copy;
 }
 
@@ -60,24 +119,14 @@ void KvCache::extend(int64_t rows) {
   own_length_ += rows;
   if (own_length_ <= capacity_) return;
   capacity_ = std::max(own_length_, capacity_ + capacity_ / 2 + 32);
-  if (!use_cpu_kernels()) return;
-  for (auto& layer : layers_) {
-    layer.k.resize(static_cast<size_t>(capacity_) * row_bytes());
-    layer.v.resize(static_cast<size_t>(capacity_) * row_bytes());
-  }
+  storage_->reserve(capacity_);
 }
 
 void KvCache::truncate(int64_t length) {
   if (length < prefix_length_ || length > this->length())
     fail("a cache of {} rows cannot be cut to {}", this->length(), length);
   own_length_ = length - prefix_length_;
-  for (auto& layer : layers_)
-    for (auto& a : layer.composed)
-      a = mx::slice(a, {0, 0}, {static_cast<int>(own_length_), width_});
-}
-
-size_t KvCache::bytes() const {
-  return layers_.size() * 2 * static_cast<size_t>(capacity_) * row_bytes();
+  storage_->truncate(own_length_);
 }
 
 namespace {
@@ -96,73 +145,67 @@ mx::array attend_composed(const mx::array& q, const Arrays& keys, const Arrays& 
 }  // namespace
 
 mx::array cached_attention(const mx::array& q, const mx::array& k, const mx::array& v,
-                           const std::vector<std::shared_ptr<KvCache>>& caches,
-                           const SegmentsPtr& segments, size_t layer, int head_dim) {
-  const auto& starts = segments->starts;
-  if (caches.size() + 1 != starts.size() || q.shape(0) != segments->rows())
+                           KvCaches caches, const Segments& segments, size_t layer, int head_dim) {
+  const auto& starts = segments.starts;
+  if (caches.size() + 1 != starts.size() || q.shape(0) != segments.rows())
     fail("[cached_attention] {} caches for {} segments", caches.size(), starts.size() - 1);
-  if (!use_cpu_kernels()) {
-    Arrays parts;
-    for (size_t s = 0; s < caches.size(); ++s) {
-      KvCache& c = *caches[s];
-      const auto rows = [&](const mx::array& x) {
-        return mx::slice(x, {starts[s], 0}, {starts[s + 1], x.shape(1)});
-      };
-      auto& own = c.layers_[layer].composed;
-      own = own.empty() ? Arrays{rows(k), rows(v)}
-                        : Arrays{mx::concatenate({own[0], rows(k)}, 0),
-                                 mx::concatenate({own[1], rows(v)}, 0)};
-      Arrays keys, values;
-      if (c.prefix_length_ > 0) {
-        const auto& shared = c.prefix_->layers_[layer].composed;
-        const mx::Shape end{static_cast<int>(c.prefix_length_), c.width_};
-        keys.push_back(mx::slice(shared[0], {0, 0}, end));
-        values.push_back(mx::slice(shared[1], {0, 0}, end));
-      }
-      keys.push_back(own[0]);
-      values.push_back(own[1]);
-      parts.push_back(attend_composed(rows(q), keys, values, head_dim));
+  Arrays parts;
+  for (size_t s = 0; s < caches.size(); ++s) {
+    const KvCache& c = *caches[s];
+    const auto rows = [&](const mx::array& x) {
+      return mx::slice(x, {starts[s], 0}, {starts[s + 1], x.shape(1)});
+    };
+    auto& storage = dynamic_cast<ArrayStorage&>(caches[s]->storage());
+    storage.append(layer, rows(k), rows(v));
+    const Arrays& own = storage.layers[layer];
+    Arrays keys, values;
+    if (c.prefix_length() > 0) {
+      const auto& shared = dynamic_cast<const ArrayStorage&>(c.prefix()->storage()).layers[layer];
+      keys.push_back(ArrayStorage::first(shared[0], c.prefix_length()));
+      values.push_back(ArrayStorage::first(shared[1], c.prefix_length()));
     }
-    return mx::concatenate(parts, 0);
+    keys.push_back(own[0]);
+    values.push_back(own[1]);
+    parts.push_back(attend_composed(rows(q), keys, values, head_dim));
   }
-  const int64_t heads = q.shape(1) / head_dim;
-  auto kernel = [=](const Arrays& in, Arrays& out) {
-    cached_attention(in[0].data<float>(), in[1].data<float>(), in[2].data<float>(), caches, starts,
-                     layer, heads, head_dim, out[0].data<float>());
-  };
-  return fused({.name = "CachedAttention", .cpu = kernel, .vjp = nullptr}, {q, k, v}, q.shape());
+  return mx::concatenate(parts, 0);
 }
 
-void cached_attention(const float* q, const float* k, const float* v,
-                      std::span<const std::shared_ptr<KvCache>> caches,
+void cached_attention(const float* q, const float* k, const float* v, KvCaches caches,
                       std::span<const int32_t> starts, size_t layer, int64_t heads,
                       int64_t head_dim, float* out) {
+  if (caches.empty()) return;
   static thread_local std::vector<kernels::CachedSequence> sequences;
   sequences.clear();
+  int width = 0;
   for (size_t s = 0; s < caches.size(); ++s) {
-    KvCache& c = *caches[s];
-    auto& own = c.layers_[layer];
+    const KvCache& c = *caches[s];
+    auto& storage = dynamic_cast<HostStorage&>(caches[s]->storage());
+    auto& own = storage.layers[layer];
+    width = storage.width;
     const int64_t rows = starts[s + 1] - starts[s];
-    const size_t at = static_cast<size_t>(c.own_length_ - rows) * c.row_bytes();
-    const int64_t from = int64_t{starts[s]} * c.width_, count = rows * c.width_;
+    const size_t at = static_cast<size_t>(c.own_length() - rows) * storage.row_bytes();
+    const int64_t from = int64_t{starts[s]} * width, count = rows * width;
     for (const auto& [numbers, to] :
          {std::pair(k + from, own.k.data() + at), std::pair(v + from, own.v.data() + at)}) {
-      if (c.type_ == kernels::ScalarType::f16)
+      if (storage.type == kernels::ScalarType::f16)
         kernels::to_halves(numbers, count, reinterpret_cast<uint16_t*>(to));
       else
         std::memcpy(to, numbers, static_cast<size_t>(count) * sizeof(float));
     }
-    const bool has_prefix = c.prefix_length_ > 0;
-    sequences.push_back({.prefix_k = has_prefix ? c.prefix_->layers_[layer].k.data() : nullptr,
-                         .prefix_v = has_prefix ? c.prefix_->layers_[layer].v.data() : nullptr,
-                         .prefix_len = c.prefix_length_,
-                         .own_k = own.k.data(),
-                         .own_v = own.v.data(),
-                         .own_len = c.own_length_,
-                         .type = c.type_});
+    kernels::CachedSequence sequence{.own_k = own.k.data(),
+                                     .own_v = own.v.data(),
+                                     .own_len = c.own_length(),
+                                     .type = storage.type};
+    if (c.prefix_length() > 0) {
+      const auto& shared = dynamic_cast<const HostStorage&>(c.prefix()->storage()).layers[layer];
+      sequence.prefix_k = shared.k.data();
+      sequence.prefix_v = shared.v.data();
+      sequence.prefix_len = c.prefix_length();
+    }
+    sequences.push_back(sequence);
   }
-  if (caches.empty()) return;
-  kernels::attention_cached(q, starts, sequences, heads, caches[0]->width_ / head_dim, head_dim,
+  kernels::attention_cached(q, starts, sequences, heads, width / head_dim, head_dim,
                             1.0f / std::sqrt(static_cast<float>(head_dim)), out);
 }
 

@@ -2,17 +2,12 @@
 #include <utility>
 
 #include "base/error.h"
+#include "ops/fused.h"
+#include "ops/implementations.h"
 #include "ops/ops.h"
 
 namespace gavel {
 namespace {
-
-kernels::ScalarType scalar_type(mx::Dtype dtype) {
-  if (dtype == mx::float32) return kernels::ScalarType::f32;
-  if (dtype == mx::float16) return kernels::ScalarType::f16;
-  if (dtype == mx::bfloat16) return kernels::ScalarType::bf16;
-  fail("a weight is neither float32, float16 nor bfloat16");
-}
 
 // Where the matrices of a branch stand among the primitive's inputs and outputs.
 struct Slots {
@@ -24,7 +19,7 @@ struct Slots {
 struct Plan {
   std::vector<LinearBranch> branches;
   std::vector<Slots> slots;
-  kernels::Precision precision;
+  kernels::Precision precision = kernels::Precision::float32;
   bool residual = false;  // input 1, added to the only branch
 };
 
@@ -69,10 +64,12 @@ void backward(const BackwardPlan& bp, const Arrays& in, Arrays& out) {
   thread_local std::vector<float> dyb;
   for (size_t i = 0; i < branches.size(); ++i) {
     const auto w = view(branches[i].weight);
+    const kernels::Precision precision = bp.plan->precision;
     const float* dy = in[first_dy + i].data<float>();
     float* dx = bp.want_dx ? out[0].data<float>() : nullptr;
     if (bp.plan->slots[i].a < 0) {
-      if (dx != nullptr) kernels::linear_backward_input(dy, rows, w, nullptr, nullptr, dx, i > 0);
+      if (dx != nullptr)
+        kernels::linear_backward_input(dy, rows, w, nullptr, nullptr, dx, i > 0, precision);
       continue;
     }
     const mx::array& xa = in[next_in];
@@ -82,7 +79,7 @@ void backward(const BackwardPlan& bp, const Arrays& in, Arrays& out) {
     const auto lora = lora_view(a, b, bp.plan->slots[i].scale);
     dyb.resize(static_cast<size_t>(rows * lora.r));
     if (dx != nullptr) {
-      kernels::linear_backward_input(dy, rows, w, &lora, dyb.data(), dx, i > 0);
+      kernels::linear_backward_input(dy, rows, w, &lora, dyb.data(), dx, i > 0, precision);
     } else {
       const kernels::LinearTask task{.weight = {.n = lora.r, .k = w.n, .data = lora.b},
                                      .y = dyb.data()};
@@ -135,38 +132,6 @@ Arrays vjp(const std::shared_ptr<const Plan>& plan, const Arrays& in, const Arra
   return result;
 }
 
-mx::array dropped(const mx::array& x, const LoraBranch& lora) {
-  const float keep = 1.0f - lora.dropout;
-  const auto mask = mx::random::bernoulli(mx::array(keep), x.shape(), lora.key);
-  return mx::multiply(x, mx::divide(mx::astype(mask, x.dtype()), mx::array(keep)));
-}
-
-mx::array lora_composed(const mx::array& x, const LoraBranch& lora) {
-  const auto input = lora.dropout > 0.0f ? dropped(x, lora) : x;
-  return mx::multiply(mx::matmul(mx::matmul(input, lora.a), lora.b), mx::array(lora.scale));
-}
-
-mx::array composed(const mx::array& x, const LinearBranch& branch) {
-  const Weight& w = branch.weight;
-  auto y = w.quantized()
-               ? mx::quantized_matmul(x, w.data, *w.scales, w.biases, true, w.group_size, w.bits)
-               : mx::matmul(x, mx::transpose(mx::astype(w.data, x.dtype())));
-  if (branch.bias) y = mx::add(y, *branch.bias);
-  if (branch.lora) y = mx::add(y, lora_composed(x, *branch.lora));
-  return y;
-}
-
-void check_shapes(const mx::array& x, const LinearBranch& branch) {
-  if (x.ndim() != 2 || x.shape(1) != branch.weight.in_features())
-    fail("[linear] expected an input [rows, {}]", branch.weight.in_features());
-  if (!branch.lora) return;
-  const auto& [a, b, scale, dropout, key] = *branch.lora;
-  if (a.shape(0) != branch.weight.in_features() || b.shape(1) != branch.weight.out_features() ||
-      a.shape(1) != b.shape(0))
-    fail("[linear] LoRA matrices do not fit a layer of {} x {}", branch.weight.out_features(),
-         branch.weight.in_features());
-}
-
 Arrays run(const mx::array& x, std::vector<LinearBranch> branches,
            const std::optional<mx::array>& residual, kernels::Precision precision) {
   auto plan = std::make_shared<Plan>();
@@ -202,57 +167,74 @@ Arrays run(const mx::array& x, std::vector<LinearBranch> branches,
   return outputs;
 }
 
+mx::array dropped(const mx::array& x, const LoraBranch& lora) {
+  const float keep = 1.0f - lora.dropout;
+  const auto mask = mx::random::bernoulli(mx::array(keep), x.shape(), lora.key);
+  return mx::multiply(x, mx::divide(mx::astype(mask, x.dtype()), mx::array(keep, x.dtype())));
+}
+
+// The branch's matrices are float32 masters; they meet x in its type.
+mx::array lora_branch(const mx::array& x, const LoraBranch& lora) {
+  const auto input = lora.dropout > 0.0f ? dropped(x, lora) : x;
+  const auto low = mx::matmul(input, mx::astype(lora.a, x.dtype()));
+  const auto b = mx::astype(mx::multiply(lora.b, mx::array(lora.scale)), x.dtype());
+  return mx::matmul(low, b);
+}
+
+void check_shapes(const mx::array& x, const LinearBranch& branch) {
+  if (x.ndim() != 2 || x.shape(1) != branch.weight.in_features())
+    fail("[linear] expected an input [rows, {}]", branch.weight.in_features());
+  if (!branch.lora) return;
+  const auto& [a, b, scale, dropout, key] = *branch.lora;
+  if (a.shape(0) != branch.weight.in_features() || b.shape(1) != branch.weight.out_features() ||
+      a.shape(1) != b.shape(0))
+    fail("[linear] LoRA matrices do not fit a layer of {} x {}", branch.weight.out_features(),
+         branch.weight.in_features());
+}
+
 }  // namespace
 
-kernels::WeightView view(const Weight& w) {
-  kernels::WeightView v;
-  v.n = w.out_features();
-  v.k = w.in_features();
-  v.data = w.data.data<void>();
-  if (w.quantized()) {
-    v.type = scalar_type(w.scales->dtype());
-    v.scales = w.scales->data<void>();
-    v.biases = w.biases->data<void>();
-    v.bits = w.bits;
-    v.group_size = w.group_size;
-  } else {
-    v.type = scalar_type(w.data.dtype());
-  }
-  return v;
-}
-
-mx::array dequantize(const Weight& w) {
-  if (!w.quantized()) return mx::astype(w.data, mx::float32);
-  return mx::astype(mx::dequantize(w.data, mx::astype(*w.scales, mx::float32),
-                                   mx::astype(*w.biases, mx::float32), w.group_size, w.bits),
-                    mx::float32);
-}
-
-Arrays linears(const mx::array& x, const std::vector<LinearBranch>& branches,
-               kernels::Precision precision) {
-  for (const auto& b : branches) check_shapes(x, b);
-  if (!use_cpu_kernels()) {
-    Arrays outputs;
-    for (const auto& b : branches) outputs.push_back(composed(x, b));
-    return outputs;
-  }
+Arrays cpu::linears(const Backend& backend, const mx::array& x,
+                    const std::vector<LinearBranch>& branches,
+                    const std::optional<mx::array>& residual) {
+  // A dropped input is no longer x, so such a branch stands beside the primitive.
+  const auto apart = [](const LinearBranch& b) { return b.lora && b.lora->dropout > 0.0f; };
   auto plain = branches;
   for (auto& b : plain)
-    if (b.lora && b.lora->dropout > 0.0f) b.lora.reset();
-  auto outputs = run(x, std::move(plain), {}, precision);
+    if (apart(b)) b.lora.reset();
+  auto outputs = run(x, std::move(plain), residual, backend.precision);
   for (size_t i = 0; i < branches.size(); ++i)
-    if (branches[i].lora && branches[i].lora->dropout > 0.0f)
-      outputs[i] = mx::add(outputs[i], lora_composed(x, *branches[i].lora));
+    if (apart(branches[i])) outputs[i] = mx::add(outputs[i], lora_branch(x, *branches[i].lora));
   return outputs;
 }
 
-mx::array linear(const mx::array& x, const LinearBranch& branch,
-                 const std::optional<mx::array>& residual, kernels::Precision precision) {
+Arrays composed::linears(const Backend& backend, const mx::array& x,
+                         const std::vector<LinearBranch>& branches,
+                         const std::optional<mx::array>& residual) {
+  const auto cast = [&](const mx::array& a) { return mx::astype(a, backend.dtype); };
+  Arrays outputs;
+  for (const auto& branch : branches) {
+    const Weight& w = branch.weight;
+    auto y = w.quantized() ? mx::quantized_matmul(x, w.data, cast(*w.scales), cast(*w.biases), true,
+                                                  w.group_size, w.bits)
+                           : mx::matmul(x, mx::transpose(cast(w.data)));
+    if (branch.bias) y = mx::add(y, cast(*branch.bias));
+    if (branch.lora) y = mx::add(y, lora_branch(x, *branch.lora));
+    outputs.push_back(residual ? mx::add(y, *residual) : y);
+  }
+  return outputs;
+}
+
+Arrays linears(const Backend& backend, const mx::array& x,
+               const std::vector<LinearBranch>& branches) {
+  for (const auto& b : branches) check_shapes(x, b);
+  return backend.operations->linears(backend, x, branches, {});
+}
+
+mx::array linear(const Backend& backend, const mx::array& x, const LinearBranch& branch,
+                 const std::optional<mx::array>& residual) {
   check_shapes(x, branch);
-  if (use_cpu_kernels() && residual && !(branch.lora && branch.lora->dropout > 0.0f))
-    return run(x, {branch}, residual, precision)[0];
-  auto y = linears(x, {branch}, precision)[0];
-  return residual ? mx::add(y, *residual) : y;
+  return backend.operations->linears(backend, x, {branch}, residual)[0];
 }
 
 }  // namespace gavel

@@ -70,7 +70,7 @@ int Scheduler::retry_seconds() const {
 }
 
 void Scheduler::run() {
-  engine_.emplace(model_, options_.precision, options_.prefill_tokens, &prefixes_);
+  engine_.emplace(model_, options_.prefill_tokens, &prefixes_);
   for (;;) {
     std::vector<std::vector<SequencePtr>> added;
     JobPtr scores;
@@ -169,12 +169,11 @@ void Scheduler::step(std::vector<std::vector<SequencePtr>> added, const JobPtr& 
     const auto rest = std::span(scores->scores).subspan(scores->scored.size());
     while (count < rest.size() && (count == 0 || tokens + rest[count].prompt.size() < kScoreTokens))
       tokens += rest[count++].prompt.size();
-    auto results = score(model_, scores->lora, rest.first(count), options_.max_batch,
-                         options_.precision, &prefixes_);
+    auto results = score(model_, scores->lora, rest.first(count), options_.max_batch, &prefixes_);
     for (auto& r : results) scores->scored.push_back(std::move(r));
     metrics_.prompt_tokens += static_cast<int64_t>(tokens);
   } catch (const std::exception& e) {
-    engine_.emplace(model_, options_.precision, options_.prefill_tokens, &prefixes_);
+    engine_.emplace(model_, options_.prefill_tokens, &prefixes_);
     const std::lock_guard lock(mutex_);
     for (auto it = jobs_.begin(); it != jobs_.end();) {
       const bool started = (*it)->started_;

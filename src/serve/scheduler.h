@@ -60,7 +60,6 @@ struct SchedulerOptions {
   size_t max_queue = 128;  // requests that may wait for their first token
   size_t prefix_bytes = size_t{512} << 20;
   int64_t prefill_tokens = 512;  // of prompts in one step: what running sequences wait for
-  kernels::Precision precision = kernels::kInferencePrecision;
 };
 
 class Scheduler {

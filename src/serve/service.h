@@ -16,6 +16,7 @@ struct ServeRequest {
   HttpOptions http;
   SchedulerOptions scheduler;
   ServeLimits limits;
+  kernels::Precision precision = kernels::kInferencePrecision;
 };
 
 class Service {

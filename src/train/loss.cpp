@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "data/prefix_tree.h"
 
 namespace gavel {
 
@@ -14,83 +15,37 @@ constexpr int32_t kLeastShared = 8;
 // The first row of an example that carries loss; all rows before may be shared.
 int32_t first_loss_row(const Example& e) { return std::max(e.prompt_length, 1) - 1; }
 
-// Packs examples that are in the order of their tokens as a tree of segments.
-struct Packer {
-  std::span<const Example* const> examples;
-  std::vector<int32_t> common = {};  // rows that example i and i + 1 may share
-  std::vector<int32_t> ids = {}, targets = {}, lengths = {}, parents = {}, rows = {};
-
-  void find_common() {
-    for (size_t i = 0; i + 1 < examples.size(); ++i) {
-      const auto &a = *examples[i], &b = *examples[i + 1];
-      const auto differ =
-          std::mismatch(a.tokens.begin(), a.tokens.end(), b.tokens.begin(), b.tokens.end());
-      common.push_back(std::min({static_cast<int32_t>(differ.first - a.tokens.begin()),
-                                 first_loss_row(a), first_loss_row(b)}));
-    }
-  }
-
-  // A segment of rows [first, last) of an example, after the segment `parent`; its number.
-  int32_t add(const Example& e, int32_t first, int32_t last, int32_t parent) {
-    ids.insert(ids.end(), e.tokens.begin() + first, e.tokens.begin() + last);
-    lengths.push_back(last - first);
-    parents.push_back(parent);
-    return static_cast<int32_t>(lengths.size()) - 1;
-  }
-
-  // Examples [begin, end), whose first `have` rows are in `parent` and its ancestors.
-  void build(size_t begin, size_t end, int32_t have, int32_t parent) {
-    if (end - begin == 1) {
-      const Example& e = *examples[begin];
-      const auto inputs = static_cast<int32_t>(e.tokens.size()) - 1;
-      const auto base = static_cast<int32_t>(ids.size()) - have;
-      add(e, have, inputs, parent);
-      for (int32_t i = first_loss_row(e); i < inputs; ++i) {
-        rows.push_back(base + i);
-        targets.push_back(e.tokens[static_cast<size_t>(i) + 1]);
-      }
-      return;
-    }
-    const auto least = *std::min_element(common.begin() + static_cast<int64_t>(begin),
-                                         common.begin() + static_cast<int64_t>(end) - 1);
-    if (least >= have + kLeastShared) {
-      parent = add(*examples[begin], have, least, parent);
-      have = least;
-    }
-    // Split where neighbours share no more than all do.
-    for (size_t from = begin; from < end;) {
-      size_t to = from + 1;
-      while (to < end && common[to - 1] > least) ++to;
-      build(from, to, have, parent);
-      from = to;
-    }
-  }
-};
-
 }  // namespace
 
 PackedBatch pack(std::span<const Example* const> examples, bool share) {
+  std::vector<PrefixTreeInput> inputs;
   std::vector<const Example*> used;
   int64_t tokens = 0;
   for (const Example* e : examples) {
     if (e->loss_tokens() == 0) continue;
     used.push_back(e);
-    tokens += static_cast<int64_t>(e->tokens.size()) - 1;
+    inputs.push_back({std::span(e->tokens).first(e->tokens.size() - 1),
+                      share ? int64_t{first_loss_row(*e)} : 0});
+    tokens += std::ssize(inputs.back().tokens);
   }
-  if (share)
-    std::stable_sort(used.begin(), used.end(),
-                     [](const Example* a, const Example* b) { return a->tokens < b->tokens; });
-  Packer p{.examples = used};
-  if (share)
-    p.find_common();
-  else if (!used.empty())
-    p.common.assign(used.size() - 1, 0);
-  if (!used.empty()) p.build(0, used.size(), 0, -1);
-  const auto count = static_cast<int>(p.targets.size());
-  return {.ids = mx::array(p.ids.begin(), {static_cast<int>(p.ids.size())}, mx::int32),
-          .segments = make_segments(p.lengths, std::move(p.parents)),
-          .rows = std::make_shared<const std::vector<int32_t>>(std::move(p.rows)),
-          .targets = mx::array(p.targets.begin(), {count}, mx::int32),
+  std::vector<int32_t> ids, targets, lengths, parents, rows;
+  for (const PrefixNode& node : prefix_tree(inputs, kLeastShared)) {
+    const Example& e = *used[static_cast<size_t>(node.sequence)];
+    const auto base = static_cast<int32_t>(ids.size()) - node.first;
+    ids.insert(ids.end(), e.tokens.begin() + node.first, e.tokens.begin() + node.last);
+    lengths.push_back(node.last - node.first);
+    parents.push_back(node.parent);
+    if (!node.leaf) continue;
+    for (int32_t i = first_loss_row(e); i < node.last; ++i) {
+      rows.push_back(base + i);
+      targets.push_back(e.tokens[static_cast<size_t>(i) + 1]);
+    }
+  }
+  const auto count = static_cast<int>(targets.size());
+  return {.ids = mx::array(ids.begin(), {static_cast<int>(ids.size())}, mx::int32),
+          .segments = make_segments(lengths, std::move(parents)),
+          .rows = std::make_shared<const std::vector<int32_t>>(std::move(rows)),
+          .targets = mx::array(targets.begin(), {count}, mx::int32),
           .weights = mx::ones({count}, mx::float32),
           .tokens = tokens,
           .loss_tokens = count};
@@ -164,8 +119,9 @@ mx::array batch_loss(const Model& model, const ModelLora* lora, const PackedBatc
   const bool all_rows = batch.loss_tokens == batch.segments->rows();
   const auto hidden = hidden_states(model, batch.ids, batch.segments, lora, checkpoint_every,
                                     all_rows ? nullptr : batch.rows);
-  const auto normed = rms_norm(hidden, model.norm, model.config.rms_norm_eps);
-  return cross_entropy(normed, model.lm_head, batch.targets, batch.weights, with_grad)[0];
+  const auto normed = rms_norm(model.backend, hidden, model.norm, model.config.rms_norm_eps);
+  return cross_entropy(model.backend, normed, model.lm_head, batch.targets, batch.weights,
+                       with_grad)[0];
 }
 
 }  // namespace

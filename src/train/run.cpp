@@ -113,7 +113,8 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
                     static_cast<double>(trainable) / 1e6, static_cast<double>(total) / 1e6,
                     kernels::simd_name(), config.int16_matmul ? "int16" : "f32"));
     TrainHooks hooks = printing_hooks(stop_requested);
-    if (run.make_metric) hooks.metric = run.make_metric(loaded, model, encoder);
+    const Model judging = with_precision(model, kernels::kInferencePrecision);
+    if (run.make_metric) hooks.metric = run.make_metric(loaded, judging, encoder);
     keep_template(run.data, run.adapter_path);
     result = train(model, adapter, *train_set, valid_set ? &*valid_set : nullptr, config,
                    run.adapter_path, run.resume, hooks, describe_run(run, config));

@@ -362,8 +362,9 @@ TrainResult train(const Model& model, Adapter& adapter, const Dataset& train_set
         "within --max-seq-length, so there is nothing to train on",
         train_set.path.string(), train_set.summary.examples, train_set.summary.truncated,
         train_set.summary.without_targets);
-  const kernels::Int16Products products(config.int16_matmul);
-  return Run(model, adapter, train_set, valid_set, config, directory, resume, hooks,
+  const Model trained = with_precision(
+      model, config.int16_matmul ? kernels::Precision::int16 : kernels::Precision::float32);
+  return Run(trained, adapter, train_set, valid_set, config, directory, resume, hooks,
              adapter_config_extra)();
 }
 

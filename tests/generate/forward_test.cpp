@@ -1,6 +1,4 @@
 // The two forward passes over caches, kernel by kernel and composed of MLX's operations, are one.
-#include "generate/forward.h"
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -11,34 +9,30 @@
 #include "adapter/lora.h"
 #include "embedded_model.h"
 #include "generate/sampler.h"
+#include "model/cached_forward.h"
 
 namespace gavel {
 namespace {
 
-class Forward : public EmbeddedModelTest {
- protected:
-  void TearDown() override { set_compose_always(false); }
-};
+class Forward : public EmbeddedModelTest {};
 
-// Two sequences, then one more token of each; `composed` chooses the pass.
-std::vector<float> run(const Model& model, const ModelLora* lora, bool composed,
-                       kernels::Precision precision) {
-  set_compose_always(composed);
+// Two sequences, then one more token of each.
+std::vector<float> run(Model model, const ModelLora* lora, const Backend& backend) {
+  model.backend = backend;
   const std::vector<int> first = {504, 3575, 282, 4649, 314}, second = {28, 198, 19556};
   const std::vector<int> more = {7042, 30};
-  std::vector<CachedInput> inputs = {
-      {make_cache(model, precision), first, CachedInput::Want::none},
-      {make_cache(model, precision), second, CachedInput::Want::all}};
+  std::vector<CachedInput> inputs = {{make_cache(model), first, CachedInput::Want::none},
+                                     {make_cache(model), second, CachedInput::Want::all}};
   std::vector<float> result;
   const auto take = [&](const mx::array& logits) {
     result.insert(result.end(), logits.data<float>(), logits.data<float>() + logits.size());
   };
-  take(cached_forward(model, lora, inputs, precision));
+  take(cached_forward(model, lora, inputs));
   for (size_t i = 0; i < 2; ++i) {
     inputs[i].tokens = std::span(more).subspan(i, 1);
     inputs[i].want = CachedInput::Want::last;
   }
-  take(cached_forward(model, lora, inputs, precision));
+  take(cached_forward(model, lora, inputs));
   return result;
 }
 
@@ -58,18 +52,21 @@ TEST_F(Forward, KernelsAndComposedOperationsAgree) {
   Adapter adapter = make_adapter(*model, config, LoraInit::gaussian, 3);
   for (auto& m : adapter.matrices) m.b = mx::full(m.b.shape(), 0.01f);  // B would be zeros
   const auto lora = bind(*model, adapter);
-  const auto composed = run(*model, &lora, true, kernels::Precision::float32);
+  const auto composed = run(*model, &lora, composed_backend());
   EXPECT_EQ(composed.size(), size_t{5} * static_cast<size_t>(model->config.vocab_size));
-  EXPECT_LT(relative_error(run(*model, &lora, false, kernels::Precision::float32), composed), 1e-4);
-  EXPECT_LT(relative_error(run(*model, &lora, false, kernels::Precision::int16), composed), 1e-3);
+  EXPECT_LT(relative_error(run(*model, &lora, cpu_backend(kernels::Precision::float32)), composed),
+            1e-4);
+  EXPECT_LT(relative_error(run(*model, &lora, cpu_backend(kernels::Precision::int16)), composed),
+            1e-3);
   // Eight bits for activations, halves for keys and values.
-  EXPECT_LT(relative_error(run(*model, &lora, false, kernels::Precision::int8), composed), 5e-2);
+  EXPECT_LT(relative_error(run(*model, &lora, cpu_backend(kernels::Precision::int8)), composed),
+            5e-2);
 }
 
 // Mean loss of a text's tokens, each from all before it.
-double text_loss(const Model& model, const std::vector<int>& tokens, kernels::Precision precision) {
-  const CachedInput input{make_cache(model, precision), tokens, CachedInput::Want::all};
-  const auto logits = cached_forward(model, nullptr, std::span(&input, 1), precision);
+double text_loss(const Model& model, const std::vector<int>& tokens) {
+  const CachedInput input{make_cache(model), tokens, CachedInput::Want::all};
+  const auto logits = cached_forward(model, nullptr, std::span(&input, 1));
   const auto vocab = static_cast<size_t>(model.config.vocab_size);
   double sum = 0.0;
   for (size_t i = 0; i + 1 < tokens.size(); ++i)
@@ -88,8 +85,8 @@ TEST_F(Forward, EightBitsHardlyMovePerplexity) {
   text.resize(std::min<size_t>(text.size(), 8000));
   const auto tokens = load_model(path).tokenizer->encode(text);
   ASSERT_GT(tokens.size(), size_t{1500});
-  const double exact = text_loss(*model, tokens, kernels::Precision::float32);
-  const double fast = text_loss(*model, tokens, kernels::Precision::int8);
+  const double exact = text_loss(with_precision(*model, kernels::Precision::float32), tokens);
+  const double fast = text_loss(with_precision(*model, kernels::Precision::int8), tokens);
   fmt::print("perplexity {:.4f}, with 8-bit activations {:.4f}\n", std::exp(exact), std::exp(fast));
   EXPECT_LT(std::abs(std::exp(fast - exact) - 1.0), 0.005);
 }

@@ -39,9 +39,10 @@ TEST_F(Greedy, SixtyFourTokensAreThoseOfTransformers) {
   for (const auto& g : all) prompts.push_back(g.prompt);
   for (const auto precision : {kernels::Precision::float32, kernels::kInferencePrecision}) {
     SCOPED_TRACE(kernels::precision_name(precision));
-    const auto batched = generate(*model, nullptr, prompts, sixty_four(), 8, precision);
+    const Model used = with_precision(*model, precision);
+    const auto batched = generate(used, nullptr, prompts, sixty_four(), 8);
     for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(batched[i]->tokens, all[i].tokens) << i;
-    const auto alone = generate(*model, nullptr, {prompts[3]}, sixty_four(), 1, precision);
+    const auto alone = generate(used, nullptr, {prompts[3]}, sixty_four(), 1);
     EXPECT_EQ(alone[0]->tokens, all[3].tokens);
   }
 }
@@ -51,10 +52,9 @@ TEST_F(Greedy, ScoresAreTheSameWhateverTheBatch) {
   std::vector<ScoreRequest> requests;
   for (const auto& g : all)
     requests.push_back({g.prompt, {{g.tokens[0]}, {g.tokens[0], g.tokens[1], g.tokens[2]}, {17}}});
-  const auto together = score(*model, nullptr, requests, 8, kernels::Precision::float32);
+  const auto together = score(*model, nullptr, requests, 8);
   for (size_t i = 0; i < 3; ++i) {
-    const auto alone = score(*model, nullptr, std::span(requests).subspan(i, 1), 1,
-                             kernels::Precision::float32)[0];
+    const auto alone = score(*model, nullptr, std::span(requests).subspan(i, 1), 1)[0];
     for (size_t c = 0; c < alone.size(); ++c) EXPECT_NEAR(alone[c], together[i][c], 1e-3);
     EXPECT_GT(alone[0], alone[2]);  // the greedy token is likelier than another
     EXPECT_LE(alone[1], alone[0]);

@@ -15,7 +15,7 @@ std::vector<int> tokens(size_t count, int first = 0) {
 }
 
 std::shared_ptr<const KvCache> rows(size_t count) {
-  auto cache = std::make_shared<KvCache>(2, 8, kernels::ScalarType::f32);
+  auto cache = std::make_shared<KvCache>(cpu_backend(), 2, 8);
   cache->extend(static_cast<int64_t>(count));
   return cache;
 }

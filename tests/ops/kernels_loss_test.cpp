@@ -49,8 +49,9 @@ TEST_P(CrossEntropy, AnyShape) {
     reference(h, w, targets, weights, want, want_dh);
     Floats losses(rows), dh(rows * k, 5.0f), alone(rows);
     cross_entropy(h.data(), rows, w.view, targets.data(), plain ? nullptr : weights.data(),
-                  losses.data(), dh.data());
-    cross_entropy(h.data(), rows, w.view, targets.data(), nullptr, alone.data(), nullptr);
+                  losses.data(), dh.data(), Precision::float32);
+    cross_entropy(h.data(), rows, w.view, targets.data(), nullptr, alone.data(), nullptr,
+                  Precision::float32);
     if (n == 1) {  // the loss is 0: nothing to be relative to
       for (float f : losses) EXPECT_NEAR(f, 0.0f, 1e-5f);
       continue;
@@ -68,7 +69,8 @@ TEST_P(CrossEntropy, FiniteDifferences) {
   const std::vector<int32_t> targets{4, 22};
   const Floats weights{0.5f, 2.0f};
   Floats losses(2), dh(64);
-  cross_entropy(h.data(), 2, w.view, targets.data(), weights.data(), losses.data(), dh.data());
+  cross_entropy(h.data(), 2, w.view, targets.data(), weights.data(), losses.data(), dh.data(),
+                Precision::float32);
   Doubles slopes;
   for (float& x : h) {
     Doubles up, down, unused;
@@ -89,7 +91,9 @@ TEST_P(CrossEntropy, RefusesForeignTargets) {
   const Floats h = random.normals(32);
   Floats loss(1);
   for (int32_t target : {-1, 23})
-    EXPECT_THROW(cross_entropy(h.data(), 1, w.view, &target, nullptr, loss.data(), nullptr), Error);
+    EXPECT_THROW(cross_entropy(h.data(), 1, w.view, &target, nullptr, loss.data(), nullptr,
+                               Precision::float32),
+                 Error);
 }
 
 }  // namespace

@@ -11,9 +11,6 @@
 namespace gavel {
 namespace {
 
-// Rounded activations would turn the last digits of another order of reading into more.
-constexpr auto kExact = kernels::Precision::float32;
-
 class SchedulerTest : public EmbeddedModelTest {
  protected:
   static std::vector<int> prompt(int seed, size_t length) {
@@ -41,7 +38,7 @@ class SchedulerTest : public EmbeddedModelTest {
                                 const ModelLora* lora = nullptr) {
     GenerateOptions options;
     options.max_tokens = tokens;
-    return generate(*model, lora, {prompt}, options, 16, kExact)[0]->tokens;
+    return generate(*model, lora, {prompt}, options)[0]->tokens;
   }
   static int status_of_failure(const std::function<void()>& call) {
     try {
@@ -64,7 +61,7 @@ TEST_F(SchedulerTest, ConcurrentJobsOfTwoAdaptersGiveWhatEachGivesAlone) {
                        mx::array(0.02f));
   const ModelLora lora = bind(*model, adapter);
   evaluate(lora);
-  Scheduler scheduler(*model, {.max_batch = 3, .precision = kExact}, metrics);
+  Scheduler scheduler(*model, {.max_batch = 3}, metrics);
   std::vector<JobPtr> jobs;
   std::vector<std::future<void>> running;
   for (int i = 0; i < 6; ++i)
@@ -85,7 +82,7 @@ TEST_F(SchedulerTest, ConcurrentJobsOfTwoAdaptersGiveWhatEachGivesAlone) {
 }
 
 TEST_F(SchedulerTest, PromptsThatBeginAlikeAreReadOnce) {
-  Scheduler scheduler(*model, {.precision = kExact}, metrics);
+  Scheduler scheduler(*model, {}, metrics);
   auto first = prompt(1, 60), second = first;
   second.back() += 1;
   const auto a = job({first}, 4), b = job({second}, 4), c = job({first}, 4);
@@ -102,10 +99,10 @@ TEST_F(SchedulerTest, PromptsThatBeginAlikeAreReadOnce) {
 }
 
 TEST_F(SchedulerTest, ScoresAreThoseOfScore) {
-  Scheduler scheduler(*model, {.precision = kExact}, metrics);
+  Scheduler scheduler(*model, {}, metrics);
   const std::vector<ScoreRequest> requests = {{prompt(1, 40), {{5}, {6, 7}, {8}}},
                                               {prompt(2, 30), {{9, 10, 11}}}};
-  const auto expected = score(*model, nullptr, requests, 16, kExact);
+  const auto expected = score(*model, nullptr, requests);
   for (int round = 0; round < 2; ++round) {  // the second from the kept prefixes
     auto j = std::make_shared<Job>();
     j->scores = requests;

@@ -24,14 +24,13 @@ class ServiceTest : public ::testing::Test {
     const std::string path =
         std::string(GAVEL_SOURCE_DIR) + "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
     if (!std::filesystem::exists(path)) return;
-    session = open_session(path);
+    session = open_session(path, cpu_backend());
     ServeRequest request;
     request.model = path;
     request.base_name = "org/base";
     request.http.port = 0;
     request.limits.max_tokens = 600;
     // Kept prompts change the order of reading, which rounded activations would show.
-    request.scheduler.precision = kernels::Precision::float32;
     request.limits.max_pairs = 3;
     server = new testing::OnThread<Service>(std::make_unique<Service>(session, request));
   }
@@ -103,8 +102,7 @@ TEST_F(ServiceTest, ChatGivesWhatTheEngineGives) {
   options.eos_token_ids = session->loaded.eos_token_ids;
   const auto prompt =
       encode_chat(session->encoder, std::vector<Message>{{"user", "Name three colours."}}, true);
-  const auto expected =
-      generate(session->model, nullptr, {prompt}, options, 16, kernels::Precision::float32)[0];
+  const auto expected = generate(session->model, nullptr, {prompt}, options)[0];
   const Json& choice = answer["choices"][0];
   EXPECT_EQ(choice["message"]["content"],
             session->encoder.tokenizer.decode(expected->tokens, true));
@@ -218,9 +216,8 @@ TEST_F(ServiceTest, JudgesAsTheJudgeLayerDoes) {
   expected_pair.question = "What is 2 + 2?";
   expected_pair.answer_a = "4";
   expected_pair.answer_b = "It is 5.";
-  const auto judge =
-      make_judge_model(session->model, nullptr, session->encoder, JudgeTemplate::standard(),
-                       session->loaded.eos_token_ids, 16, kernels::Precision::float32);
+  const auto judge = make_judge_model(session->model, nullptr, session->encoder,
+                                      JudgeTemplate::standard(), session->loaded.eos_token_ids);
   for (const JudgeMode mode : {JudgeMode::verdict, JudgeMode::reason}) {
     JudgeOptions options;
     options.mode = mode;

@@ -37,7 +37,7 @@ class ModelGolden : public EmbeddedModelTest {
     goldens.insert(file.begin(), file.end());
   }
 
-  double loss_curve();
+  double loss_curve(const Model& used);
 
   std::vector<float> golden(const std::string& name) {
     auto a = mx::contiguous(mx::astype(goldens.at(name), mx::float32));
@@ -181,7 +181,7 @@ TEST_F(ModelGolden, GradientsAreThoseOfPeft) {
 }
 
 // Trains the golden adapter and compares the losses; gives the largest difference.
-double ModelGolden::loss_curve() {
+double ModelGolden::loss_curve(const Model& used) {
   const Adapter adapter = golden_adapter();
   auto params = flatten(adapter);
   const OptimizerConfig config;
@@ -199,7 +199,7 @@ double ModelGolden::loss_curve() {
     const std::vector<const Example*> batch = {&examples[step % 2], &examples[step % 2 + 2]};
     const auto packed = pack(batch);
     std::vector<float> grads(params.size());
-    const double loss = loss_and_gradient(*model, adapter, params, packed, {}, grads) /
+    const double loss = loss_and_gradient(used, adapter, params, packed, {}, grads) /
                         static_cast<double>(packed.loss_tokens);
     EXPECT_NEAR(loss, curve[step], 1e-3) << "step " << step;
     worst = std::max(worst, std::abs(loss - curve[step]));
@@ -211,9 +211,9 @@ double ModelGolden::loss_curve() {
 }
 
 TEST_F(ModelGolden, LossCurveIsThatOfPeft) {
-  const double f32 = loss_curve();
-  const kernels::Int16Products int16(true);  // --matmul int16: other roundings, the same training
-  const double rounded = loss_curve();
+  const double f32 = loss_curve(*model);
+  // --matmul int16: other roundings, the same training.
+  const double rounded = loss_curve(with_precision(*model, kernels::Precision::int16));
   EXPECT_NE(rounded, f32);
   fmt::print("farthest loss of the curve: {:.1e}, with int16 products {:.1e}\n", f32, rounded);
 }

@@ -24,7 +24,7 @@ int64_t chunk_rows(int64_t rows, int64_t vocabulary) {
 }  // namespace
 
 void cross_entropy(const float* h, int64_t rows, const WeightView& w, const int32_t* targets,
-                   const float* weights, float* losses, float* dh) {
+                   const float* weights, float* losses, float* dh, Precision precision) {
   check_weight(w);
   for (int64_t t = 0; t < rows; ++t)
     if (targets[t] < 0 || targets[t] >= w.n)
@@ -36,7 +36,7 @@ void cross_entropy(const float* h, int64_t rows, const WeightView& w, const int3
   for (int64_t first = 0; first < rows; first += chunk) {
     const int64_t count = std::min(chunk, rows - first);
     const LinearTask head{.weight = w, .y = logits};
-    linear_forward(h + first * w.k, count, {&head, 1}, Precision::float32);
+    linear_forward(h + first * w.k, count, {&head, 1}, precision);
     parallel_for_dynamic(count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         float* row = logits + i * w.n;
@@ -51,7 +51,8 @@ void cross_entropy(const float* h, int64_t rows, const WeightView& w, const int3
         row[targets[t]] -= weight;
       }
     });
-    if (dh) linear_backward_input(logits, count, w, nullptr, nullptr, dh + first * w.k, false);
+    if (dh)
+      linear_backward_input(logits, count, w, nullptr, nullptr, dh + first * w.k, false, precision);
   }
 }
 

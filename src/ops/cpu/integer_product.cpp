@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <atomic>
 
 #include "base/threads.h"
 #include "ops/cpu/linear.h"
@@ -8,8 +7,6 @@
 
 namespace gavel::kernels {
 namespace {
-
-std::atomic<bool> exact_in_integers{false};
 
 QuantizedRows quantize(const float* x, int64_t rows, int64_t n, bool forward) {
   static thread_local Scratch<int16_t> values;
@@ -77,12 +74,8 @@ struct BackwardPanel {
 Arithmetic arithmetic(const WeightView& w, Precision precision) {
   if (!w.quantized() || w.group_size % kBlock != 0 || !simd().tile_i16) return Arithmetic::f32;
   if (precision == Precision::int8 && w.bits <= simd().most_i8_bits) return Arithmetic::int8;
-  if (precision != Precision::float32) return Arithmetic::int16;
-  return exact_in_integers.load(std::memory_order_relaxed) ? Arithmetic::int16 : Arithmetic::f32;
+  return precision == Precision::float32 ? Arithmetic::f32 : Arithmetic::int16;
 }
-
-Int16Products::Int16Products(bool on) : before_(exact_in_integers.exchange(on)) {}
-Int16Products::~Int16Products() { exact_in_integers.store(before_); }
 
 QuantizedRows quantize_for_forward(const float* x, int64_t rows, int64_t k) {
   return quantize(x, rows, k, true);

@@ -105,10 +105,10 @@ void linear_forward(const float* x, int64_t rows, std::span<const LinearTask> ta
 }
 
 void linear_backward_input(const float* dy, int64_t rows, const WeightView& w, const LoraView* lora,
-                           float* dyb, float* dx, bool accumulate) {
+                           float* dyb, float* dx, bool accumulate, Precision precision) {
   check_weight(w);
   if (rows <= 0) return;
-  const bool integers = arithmetic(w, Precision::float32) == Arithmetic::int16;
+  const bool integers = arithmetic(w, precision) != Arithmetic::f32;
   QuantizedRows quantized;
   static thread_local Scratch<float> offsets;
   float* z = nullptr;

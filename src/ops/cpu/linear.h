@@ -4,9 +4,8 @@
 // are rounded to 16 bits relative to the largest of each 32 in a row; then the products with q - m
 // are exact in 32-bit integers within a block of 32, and blocks are summed in f32. The part of c is
 // f32 throughout. Relative error of one product: about 2e-5 forward, 5e-5 backward. Over the 30
-// layers of SmolLM2 that becomes 3e-4 in the logits and up to 1.5e-3 in a gradient, so `exact`
-// products are f32 unless asked otherwise (Int16Products). With 8 bits it is about 6e-3 a product:
-// for inference.
+// layers of SmolLM2 that becomes 3e-4 in the logits and up to 1.5e-3 in a gradient, so
+// training's products are f32 unless asked otherwise. With 8 bits it is about 6e-3 a product.
 #pragma once
 
 #include "ops/cpu/product.h"
@@ -16,8 +15,8 @@ namespace gavel::kernels {
 
 enum class Arithmetic : uint8_t { f32, int16, int8 };
 
-// How the products with this weight are done: `fast` in integers wherever that can be, `exact` only
-// under Int16Products.
+// How the products with this weight are done: in integers of at most the precision's bits wherever
+// the weight and the processor allow it.
 Arithmetic arithmetic(const WeightView& w, Precision precision);
 
 // Rows quantized by blocks of 32, in strips of 4 rows as Simd::tile_i16 or tile_i8 reads them.

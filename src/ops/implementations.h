@@ -1,0 +1,32 @@
+// The forms of the operations that the tables of ops/backend.cpp choose from. Shapes are checked by
+// the functions of ops/ops.h before these are called.
+#pragma once
+
+#include "ops/backend.h"
+
+namespace gavel {
+
+#define GAVEL_DECLARE_OPERATIONS                                                                  \
+  mx::array embedding(const Backend&, const Weight& table, const mx::array& ids);                 \
+  Arrays linears(const Backend&, const mx::array& x, const std::vector<LinearBranch>& branches,   \
+                 const std::optional<mx::array>& residual);                                       \
+  mx::array rms_norm(const Backend&, const mx::array& x, const mx::array& weight, float eps);     \
+  mx::array rope(const Backend&, const mx::array& x, const SegmentsPtr& segments,                 \
+                 const mx::array& inv_freq, int head_dim);                                        \
+  mx::array swiglu(const Backend&, const mx::array& gate, const mx::array& up);                   \
+  mx::array attention(const Backend&, const mx::array& q, const mx::array& k, const mx::array& v, \
+                      const SegmentsPtr& segments, int head_dim);                                 \
+  mx::array select_rows(const Backend&, const mx::array& x, const Rows& rows);                    \
+  Arrays cross_entropy(const Backend&, const mx::array& h, const Weight& head,                    \
+                       const mx::array& targets, const mx::array& weights, bool with_grad);
+
+namespace cpu {  // one primitive each, with a kernel of ops/kernels.h and its own gradient
+GAVEL_DECLARE_OPERATIONS
+}
+namespace composed {  // of MLX's operations, with their gradients
+GAVEL_DECLARE_OPERATIONS
+}
+
+#undef GAVEL_DECLARE_OPERATIONS
+
+}  // namespace gavel
