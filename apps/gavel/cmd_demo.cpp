@@ -18,6 +18,7 @@ void add_demo_command(CLI::App& app) {
   c->add_option("--iters", o->iters, "training iterations (default: the demo's own)")
       ->check(CLI::PositiveNumber);
   c->add_option("--test-pairs", o->counts.test, "pairs to measure on")->capture_default_str();
+  add_device_options(*c, o->device);
   c->add_flag("--data-only", o->data_only, "only make the judging set");
   c->footer(
       "Example:\n"

@@ -32,7 +32,7 @@ void add_generation_flags(CLI::App& c, GenerateRequest& r) {
       ->capture_default_str();
   c.add_option("--seed", s.seed, "seed of the sampling")->capture_default_str();
   c.add_option("--stop", r.stops, "end before this text (may be given several times)");
-  add_precision_flags(c, r.precision);
+  add_inference_options(c, r.device);
 }
 
 }  // namespace

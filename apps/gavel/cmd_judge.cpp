@@ -87,7 +87,7 @@ void add_eval_command(CLI::App& app) {
   add_quality_flags(*c, *r);
   add_batch_option(*c, r->max_batch);
   c->add_flag("--overwrite", r->overwrite, "begin anew instead of going on with judgements.jsonl");
-  add_precision_flags(*c, r->precision);
+  add_inference_options(*c, r->device);
   add_json_flag(*c, r->json, "eval.json instead of the table");
   c->footer(
       "An interrupted evaluation goes on with the same command.\n"
@@ -126,7 +126,7 @@ void add_judge_command(CLI::App& app) {
   add_judging_flags(*c, r->options, *modes);
   add_batch_option(*c, r->max_batch);
   add_json_flag(*c, r->json, "a JSON object for each pair");
-  add_precision_flags(*c, r->precision);
+  add_inference_options(*c, r->device);
   c->footer(
       "Examples:\n"
       "  gavel judge --model M --adapter-path judge -q 'What is the capital of France?' \\\n"

@@ -74,7 +74,7 @@ void add_serve_command(CLI::App& app) {
                 "judging template; otherwise the one beside the adapter, or the built-in one");
   add_http_flags(*c, r->http, *sizes);
   add_limits(*c, *r, *sizes);
-  add_precision_flags(*c, r->precision);
+  add_inference_options(*c, r->device);
   c->footer(
       "A page for judging is at /, the API's description at /openapi.json and in docs/serve.md.\n"
       "The first Ctrl-C (or SIGTERM) finishes what is running, the second ends at once.\n"

@@ -105,6 +105,7 @@ void add_sweep_command(CLI::App& app) {
   c->add_option("--mode", a->mode, "how to judge: verdict (fast) or reason")
       ->check(CLI::IsMember({"reason", "verdict"}))
       ->capture_default_str();
+  add_inference_options(*c, r.device);
   c->add_option("--template", r.prompt_template, "judging prompt");
   add_json_flag(*c, r.json, "the results as JSON lines");
   c->footer(

@@ -10,6 +10,7 @@
 #include "generate/session.h"
 #include "judge/evaluate.h"
 #include "judge/judge_metric.h"
+#include "options.h"
 #include "train/config_file.h"
 #include "train/run.h"
 
@@ -94,8 +95,10 @@ void add_loop_flags(CLI::App& c, Arguments& a) {
                "with --grad-checkpoint: keep the input of every so many layers")
       ->capture_default_str();
   c.add_option("--micro-batch-tokens", t.micro_batch_tokens,
-               "run a batch in parts of about so many tokens: same result, less memory")
+               "run a batch in parts of about so many tokens: same result, less memory; 0: 512 on the "
+               "CPU, 4096 on a GPU")
       ->capture_default_str();
+  add_device_options(c, a.run.device);
   c.add_option("--matmul", a.matmul,
                "products with 4- and 8-bit weights: f32, or int16 (about 1.3 times as fast; each "
                "rounds its input to 16 bits, and gradients move by up to 2e-3)")

@@ -19,5 +19,6 @@ void add_convert_command(CLI::App& app);
 void add_export_command(CLI::App& app);
 void add_models_command(CLI::App& app);
 void add_serve_command(CLI::App& app);
+void add_devices_command(CLI::App& app);
 
 }  // namespace gavel

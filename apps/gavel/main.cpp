@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
     gavel::add_export_command(app);
     gavel::add_serve_command(app);
     gavel::add_models_command(app);
+    gavel::add_devices_command(app);
 
     gavel::log_to_stderr();
     gavel::catch_interrupts();

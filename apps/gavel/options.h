@@ -4,7 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "ops/kernels.h"
+#include "ops/device.h"
 
 namespace gavel {
 
@@ -20,8 +20,20 @@ inline void add_batch_option(CLI::App& c, int& max_batch) {
       ->capture_default_str();
 }
 
-inline void add_precision_flags(CLI::App& c, kernels::Precision& precision) {
+// Where to compute, and in which type on a GPU.
+inline void add_device_options(CLI::App& c, DeviceOptions& options) {
+  c.add_option("--device", options.device,
+               "cpu or gpu (default: GAVEL_DEVICE, else the GPU where there is one)")
+      ->check(CLI::IsMember({"cpu", "gpu"}));
+  c.add_option("--dtype", options.dtype, "of activations on a GPU: bfloat16 (default) or float32")
+      ->check(CLI::IsMember({"bfloat16", "float32"}));
+}
+
+// How generating and judging round on the CPU.
+inline void add_inference_options(CLI::App& c, DeviceOptions& options) {
   using kernels::Precision;
+  add_device_options(c, options);
+  auto& precision = options.precision;
   auto* exact = c.add_flag_callback(
       "--exact", [&precision] { precision = Precision::float32; },
       "float32 throughout; otherwise what meets quantized weights is rounded to 16 bits");

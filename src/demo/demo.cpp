@@ -20,6 +20,7 @@ void say(const std::string& line) { fmt::print(stderr, "\n== {}\n", line); }
 TrainRun training_of(const DemoOptions& o, const fs::path& data, const fs::path& adapter) {
   TrainRun run;
   run.model = o.model;
+  run.device = o.device;
   run.data = data.string();
   run.adapter_path = adapter.string();
   run.train = true;
@@ -74,6 +75,7 @@ void run_demo(const DemoOptions& o, const std::function<bool()>& stop_requested)
       "orders");
   EvalRequest eval;
   eval.model = o.model;
+  eval.device = o.device;
   eval.adapter_paths = {(adapter / "best").string()};
   eval.data = (data / "test.jsonl").string();
   eval.output = (directory / "eval").string();
@@ -88,6 +90,7 @@ void run_demo(const DemoOptions& o, const std::function<bool()>& stop_requested)
   say("4/4  One of the test pairs, judged in both orders");
   JudgeRequest judge;
   judge.model = o.model;
+  judge.device = o.device;
   judge.adapter_path = (adapter / "best").string();
   const JudgePair& pair = set.test.front();
   judge.question = pair.question;

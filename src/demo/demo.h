@@ -7,6 +7,7 @@
 #include <string>
 
 #include "data/demo_set.h"
+#include "ops/device.h"
 
 namespace gavel {
 
@@ -16,6 +17,7 @@ struct DemoOptions {
   uint64_t seed = 0;
   int64_t iters = 0;  // 0: the demo's own number
   bool data_only = false;
+  DeviceOptions device;
   DemoCounts counts;
 };
 

@@ -9,6 +9,7 @@ namespace gavel {
 std::shared_ptr<Session> open_session(const std::string& name, const Backend& backend) {
   auto loaded = load_model(resolve_model(name));
   auto model = make_model(loaded, backend);
+  release_weights(loaded, backend);
   auto encoder = make_encoder(loaded);
   return std::make_shared<Session>(
       Session{std::move(loaded), std::move(model), std::move(encoder)});

@@ -9,6 +9,7 @@
 #include "adapter/lora.h"
 #include "data/encoder.h"
 #include "generate/engine.h"
+#include "ops/device.h"
 
 namespace gavel {
 

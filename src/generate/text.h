@@ -15,7 +15,7 @@ struct GenerateRequest {
   GenerateOptions options;
   bool raw = false;   // no chat template
   bool json = false;  // one JSON object on stdout
-  kernels::Precision precision = kernels::kInferencePrecision;
+  DeviceOptions device;
 };
 
 // Streams the text to stdout, the speeds to stderr.

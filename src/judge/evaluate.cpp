@@ -60,7 +60,7 @@ Json settings_of(const EvalRequest& r, const std::vector<JudgePair>& pairs,
           {"second_order", r.options.second_order},
           {"both_orders", r.options.both_orders},
           {"max_tokens", r.options.max_tokens},
-          {"precision", kernels::precision_name(r.precision)}};
+          {"precision", kernels::precision_name(r.device.precision)}};
 }
 
 fs::path output_directory(const EvalRequest& r) {
@@ -231,7 +231,7 @@ class Evaluation {
     prompt_ = template_for(request_.prompt_template, first_adapter, data);
     fs::create_directories(output_);
     say("Loading " + request_.model);
-    session_ = open_session(request_.model, cpu_backend(request_.precision));
+    session_ = open_session(request_.model, make_backend(request_.device));
     std::map<std::string, std::string> weights;
     for (const EvalJudge& judge : judges) weights[judge.name] = fingerprint(judge);
     // Known cases are judged anew each time: they ask how the judge is now.

@@ -15,6 +15,7 @@
 #include "judge/judge.h"
 #include "judge/judgement_log.h"
 #include "judge/metrics.h"
+#include "ops/device.h"
 
 namespace gavel {
 
@@ -46,7 +47,7 @@ struct EvalRequest {
   CostRates rates;
   int max_batch = 16;
   bool overwrite = false, json = false;
-  kernels::Precision precision = kernels::kInferencePrecision;
+  DeviceOptions device;
 };
 
 // Runs it: progress to stderr, the table (or eval.json's content) to stdout. Throws Error, also

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "judge/judge.h"
+#include "ops/device.h"
 
 namespace gavel {
 
@@ -16,7 +17,7 @@ struct JudgeRequest {
   std::string input;  // JSONL of pairs: a file, or "-" for standard input
   JudgeOptions options;
   bool json = false;  // one JSON object a line
-  kernels::Precision precision = kernels::kInferencePrecision;
+  DeviceOptions device;
   int max_batch = 16;
 };
 

@@ -79,7 +79,7 @@ mx::array on_buffers(const Model& model, const ModelLora* lora, const PackedInpu
 mx::array as_graph(const Model& model, const ModelLora* lora, const PackedInputs& in) {
   auto x = embedding(model.backend, model.embed_tokens,
                      mx::array(in.ids.begin(), {static_cast<int>(in.ids.size())}, mx::int32));
-  const SegmentsPtr segments = in.segments;
+  const SegmentsPtr segments = prepare(model.backend, in.segments);
   // A pass that only fills caches computes one row of the last layer as well, so that there is
   // something to evaluate.
   const auto rows = std::make_shared<const std::vector<int32_t>>(

@@ -72,6 +72,37 @@ DecoderLayer make_layer(const LoadedModel& loaded, int index) {
   return layer;
 }
 
+// Moves what was loaded into the device's memory, small vectors in the activations' type.
+void place_weights(Model& model) {
+  const auto place_one = [&](Weight& w) {
+    w.data = place(model.backend, w.data);
+    Arrays moved{w.data};
+    for (auto* part : {&w.scales, &w.biases})
+      if (*part) moved.push_back(*(*part = place(model.backend, **part)));
+    mx::eval(moved);
+  };
+  const auto cast = [&](mx::array& a) {
+    a = place(model.backend, mx::astype(a, model.backend.dtype));
+    a.eval();
+  };
+  const bool tied = model.config.tie_word_embeddings;
+  place_one(model.embed_tokens);
+  if (tied)
+    model.lm_head = model.embed_tokens;
+  else
+    place_one(model.lm_head);
+  cast(model.norm);
+  for (auto& layer : model.layers) {
+    for (auto& w : layer.weights) place_one(w);
+    for (auto& b : layer.biases)
+      if (b) cast(*b);
+    cast(layer.input_layernorm);
+    cast(layer.post_attention_layernorm);
+    for (auto* norm : {&layer.q_norm, &layer.k_norm})
+      if (*norm) cast(**norm);
+  }
+}
+
 // The arrays of a layer's LoRA, and the LoRA made again of other arrays of the same shapes: a
 // checkpointed function must get everything that needs a gradient as an argument.
 Arrays flatten(const LayerLora& lora) {
@@ -127,7 +158,14 @@ Model make_model(const LoadedModel& loaded, const Backend& backend) {
       if (n) small.push_back(*n);
   }
   mx::eval(small);
+  if (!on_cpu_memory(backend)) place_weights(model);
   return model;
+}
+
+void release_weights(LoadedModel& loaded, const Backend& backend) {
+  if (on_cpu_memory(backend)) return;
+  loaded.weights.clear();
+  loaded.vectors.clear();
 }
 
 Model with_precision(Model model, kernels::Precision precision) {
@@ -135,8 +173,9 @@ Model with_precision(Model model, kernels::Precision precision) {
   return model;
 }
 
-mx::array hidden_states(const Model& model, const mx::array& ids, const SegmentsPtr& segments,
+mx::array hidden_states(const Model& model, const mx::array& ids, const SegmentsPtr& packed,
                         const ModelLora* lora, int checkpoint_every, const Rows& rows) {
+  const SegmentsPtr segments = prepare(model.backend, packed);
   const Attend attend = [&model, segments](const mx::array& q, const mx::array& k,
                                            const mx::array& v) {
     return attention(model.backend, q, k, v, segments, model.config.head_dim);

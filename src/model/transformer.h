@@ -41,6 +41,8 @@ struct Model {
 // Puts the loaded arrays in their places. Throws Error naming a tensor that is missing or has the
 // wrong shape.
 Model make_model(const LoadedModel& loaded, const Backend& backend = cpu_backend());
+// Forgets the loaded arrays where the model has copies of its own in a device's memory.
+void release_weights(LoadedModel& loaded, const Backend& backend);
 // The same weights with products of another precision.
 Model with_precision(Model model, kernels::Precision precision);
 

@@ -24,6 +24,14 @@ struct Operations {
   mx::array (*select_rows)(const Backend&, const mx::array& x, const Rows& rows);
   Arrays (*cross_entropy)(const Backend&, const mx::array& h, const Weight& head,
                           const mx::array& targets, const mx::array& weights, bool with_grad);
+  // One step of AdamW or Adam: {parameters, gradient, m, v} flat -> {parameters, m, v}.
+  Arrays (*adamw)(const Backend&, const Arrays& state, const kernels::AdamWParams& params);
+  // sqrt(sum of squares) of a flat float32 array, as a float32 scalar.
+  mx::array (*l2_norm)(const Backend&, const mx::array& x);
+  // What the others want to have of the segments beforehand; null: nothing.
+  SegmentsPtr (*prepare)(const SegmentsPtr& segments);
+  // A loaded array in the device's own memory; null: where it is.
+  mx::array (*place)(const mx::array& loaded);
 };
 
 struct Backend {
@@ -37,6 +45,9 @@ struct Backend {
 Backend cpu_backend(kernels::Precision precision = kernels::Precision::float32);
 // MLX's operations throughout, on its default device.
 Backend composed_backend(mx::Dtype dtype = mx::float32);
+
+// An NVIDIA card: bfloat16 activations.
+Backend cuda_backend();
 
 // True where the backend computes on plain memory that our CPU kernels read: then inference calls
 // them one after another and builds no graph.

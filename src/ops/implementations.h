@@ -18,7 +18,9 @@ namespace gavel {
                       const SegmentsPtr& segments, int head_dim);                                 \
   mx::array select_rows(const Backend&, const mx::array& x, const Rows& rows);                    \
   Arrays cross_entropy(const Backend&, const mx::array& h, const Weight& head,                    \
-                       const mx::array& targets, const mx::array& weights, bool with_grad);
+                       const mx::array& targets, const mx::array& weights, bool with_grad);       \
+  Arrays adamw(const Backend&, const Arrays& state, const kernels::AdamWParams& params);          \
+  mx::array l2_norm(const Backend&, const mx::array& x);
 
 namespace cpu {  // one primitive each, with a kernel of ops/kernels.h and its own gradient
 GAVEL_DECLARE_OPERATIONS
@@ -26,6 +28,14 @@ GAVEL_DECLARE_OPERATIONS
 namespace composed {  // of MLX's operations, with their gradients
 GAVEL_DECLARE_OPERATIONS
 }
+namespace cuda {  // bfloat16 on an NVIDIA card: kernels of ops/cuda and cuBLAS
+GAVEL_DECLARE_OPERATIONS
+SegmentsPtr prepare(const SegmentsPtr& segments);
+mx::array place(const mx::array& loaded);
+}  // namespace cuda
+
+// x [T, k] through a LoRA branch alone, in x's type: with its dropout.
+mx::array lora_branch(const mx::array& x, const LoraBranch& lora);
 
 #undef GAVEL_DECLARE_OPERATIONS
 

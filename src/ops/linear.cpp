@@ -173,14 +173,6 @@ mx::array dropped(const mx::array& x, const LoraBranch& lora) {
   return mx::multiply(x, mx::divide(mx::astype(mask, x.dtype()), mx::array(keep, x.dtype())));
 }
 
-// The branch's matrices are float32 masters; they meet x in its type.
-mx::array lora_branch(const mx::array& x, const LoraBranch& lora) {
-  const auto input = lora.dropout > 0.0f ? dropped(x, lora) : x;
-  const auto low = mx::matmul(input, mx::astype(lora.a, x.dtype()));
-  const auto b = mx::astype(mx::multiply(lora.b, mx::array(lora.scale)), x.dtype());
-  return mx::matmul(low, b);
-}
-
 void check_shapes(const mx::array& x, const LinearBranch& branch) {
   if (x.ndim() != 2 || x.shape(1) != branch.weight.in_features())
     fail("[linear] expected an input [rows, {}]", branch.weight.in_features());
@@ -193,6 +185,14 @@ void check_shapes(const mx::array& x, const LinearBranch& branch) {
 }
 
 }  // namespace
+
+// The branch's matrices are float32 masters; they meet x in its type.
+mx::array lora_branch(const mx::array& x, const LoraBranch& lora) {
+  const auto input = lora.dropout > 0.0f ? dropped(x, lora) : x;
+  const auto low = mx::matmul(input, mx::astype(lora.a, x.dtype()));
+  const auto b = mx::astype(mx::multiply(lora.b, mx::array(lora.scale)), x.dtype());
+  return mx::matmul(low, b);
+}
 
 Arrays cpu::linears(const Backend& backend, const mx::array& x,
                     const std::vector<LinearBranch>& branches,

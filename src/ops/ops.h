@@ -6,6 +6,12 @@
 
 namespace gavel {
 
+// The segments as the operations below take them; called once for a batch.
+SegmentsPtr prepare(const Backend& backend, const SegmentsPtr& segments);
+
+// A loaded array where the backend reads it fastest.
+mx::array place(const Backend& backend, const mx::array& loaded);
+
 // y_i[T, n_i] = x[T, k] W_i^T (+ bias_i) (+ LoRA_i) for every branch, with one gradient for x.
 // The weights are frozen; gradients flow to x and to the LoRA matrices.
 Arrays linears(const Backend& backend, const mx::array& x,
@@ -39,5 +45,11 @@ mx::array select_rows(const Backend& backend, const mx::array& x, const Rows& ro
 // only where with_grad was set (its gradient is computed in the same pass).
 Arrays cross_entropy(const Backend& backend, const mx::array& h, const Weight& head,
                      const mx::array& targets, const mx::array& weights, bool with_grad);
+
+// One step of AdamW (decoupled weight decay) or Adam (none) over flat float32 arrays: state is
+// {parameters, gradient, m, v}, the result {parameters, m, v}.
+Arrays adamw(const Backend& backend, const Arrays& state, const kernels::AdamWParams& params);
+// sqrt(sum of squares), a float32 scalar.
+mx::array l2_norm(const Backend& backend, const mx::array& x);
 
 }  // namespace gavel

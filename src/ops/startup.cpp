@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "mlx/mlx.h"
+#include "ops/device.h"
 
 #ifndef __APPLE__
 extern "C" void openblas_set_num_threads(int);
@@ -18,7 +19,8 @@ namespace mx = mlx::core;
 
 void start_up() {
   prepare_heap();
-  mx::set_cache_limit(0);  // the heap keeps what is freed
+  if (!gpu_available()) mx::set_cache_limit(0);  // the heap keeps what is freed
+  mx::set_default_device(mx::Device::cpu);       // make_backend() chooses another
 #ifndef __APPLE__
   openblas_set_num_threads(num_threads());
   // libmlx binds cblas_sgemm to the first library in the search order that has it.

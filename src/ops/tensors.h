@@ -44,11 +44,18 @@ struct LoraBranch {
   std::optional<mx::array> key;  // random key of this call; needed where dropout > 0
 };
 
+// What the kernels of a card read of the segments (ops/cuda/attention_plan.h), int32.
+struct SegmentArrays {
+  mx::array positions;  // [T, 1]
+  mx::array query_tiles, query_ranges, key_tiles, key_ranges;
+};
+
 // How packed sequences lie in a batch: segment s is rows [starts[s], starts[s + 1]).
 struct Segments {
   std::vector<int32_t> starts;     // segments + 1 values, first 0, last the number of rows
   std::vector<int32_t> parents;    // as kernels::Packing has them
   std::vector<int32_t> positions;  // position of each row within its sequence
+  std::shared_ptr<const SegmentArrays> arrays;  // see prepare() of ops/ops.h
   int64_t rows() const { return starts.empty() ? 0 : starts.back(); }
 };
 using SegmentsPtr = std::shared_ptr<const Segments>;

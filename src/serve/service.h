@@ -16,7 +16,7 @@ struct ServeRequest {
   HttpOptions http;
   SchedulerOptions scheduler;
   ServeLimits limits;
-  kernels::Precision precision = kernels::kInferencePrecision;
+  DeviceOptions device;
 };
 
 class Service {

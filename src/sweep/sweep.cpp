@@ -66,7 +66,7 @@ class Sweep {
     for (const SweepPoint& point : request_.points) lora_of(point);  // errors before any work
     const auto names = point_names(request_.points);
     say("Loading " + request_.model);
-    session_ = open_session(request_.model, cpu_backend(kernels::kInferencePrecision));
+    session_ = open_session(request_.model, make_backend(request_.device));
     load_data();
     const fs::path output = request_.output, record = output / "sweep.jsonl";
     fs::create_directories(output);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "judge/judge.h"
+#include "ops/device.h"
 #include "sweep/grid.h"
 #include "train/trainer.h"
 
@@ -25,6 +26,7 @@ struct SweepRequest {
   int max_tokens = 256;
   std::string prompt_template;
   bool json = false;  // results as JSON lines instead of a table
+  DeviceOptions device;
 };
 
 // Each run has its folder in the output directory, as gavel train leaves it, and its line in

@@ -16,16 +16,13 @@ std::optional<double> optional_number(const json& value) {
   return value.is_null() ? std::nullopt : std::optional<double>(value.get<double>());
 }
 
-mx::array as_array(const std::vector<float>& values) {
-  return mx::array(values.begin(), {static_cast<int>(values.size())}, mx::float32);
-}
-
-std::vector<float> values_of(const SafetensorsFile& file, const std::string& name) {
-  if (!file.entries().contains(name)) return {};
+std::optional<mx::array> flat_array(const SafetensorsFile& file, const std::string& name) {
+  if (!file.entries().contains(name)) return std::nullopt;
   auto array = file.read(name);
-  if (array.dtype() != mx::float32) fail("{}: {} is not float32", file.name(), name);
+  if (array.dtype() != mx::float32 || array.ndim() != 1)
+    fail("{}: {} is not a flat float32 array", file.name(), name);
   array.eval();
-  return {array.data<float>(), array.data<float>() + array.size()};
+  return array;
 }
 
 // What differs between two JSON objects, as a sentence part: `batch_size is 4, was 8`.
@@ -61,10 +58,11 @@ void save_checkpoint(const TrainState& s, const std::string& fingerprint,
                         {"validations_without_improvement", s.validations_without_improvement},
                         {"last_valid_iter", s.last_valid_iter}};
   std::vector<NamedArray> tensors;
+  tensors.emplace_back("params", s.params);
   for (const auto& [name, values] :
-       {std::pair{"params", &s.params}, std::pair{"optimizer.m", &s.optimizer.m},
-        std::pair{"optimizer.v", &s.optimizer.v}, std::pair{"grads", &s.grads}})
-    if (!values->empty()) tensors.emplace_back(name, as_array(*values));
+       {std::pair{"optimizer.m", &s.optimizer.m}, std::pair{"optimizer.v", &s.optimizer.v},
+        std::pair{"grads", &s.grads}})
+    if (*values) tensors.emplace_back(name, **values);
   write_safetensors(file, tensors,
                     {{"gavel_checkpoint", "1"}, {"state", numbers.dump()}, {"run", fingerprint}});
 }
@@ -96,10 +94,12 @@ TrainState load_checkpoint(const std::filesystem::path& path, const std::string&
     s.best_iter = n.at("best_iter");
     s.validations_without_improvement = n.at("validations_without_improvement");
     s.last_valid_iter = n.at("last_valid_iter");
-    s.params = values_of(file, "params");
-    s.optimizer.m = values_of(file, "optimizer.m");
-    s.optimizer.v = values_of(file, "optimizer.v");
-    s.grads = values_of(file, "grads");
+    const auto params = flat_array(file, "params");
+    if (!params) fail("{} is damaged: it has no parameters", path.string());
+    s.params = *params;
+    s.optimizer.m = flat_array(file, "optimizer.m");
+    s.optimizer.v = flat_array(file, "optimizer.v");
+    s.grads = flat_array(file, "grads");
     return s;
   } catch (const json::exception& e) {
     fail("{} is damaged: {}", path.string(), e.what());

@@ -6,7 +6,6 @@
 #include <limits>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "data/batches.h"
 #include "train/optimizer.h"
@@ -14,12 +13,13 @@
 namespace gavel {
 
 struct TrainState {
-  int64_t iter = 0;           // iterations done
-  std::vector<float> params;  // flat, see train/loss.h
+  int64_t iter = 0;        // iterations done
+  mx::array params{0.0f};  // flat, see train/loss.h
   OptimizerState optimizer;
   BatchState batches;  // the place in the data
-  // Gradients summed since the last optimizer step, and the tokens they are summed over.
-  std::vector<float> grads;
+  // Gradients summed since the last optimizer step (flat; nothing yet where there are none), and
+  // the tokens they are summed over.
+  std::optional<mx::array> grads;
   int64_t grad_tokens = 0;
   double grad_norm = 0.0;
   // Since the last report.

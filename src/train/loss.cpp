@@ -67,34 +67,37 @@ std::vector<std::vector<const Example*>> split_batch(std::span<const Example* co
   return parts;
 }
 
-std::vector<float> flatten(const Adapter& adapter) {
-  std::vector<float> flat;
+mx::array flatten(const Adapter& adapter) {
+  Arrays flat;
   for (const auto& m : adapter.matrices)
-    for (const auto* array : {&m.a, &m.b})
-      flat.insert(flat.end(), array->data<float>(), array->data<float>() + array->size());
-  return flat;
+    for (const auto* array : {&m.a, &m.b}) flat.push_back(mx::reshape(*array, {-1}));
+  auto all = mx::concatenate(flat, 0);
+  all.eval();
+  return all;
 }
 
-Arrays unflatten(const Adapter& adapter, std::span<const float> flat) {
+Arrays unflatten(const Adapter& adapter, const mx::array& flat) {
   Arrays arrays;
-  size_t offset = 0;
+  int offset = 0;
   for (const auto& m : adapter.matrices) {
     for (const auto* array : {&m.a, &m.b}) {
-      if (offset + array->size() > flat.size()) fail("the flat parameters end too early");
-      arrays.emplace_back(flat.data() + offset, array->shape(), mx::float32);
-      offset += array->size();
+      const int end = offset + static_cast<int>(array->size());
+      if (end > flat.shape(0)) fail("the flat parameters end too early");
+      arrays.push_back(mx::reshape(mx::slice(flat, {offset}, {end}), array->shape()));
+      offset = end;
     }
   }
   return arrays;
 }
 
-Adapter with_parameters(const Adapter& adapter, std::span<const float> flat) {
+Adapter with_parameters(const Adapter& adapter, const mx::array& flat) {
   Adapter result = adapter;
   const auto arrays = unflatten(adapter, flat);
   for (size_t i = 0; i < result.matrices.size(); ++i) {
     result.matrices[i].a = arrays[2 * i];
     result.matrices[i].b = arrays[2 * i + 1];
   }
+  mx::eval(arrays);
   return result;
 }
 
@@ -126,9 +129,9 @@ mx::array batch_loss(const Model& model, const ModelLora* lora, const PackedBatc
 
 }  // namespace
 
-double loss_and_gradient(const Model& model, const Adapter& adapter, std::span<const float> params,
-                         const PackedBatch& batch, const ForwardOptions& options,
-                         std::span<float> grads) {
+LossAndGradient loss_and_gradient(const Model& model, const Adapter& adapter,
+                                  const mx::array& params, const PackedBatch& batch,
+                                  const ForwardOptions& options) {
   const Arrays arrays = unflatten(adapter, params);
   std::vector<int> all(arrays.size());
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int>(i);
@@ -139,17 +142,8 @@ double loss_and_gradient(const Model& model, const Adapter& adapter, std::span<c
   };
   auto [loss, gradients] =
       mx::value_and_grad(std::function<mx::array(const Arrays&)>(fun), all)(arrays);
-  Arrays outputs = gradients;
-  outputs.push_back(loss);
-  mx::eval(outputs);
-
-  size_t offset = 0;
-  for (const auto& g : gradients) {
-    const float* value = g.data<float>();
-    for (size_t i = 0; i < g.size(); ++i) grads[offset + i] += value[i];
-    offset += g.size();
-  }
-  return double{loss.item<float>()};
+  for (auto& g : gradients) g = mx::reshape(g, {-1});
+  return {loss, mx::concatenate(gradients, 0)};
 }
 
 double loss_sum(const Model& model, const ModelLora* lora, const PackedBatch& batch) {

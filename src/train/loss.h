@@ -36,11 +36,11 @@ PackedBatch pack(std::span<const Example* const> examples, bool share = true);
 std::vector<std::vector<const Example*>> split_batch(std::span<const Example* const> examples,
                                                      int64_t max_tokens);
 
-// The adapter's parameters in one flat buffer: a, b of each matrix in order.
-std::vector<float> flatten(const Adapter& adapter);
-// Arrays over a copy of the flat buffer, in the adapter's shapes, and the adapter made of them.
-Arrays unflatten(const Adapter& adapter, std::span<const float> flat);
-Adapter with_parameters(const Adapter& adapter, std::span<const float> flat);
+// The adapter's parameters in one flat float32 array: a, b of each matrix in order.
+mx::array flatten(const Adapter& adapter);
+// Views of the flat array in the adapter's shapes, and the adapter made of them.
+Arrays unflatten(const Adapter& adapter, const mx::array& flat);
+Adapter with_parameters(const Adapter& adapter, const mx::array& flat);
 
 struct ForwardOptions {
   int checkpoint_every = 0;   // layers between kept activations; 0: keep all
@@ -48,10 +48,14 @@ struct ForwardOptions {
   uint64_t dropout_seed = 0;  // of this batch
 };
 
-// The sum of the batch's token losses (natural log); adds its gradient to `grads` (flat).
-double loss_and_gradient(const Model& model, const Adapter& adapter, std::span<const float> params,
-                         const PackedBatch& batch, const ForwardOptions& options,
-                         std::span<float> grads);
+// The sum of the batch's token losses (natural log), a float32 scalar, and its gradient, flat. Both
+// are yet to be evaluated.
+struct LossAndGradient {
+  mx::array loss, gradient;
+};
+LossAndGradient loss_and_gradient(const Model& model, const Adapter& adapter,
+                                  const mx::array& params, const PackedBatch& batch,
+                                  const ForwardOptions& options);
 
 // The same sum without a gradient. `lora` may be null: the base model.
 double loss_sum(const Model& model, const ModelLora* lora, const PackedBatch& batch);

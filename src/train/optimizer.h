@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <optional>
 #include <string>
-#include <vector>
+
+#include "ops/ops.h"
 
 namespace gavel {
 
@@ -24,15 +25,17 @@ struct OptimizerConfig {
 
 // What must be kept to go on exactly: everything that a step changes but the parameters.
 struct OptimizerState {
-  int64_t step = 0;      // steps taken
-  std::vector<float> m;  // first moment (adam) or velocity (sgd with momentum)
-  std::vector<float> v;  // second moment (adam)
+  int64_t step = 0;  // steps taken
+  // Flat float32, or nothing where the optimizer has none.
+  std::optional<mx::array> m;  // first moment (adam) or velocity (sgd with momentum)
+  std::optional<mx::array> v;  // second moment (adam)
 };
 
-OptimizerState make_optimizer_state(const OptimizerConfig& config, size_t parameters);
+OptimizerState make_optimizer_state(const OptimizerConfig& config, int parameters);
 
-// One step: params -= lr * direction(grads). All spans have the same length.
-void optimizer_step(const OptimizerConfig& config, OptimizerState& state, double learning_rate,
-                    std::span<float> params, std::span<const float> grads);
+// One step: the parameters less lr * direction(gradient), yet to be evaluated. All are flat.
+mx::array optimizer_step(const Backend& backend, const OptimizerConfig& config,
+                         OptimizerState& state, double learning_rate, const mx::array& params,
+                         const mx::array& gradient);
 
 }  // namespace gavel

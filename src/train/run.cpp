@@ -10,6 +10,7 @@
 #include "data/encoder.h"
 #include "hub/hub.h"
 #include "ops/kernels.h"
+#include "train/step.h"
 
 namespace gavel {
 namespace fs = std::filesystem;
@@ -57,9 +58,16 @@ void test(const Model& model, const Adapter& adapter, const Dataset& data, const
   const auto batches =
       validation_batches(data.examples, run.config.batch_size, run.test_batches, run.config.seed);
   const auto lora = bind(model, adapter);
-  const double loss =
-      evaluate_loss(model, &lora, data.examples, batches, run.config.micro_batch_tokens);
+  const double loss = evaluate_loss(model, &lora, data.examples, batches,
+                                    micro_batch_tokens(run.config, model.backend));
   print_line(fmt::format("Test loss {:.3f}, Test ppl {:.3f}.", loss, std::exp(loss)));
+}
+
+std::string describe(const Backend& backend, bool int16) {
+  if (on_cpu_memory(backend))
+    return fmt::format("{}, {} products", kernels::simd_name(), int16 ? "int16" : "f32");
+  return fmt::format("{}, {} activations", backend.operations->name,
+                     backend.dtype == mx::float32 ? "float32" : "bfloat16");
 }
 
 }  // namespace
@@ -74,8 +82,9 @@ void keep_template(const std::string& data, const fs::path& directory) {
 
 TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_requested) {
   say(fmt::format("Loading {}", run.model));
-  const auto loaded = load_model(resolve_model(run.model));
-  const Model model = make_model(loaded);
+  auto loaded = load_model(resolve_model(run.model));
+  const Model model = make_model(loaded, make_backend(run.device));
+  release_weights(loaded, model.backend);
   const TextEncoder encoder = make_encoder(loaded);
   const DatasetOptions options{.max_seq_length = run.max_seq_length,
                                .mask_prompt = run.mask_prompt};
@@ -108,10 +117,10 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
     config.schedule.decay_steps =
         run.decay_steps.value_or(std::max<int64_t>(steps - config.schedule.warmup, 1));
     const int64_t total = parameter_count(model), trainable = parameter_count(adapter);
-    say(fmt::format("Trainable parameters: {:.3f}% ({:.3f}M/{:.3f}M); kernels: {}, {} products",
+    say(fmt::format("Trainable parameters: {:.3f}% ({:.3f}M/{:.3f}M); kernels: {}",
                     100.0 * static_cast<double>(trainable) / static_cast<double>(total),
                     static_cast<double>(trainable) / 1e6, static_cast<double>(total) / 1e6,
-                    kernels::simd_name(), config.int16_matmul ? "int16" : "f32"));
+                    describe(model.backend, config.int16_matmul)));
     TrainHooks hooks = printing_hooks(stop_requested);
     const Model judging = with_precision(model, kernels::kInferencePrecision);
     if (run.make_metric) hooks.metric = run.make_metric(loaded, judging, encoder);

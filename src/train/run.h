@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "ops/device.h"
 #include "train/trainer.h"
 
 namespace gavel {
@@ -22,6 +23,7 @@ struct TrainRun {
   int64_t test_batches = 500;
   LoraConfig lora;
   LoraInit init = LoraInit::kaiming;
+  DeviceOptions device;
   TrainConfig config;
   // Makes the measure to stop on instead of the validation loss (TrainHooks::metric), once the
   // model is loaded; empty: none.

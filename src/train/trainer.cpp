@@ -1,18 +1,16 @@
 #include "train/trainer.h"
 
-#include <sys/resource.h>
-
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/random.h"
-#include "ops/kernels.h"
+#include "ops/device.h"
 #include "train/checkpoint.h"
-#include "train/loss.h"
 #include "train/run_log.h"
 #include "train/settings.h"
+#include "train/step.h"
 
 namespace gavel {
 namespace fs = std::filesystem;
@@ -123,18 +121,19 @@ class Run {
     state_.params = flatten(adapter_);
     if (resume && fs::exists(file)) {
       auto loaded = load_checkpoint(file, fingerprint_);
-      const auto moments = make_optimizer_state(config_.optimizer, state_.params.size());
-      if (loaded.params.size() != state_.params.size() ||
-          loaded.grads.size() != state_.params.size() ||
-          loaded.optimizer.m.size() != moments.m.size() ||
-          loaded.optimizer.v.size() != moments.v.size())
+      const auto fresh = make_optimizer_state(config_.optimizer, state_.params.shape(0));
+      const auto fits = [&](const std::optional<mx::array>& a) {
+        return !a || a->size() == state_.params.size();
+      };
+      if (!fits(loaded.params) || !fits(loaded.grads) || !fits(loaded.optimizer.m) ||
+          !fits(loaded.optimizer.v) || fresh.m.has_value() != loaded.optimizer.m.has_value() ||
+          fresh.v.has_value() != loaded.optimizer.v.has_value())
         fail("{} does not fit this adapter", file.string());
       state_ = std::move(loaded);
       plan_.set_state(state_.batches);
       return true;
     }
-    state_.optimizer = make_optimizer_state(config_.optimizer, state_.params.size());
-    state_.grads.assign(state_.params.size(), 0.0f);
+    state_.optimizer = make_optimizer_state(config_.optimizer, state_.params.shape(0));
     return false;
   }
 
@@ -158,53 +157,22 @@ class Run {
 
   void iterate() {
     const auto batch = at(train_.examples, plan_.next_batch());
-    ForwardOptions options{.checkpoint_every = config_.checkpoint_every,
-                           .dropout = config_.lora_dropout,
-                           .dropout_seed = 0};
-    uint64_t part_number = 0;
-    for (const auto& part : split_batch(batch, config_.micro_batch_tokens)) {
-      const auto packed = pack(part, config_.lora_dropout == 0.0f);
-      if (packed.loss_tokens == 0) continue;
-      options.dropout_seed =
-          Random(config_.seed, static_cast<uint64_t>(state_.iter) * 4096 + part_number++).next();
-      const double loss =
-          loss_and_gradient(model_, adapter_, state_.params, packed, options, state_.grads);
-      if (!std::isfinite(loss))
-        fail(
-            "the loss of iteration {} is not finite: lower --learning-rate or use "
-            "--clip-grad-norm",
-            state_.iter + 1);
-      state_.report_loss += loss;
-      state_.report_loss_tokens += packed.loss_tokens;
-      state_.grad_tokens += packed.loss_tokens;
-      state_.trained_tokens += packed.loss_tokens;
-      report_tokens_ += packed.tokens;
-    }
+    const auto tokens = run_batch(model_, adapter_, config_, batch, state_, pending_);
+    state_.report_loss_tokens += tokens.with_loss;
+    state_.grad_tokens += tokens.with_loss;
+    state_.trained_tokens += tokens.with_loss;
+    report_tokens_ += tokens.all;
     ++state_.iter;
     state_.batches = plan_.state();
-    if (state_.iter % config_.grad_accumulation_steps == 0 || state_.iter == config_.iters) step();
+    if (state_.iter % config_.grad_accumulation_steps != 0 && state_.iter != config_.iters) return;
+    update_parameters(model_.backend, config_, state_);
+    read_losses();
   }
 
-  void step() {
-    const auto count = static_cast<int64_t>(state_.grads.size());
-    if (state_.grad_tokens > 0) {
-      kernels::scale_in_place(state_.grads.data(), count,
-                              1.0f / static_cast<float>(state_.grad_tokens));
-      state_.grad_norm = kernels::l2_norm(state_.grads.data(), count);
-      if (!std::isfinite(state_.grad_norm))
-        fail("the gradient of iteration {} is not finite: lower --learning-rate", state_.iter);
-      if (config_.clip_grad_norm > 0.0f && state_.grad_norm > config_.clip_grad_norm)
-        kernels::scale_in_place(state_.grads.data(), count,
-                                static_cast<float>(config_.clip_grad_norm / state_.grad_norm));
-      optimizer_step(config_.optimizer, state_.optimizer,
-                     learning_rate_at(config_.schedule, state_.optimizer.step), state_.params,
-                     state_.grads);
-    }
-    std::fill(state_.grads.begin(), state_.grads.end(), 0.0f);
-    state_.grad_tokens = 0;
-  }
+  void read_losses() { state_.report_loss += pending_.take(state_.iter); }
 
   void report() {
+    read_losses();
     const double elapsed = seconds_since(report_start_);
     const auto iterations = static_cast<double>(state_.iter - report_iter_);
     TrainReport r{.iter = state_.iter,
@@ -215,7 +183,7 @@ class Run {
                   .tokens_per_second = static_cast<double>(report_tokens_) / elapsed,
                   .iterations_per_second = iterations / elapsed,
                   .grad_norm = state_.grad_norm,
-                  .peak_memory_gb = peak_memory_gb(),
+                  .peak_memory_gb = static_cast<double>(peak_memory(model_.backend)) / 1e9,
                   .trained_tokens = state_.trained_tokens};
     log_.write({{"event", "train"},
                 {"step", r.iter},
@@ -241,7 +209,7 @@ class Run {
     const auto lora = bind(model_, now);
     ValidReport r{.iter = state_.iter,
                   .loss = evaluate_loss(model_, &lora, valid_->examples, valid_batches_,
-                                        config_.micro_batch_tokens)};
+                                        micro_batch_tokens(config_, model_.backend))};
     if (state_.last_train_loss) r.gap = r.loss - *state_.last_train_loss;
     if (hooks_.metric) r.metric = hooks_.metric(now);
     const bool lower = !state_.best_valid_loss || r.loss < *state_.best_valid_loss;
@@ -276,6 +244,7 @@ class Run {
   }
 
   void save() {
+    read_losses();
     const Adapter now = with_parameters(adapter_, state_.params);
     const fs::path numbered = directory_ / fmt::format("{:07d}_adapters.safetensors", state_.iter);
     save_adapter_config(now, directory_, extra_);
@@ -299,6 +268,7 @@ class Run {
   const std::string fingerprint_;
   BatchPlan plan_;
   TrainState state_;
+  PendingLosses pending_;
   const bool resumed_;
   RunLog log_;
   std::vector<std::vector<int32_t>> valid_batches_;
@@ -325,16 +295,6 @@ void check(const TrainConfig& c) {
 }
 
 }  // namespace
-
-double peak_memory_gb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-#ifdef __APPLE__
-  return static_cast<double>(usage.ru_maxrss) / 1e9;
-#else
-  return static_cast<double>(usage.ru_maxrss) * 1024.0 / 1e9;
-#endif
-}
 
 double evaluate_loss(const Model& model, const ModelLora* lora, std::span<const Example> examples,
                      std::span<const std::vector<int32_t>> batches, int64_t micro_batch_tokens) {

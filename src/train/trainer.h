@@ -31,9 +31,10 @@ struct TrainConfig {
   int64_t steps_per_eval = 200;
   int64_t val_batches = 25;  // -1: the whole validation set
   int64_t save_every = 100;
-  int checkpoint_every = 0;          // layers between kept activations (--grad-checkpoint: 1)
-  int64_t micro_batch_tokens = 512;  // a batch is run in parts of about so many tokens
-  float clip_grad_norm = 0.0f;       // 0: no clipping
+  int checkpoint_every = 0;  // layers between kept activations (--grad-checkpoint: 1)
+  // A batch is run in parts of about so many tokens; 0: 512 on the CPU, 4096 on a GPU.
+  int64_t micro_batch_tokens = 0;
+  float clip_grad_norm = 0.0f;  // 0: no clipping
   float lora_dropout = 0.0f;
   bool int16_matmul = false;        // products rounded to 16 bits: faster, less exact
   int64_t early_stop_patience = 0;  // validations without improvement before stopping; 0: never
@@ -50,7 +51,7 @@ struct TrainReport {
   double tokens_per_second = 0.0;  // real tokens, prompt included, padding not (there is none)
   double iterations_per_second = 0.0;
   double grad_norm = 0.0;       // of the last optimizer step, before clipping
-  double peak_memory_gb = 0.0;  // of the process, 1e9 bytes
+  double peak_memory_gb = 0.0;  // of the device, or on the CPU of the process; 1e9 bytes
   int64_t trained_tokens = 0;   // loss-carrying tokens so far
 };
 
@@ -94,8 +95,5 @@ TrainResult train(const Model& model, Adapter& adapter, const Dataset& train_set
 // Mean loss over the loss-carrying tokens of these batches (indices into the examples).
 double evaluate_loss(const Model& model, const ModelLora* lora, std::span<const Example> examples,
                      std::span<const std::vector<int32_t>> batches, int64_t micro_batch_tokens);
-
-// Peak resident memory of this process in units of 1e9 bytes.
-double peak_memory_gb();
 
 }  // namespace gavel

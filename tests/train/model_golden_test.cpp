@@ -130,8 +130,11 @@ Gradients gradients(const Model& model, const Adapter& adapter,
   int64_t count = 0;
   for (const auto& part : split_batch(batch, part_tokens)) {
     const auto packed = pack(part);
-    g.loss += loss_and_gradient(model, adapter, params, packed,
-                                {.checkpoint_every = checkpoint_every}, g.flat);
+    auto [loss, gradient] =
+        loss_and_gradient(model, adapter, params, packed, {.checkpoint_every = checkpoint_every});
+    mx::eval({loss, gradient});
+    g.loss += double{loss.item<float>()};
+    for (size_t i = 0; i < g.flat.size(); ++i) g.flat[i] += gradient.data<float>()[i];
     count += packed.loss_tokens;
   }
   g.loss /= static_cast<double>(count);
@@ -185,7 +188,7 @@ double ModelGolden::loss_curve(const Model& used) {
   const Adapter adapter = golden_adapter();
   auto params = flatten(adapter);
   const OptimizerConfig config;
-  auto state = make_optimizer_state(config, params.size());
+  auto state = make_optimizer_state(config, params.shape(0));
   const Schedule schedule{.kind = ScheduleKind::cosine,
                           .learning_rate = 1e-3,
                           .min_learning_rate = 1e-5,
@@ -198,14 +201,15 @@ double ModelGolden::loss_curve(const Model& used) {
   for (size_t step = 0; step < curve.size(); ++step) {
     const std::vector<const Example*> batch = {&examples[step % 2], &examples[step % 2 + 2]};
     const auto packed = pack(batch);
-    std::vector<float> grads(params.size());
-    const double loss = loss_and_gradient(used, adapter, params, packed, {}, grads) /
-                        static_cast<double>(packed.loss_tokens);
+    auto [sum, gradient] = loss_and_gradient(used, adapter, params, packed, {});
+    const auto count = static_cast<float>(packed.loss_tokens);
+    params = optimizer_step(used.backend, config, state,
+                            learning_rate_at(schedule, static_cast<int64_t>(step)), params,
+                            mx::divide(gradient, mx::array(count)));
+    mx::eval({params, *state.m, *state.v, sum});
+    const double loss = double{sum.item<float>()} / double{count};
     EXPECT_NEAR(loss, curve[step], 1e-3) << "step " << step;
     worst = std::max(worst, std::abs(loss - curve[step]));
-    for (auto& g : grads) g /= static_cast<float>(packed.loss_tokens);
-    optimizer_step(config, state, learning_rate_at(schedule, static_cast<int64_t>(step)), params,
-                   grads);
   }
   return worst;
 }

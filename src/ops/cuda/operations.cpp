@@ -1,0 +1,296 @@
+// The operations on an NVIDIA card: bfloat16 activations, float32 LoRA masters and losses, frozen
+// weights dequantized for each product (which takes 3% of a product with 4,096 rows) and given to
+// cuBLAS, the rest kernels of ours. Each is one node of MLX's graph with its gradient.
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "mlx/transforms.h"
+#include "ops/cuda/attention_plan.h"
+#include "ops/cuda/program.h"
+#include "ops/implementations.h"
+
+namespace gavel {
+namespace {
+
+using cuda::Launch;
+using cuda::Source;
+
+int blocks_for(int64_t items, int per_block) {
+  return static_cast<int>((items + per_block - 1) / per_block);
+}
+
+const char* type_name(mx::Dtype dtype) {
+  if (dtype == mx::float32) return "float";
+  if (dtype == mx::float16) return "half";
+  if (dtype == mx::bfloat16) return "bf16";
+  fail("a weight is neither float32, float16 nor bfloat16");
+}
+
+// The whole matrix [n, k] in bfloat16.
+mx::array dequantized(const Weight& w) {
+  if (!w.quantized()) return mx::astype(w.data, mx::bfloat16);
+  if (w.group_size % 8 != 0) return mx::astype(dequantize(w), mx::bfloat16);
+  const int64_t eights = int64_t{w.out_features()} * w.in_features() / 8;
+  const auto& kernel =
+      cuda::kernel(Source::dequantize,
+                   fmt::format("dequantize<{}, {}, bf16>", w.bits, type_name(w.scales->dtype())));
+  return cuda::launch(kernel, {.blocks_x = blocks_for(eights, 4 * 256)},
+                      {w.data, *w.scales, *w.biases}, {{w.out_features(), w.in_features()}},
+                      {mx::bfloat16}, {static_cast<int>(eights), w.group_size / 8})[0];
+}
+
+mx::array product(const mx::array& x, const mx::array& y) { return mx::matmul(x, y); }
+mx::array product(const mx::array& x, const mx::array& y, const std::optional<mx::array>& add) {
+  return add ? mx::addmm(*add, x, y) : mx::matmul(x, y);
+}
+
+// Where a branch's LoRA matrices stand among the inputs of the node, and its inner activations
+// among the outputs.
+struct Slot {
+  size_t a = 0, xa = 0;  // b is at a + 1
+  float scale = 0.0f;
+  bool adapted = false;
+};
+
+struct LinearsNode {
+  std::vector<LinearBranch> branches;  // without LoRA: those matrices are inputs
+  std::vector<Slot> slots;
+  bool residual = false;  // input 1
+  mx::Dtype dtype;
+
+  mx::array low(const mx::array& master, float scale = 1.0f) const {
+    return mx::astype(scale == 1.0f ? master : mx::multiply(master, mx::array(scale)), dtype);
+  }
+
+  Arrays forward(const Arrays& in) const {
+    const mx::array& x = in[0];
+    Arrays y, inner;
+    for (size_t i = 0; i < branches.size(); ++i) {
+      const auto& branch = branches[i];
+      const auto w = mx::transpose(dequantized(branch.weight));
+      auto sum = residual      ? product(x, w, in[1])
+                 : branch.bias ? product(x, w, mx::astype(*branch.bias, dtype))
+                               : product(x, w);
+      if (residual && branch.bias) sum = mx::add(sum, mx::astype(*branch.bias, dtype));
+      if (const Slot& s = slots[i]; s.adapted) {
+        inner.push_back(product(x, low(in[s.a])));
+        sum = product(inner.back(), low(in[s.a + 1], s.scale), sum);
+      }
+      y.push_back(std::move(sum));
+    }
+    y.insert(y.end(), inner.begin(), inner.end());
+    return y;
+  }
+
+  Arrays backward(const Arrays& in, const Arrays& dy, const Arrays& outputs) const {
+    const mx::array& x = in[0];
+    Arrays grads = in;
+    std::optional<mx::array> dx;
+    for (size_t i = 0; i < branches.size(); ++i) {
+      dx = product(dy[i], dequantized(branches[i].weight), dx);
+      const Slot& s = slots[i];
+      if (!s.adapted) continue;
+      const auto inner = product(dy[i], mx::transpose(low(in[s.a + 1], s.scale)));
+      dx = product(inner, mx::transpose(low(in[s.a])), dx);
+      grads[s.a] = mx::astype(product(mx::transpose(x), inner), mx::float32);
+      grads[s.a + 1] =
+          mx::multiply(mx::astype(product(mx::transpose(outputs[s.xa]), dy[i]), mx::float32),
+                       mx::array(s.scale));
+    }
+    grads[0] = *dx;
+    if (residual) grads[1] = dy[0];
+    return grads;
+  }
+};
+
+Launch attention_launch(int heads, const mx::array& tiles, int head_dim, int tiles_in_memory) {
+  return {.blocks_x = heads,
+          .blocks_y = tiles.shape(0),
+          .threads = 128,
+          .shared_bytes = tiles_in_memory * cuda::kAttentionTile * head_dim * 2 +
+                          2 * cuda::kAttentionTile * static_cast<int>(sizeof(float))};
+}
+
+mx::array rope_launch(const mx::array& x, const mx::array& positions, const mx::array& inv_freq,
+                      int head_dim, bool inverse) {
+  const int rows = x.shape(0);
+  return cuda::launch(cuda::kernel(Source::elementwise, "rope"), {.blocks_x = blocks_for(rows, 8)},
+                      {x, positions, inv_freq}, {x.shape()}, {x.dtype()},
+                      {rows, x.shape(1) / head_dim, head_dim, inverse ? 1 : 0})[0];
+}
+
+}  // namespace
+
+mx::array cuda::embedding(const Backend& backend, const Weight& table, const mx::array& ids) {
+  return composed::embedding(backend, table, ids);
+}
+
+Arrays cuda::linears(const Backend& backend, const mx::array& x,
+                     const std::vector<LinearBranch>& branches,
+                     const std::optional<mx::array>& residual) {
+  auto node =
+      std::make_shared<LinearsNode>(LinearsNode{branches, {}, residual.has_value(), backend.dtype});
+  Arrays inputs{x};
+  if (residual) inputs.push_back(*residual);
+  size_t outputs = branches.size();
+  for (auto& branch : node->branches) {
+    Slot slot;
+    if (branch.lora && branch.lora->dropout == 0.0f) {
+      slot = {inputs.size(), outputs++, branch.lora->scale, true};
+      inputs.insert(inputs.end(), {branch.lora->a, branch.lora->b});
+    }
+    node->slots.push_back(slot);
+    branch.lora.reset();
+  }
+  auto y = mx::custom_vjp([node](const Arrays& in) { return node->forward(in); },
+                          [node](const Arrays& in, const Arrays& dy, const Arrays& out) {
+                            return node->backward(in, dy, out);
+                          })(inputs);
+  y.resize(branches.size(), x);
+  for (size_t i = 0; i < branches.size(); ++i)
+    if (branches[i].lora && branches[i].lora->dropout > 0.0f)
+      y[i] = mx::add(y[i], lora_branch(x, *branches[i].lora));
+  return y;
+}
+
+mx::array cuda::rms_norm(const Backend& backend, const mx::array& x, const mx::array& weight,
+                         float eps) {
+  return composed::rms_norm(backend, x, weight, eps);
+}
+
+mx::array cuda::rope(const Backend& backend, const mx::array& x, const SegmentsPtr& segments,
+                     const mx::array& inv_freq, int head_dim) {
+  if (head_dim % 4 != 0) return composed::rope(backend, x, segments, inv_freq, head_dim);
+  const auto positions = segments->arrays->positions;
+  return mx::custom_vjp(
+      [=](const Arrays& in) {
+        return Arrays{rope_launch(in[0], positions, inv_freq, head_dim, false)};
+      },
+      [=](const Arrays&, const Arrays& dy, const Arrays&) {
+        return Arrays{rope_launch(dy[0], positions, inv_freq, head_dim, true)};
+      })({x})[0];
+}
+
+mx::array cuda::swiglu(const Backend& backend, const mx::array& gate, const mx::array& up) {
+  if (gate.size() % 8 != 0) return composed::swiglu(backend, gate, up);
+  const int eights = static_cast<int>(gate.size() / 8);
+  const Launch shape{.blocks_x = blocks_for(eights, 256)};
+  return mx::custom_vjp(
+      [=](const Arrays& in) {
+        return cuda::launch(cuda::kernel(Source::elementwise, "swiglu"), shape, in, {in[0].shape()},
+                            {in[0].dtype()}, {eights});
+      },
+      [=](const Arrays& in, const Arrays& dy, const Arrays&) {
+        return cuda::launch(cuda::kernel(Source::elementwise, "swiglu_backward"), shape,
+                            {in[0], in[1], dy[0]}, {in[0].shape(), in[1].shape()},
+                            {in[0].dtype(), in[1].dtype()}, {eights});
+      })({gate, up})[0];
+}
+
+mx::array cuda::attention(const Backend& backend, const mx::array& q, const mx::array& k,
+                          const mx::array& v, const SegmentsPtr& segments, int head_dim) {
+  if (head_dim != 64 && head_dim != 128)
+    return composed::attention(backend, q, k, v, segments, head_dim);
+  const int heads = q.shape(1) / head_dim, kv_heads = k.shape(1) / head_dim;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  const auto named = [head_dim](const char* name) -> const cuda::Kernel& {
+    return cuda::kernel(Source::attention, fmt::format("{}<{}>", name, head_dim));
+  };
+  const auto forward = [=](const Arrays& in) {
+    const SegmentArrays& s = *segments->arrays;
+    return cuda::launch(named("attention"), attention_launch(heads, s.query_tiles, head_dim, 3),
+                        {in[0], in[1], in[2], s.query_tiles, s.query_ranges},
+                        {in[0].shape(), {in[0].shape(0), heads}}, {in[0].dtype(), mx::float32},
+                        {heads, kv_heads, scale});
+  };
+  const auto backward = [=](const Arrays& in, const Arrays& dy, const Arrays& out) {
+    const SegmentArrays& s = *segments->arrays;
+    const auto dq = cuda::launch(
+        named("attention_backward_queries"), attention_launch(heads, s.query_tiles, head_dim, 4),
+        {in[0], in[1], in[2], out[0], dy[0], out[1], s.query_tiles, s.query_ranges},
+        {in[0].shape(), {in[0].shape(0), heads}}, {in[0].dtype(), mx::float32},
+        {heads, kv_heads, scale});
+    const auto dkv = cuda::launch(
+        named("attention_backward_keys"), attention_launch(kv_heads, s.key_tiles, head_dim, 4),
+        {in[0], in[1], in[2], dy[0], out[1], dq[1], s.key_tiles, s.key_ranges},
+        {in[1].shape(), in[2].shape()}, {in[1].dtype(), in[2].dtype()}, {heads, kv_heads, scale});
+    return Arrays{dq[0], dkv[0], dkv[1]};
+  };
+  return mx::custom_vjp(forward, backward)({q, k, v})[0];
+}
+
+mx::array cuda::select_rows(const Backend& backend, const mx::array& x, const Rows& rows) {
+  return composed::select_rows(backend, x, rows);
+}
+
+Arrays cuda::cross_entropy(const Backend& backend, const mx::array& h, const Weight& head,
+                           const mx::array& targets, const mx::array& weights, bool with_grad) {
+  const int vocab = head.out_features();
+  if (vocab % 8 != 0) return composed::cross_entropy(backend, h, head, targets, weights, with_grad);
+  const auto forward = [=](const Arrays& in) {
+    constexpr int kChunk = 2048;  // rows whose logits are there at a time
+    const int rows = in[0].shape(0), hidden = in[0].shape(1);
+    const auto w = dequantized(head), wt = mx::transpose(w);
+    Arrays losses, grads;
+    for (int begin = 0; begin < rows; begin += kChunk) {
+      const int end = std::min(rows, begin + kChunk);
+      const auto part = [&](const mx::array& a) { return mx::slice(a, {begin}, {end}); };
+      const auto logits = product(mx::slice(in[0], {begin, 0}, {end, hidden}), wt);
+      const mx::Shape gradient = with_grad ? logits.shape() : mx::Shape{1};
+      const auto out = cuda::launch(
+          cuda::kernel(Source::cross_entropy, "cross_entropy"),
+          {.blocks_x = end - begin, .threads = 512}, {logits, part(targets), part(weights)},
+          {{end - begin}, gradient}, {mx::float32, backend.dtype}, {vocab, with_grad ? 1 : 0});
+      losses.push_back(out[0]);
+      if (with_grad) grads.push_back(product(out[1], w));
+    }
+    const auto all = mx::concatenate(losses, 0);
+    Arrays out{mx::sum(mx::multiply(all, weights)), all};
+    if (with_grad) out.push_back(mx::concatenate(grads, 0));
+    return out;
+  };
+  const auto backward = [with_grad](const Arrays&, const Arrays& dy, const Arrays& out) {
+    if (!with_grad) fail("[cross_entropy] was asked for its gradient after with_grad = false");
+    return Arrays{mx::multiply(out[2], mx::astype(dy[0], out[2].dtype()))};
+  };
+  auto out = mx::custom_vjp(forward, backward)({h});
+  return {out[0], out[1]};
+}
+
+Arrays cuda::adamw(const Backend& backend, const Arrays& state,
+                   const kernels::AdamWParams& params) {
+  return composed::adamw(backend, state, params);
+}
+
+mx::array cuda::l2_norm(const Backend& backend, const mx::array& x) {
+  return composed::l2_norm(backend, x);
+}
+
+// What was read from a file lies in memory that host and card share, and is slow to reach; a result
+// of an operation lies in the card's own.
+mx::array cuda::place(const mx::array& loaded) {
+  const auto type = loaded.itemsize() == 4   ? mx::uint32
+                    : loaded.itemsize() == 2 ? mx::uint16
+                                             : mx::uint8;
+  return mx::view(mx::bitwise_or(mx::view(loaded, type), mx::array(0, type)), loaded.dtype());
+}
+
+SegmentsPtr cuda::prepare(const SegmentsPtr& segments) {
+  if (segments->arrays) return segments;
+  auto prepared = std::make_shared<Segments>(*segments);
+  const auto table = [](const std::vector<int32_t>& values, int columns) {
+    return mx::array(values.begin(), {static_cast<int>(values.size()) / columns, columns},
+                     mx::int32);
+  };
+  const auto queries = query_tiles(*segments), keys = key_tiles(*segments);
+  prepared->arrays = std::make_shared<const SegmentArrays>(
+      SegmentArrays{.positions = table(segments->positions, 1),
+                    .query_tiles = table(queries.tiles, 4),
+                    .query_ranges = table(queries.ranges, 2),
+                    .key_tiles = table(keys.tiles, 4),
+                    .key_ranges = table(keys.ranges, 2)});
+  return prepared;
+}
+
+}  // namespace gavel

@@ -1,0 +1,38 @@
+// CUDA kernels of ours: compiled at run time for the card at hand (NVRTC, which MLX's CUDA library
+// brings), kept on disk for the next run, and launched as operations of MLX's graph.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "mlx/fast.h"
+#include "ops/tensors.h"
+
+namespace gavel::cuda {
+
+// The sources, common.cuh before each.
+enum class Source { attention, cross_entropy, dequantize, elementwise };
+
+struct Kernel {
+  std::string name;   // as it stands in the code
+  std::string cubin;  // machine code
+};
+// The kernel `expression` of a source, such as "attention<128>"; made once in a process. Throws
+// Error where it cannot be compiled.
+const Kernel& kernel(Source source, const std::string& expression);
+
+// What `kernel` does for a given architecture ("sm_90"), without card or cache.
+Kernel compile(Source source, const std::string& expression, const std::string& architecture);
+
+struct Launch {
+  int blocks_x = 1, blocks_y = 1;
+  int threads = 256;
+  int shared_bytes = 0;
+};
+// Its arguments are the inputs, the outputs, then the scalars. Inputs must be row-contiguous where
+// the kernel reads them so, and are copied where they are not.
+Arrays launch(const Kernel& kernel, const Launch& launch, const Arrays& inputs,
+              const std::vector<mx::Shape>& shapes, const std::vector<mx::Dtype>& dtypes,
+              const std::vector<mx::fast::ScalarArg>& scalars);
+
+}  // namespace gavel::cuda

@@ -1,0 +1,10 @@
+// The text of the kernels' sources, embedded by cmake/embed.cmake.
+#pragma once
+
+#include <string_view>
+
+namespace gavel::cuda {
+
+extern const std::string_view kCommon, kAttention, kCrossEntropy, kDequantize, kElementwise;
+
+}  // namespace gavel::cuda

@@ -1,0 +1,294 @@
+// The operations on an NVIDIA card against the CPU's kernels (which are tested against float64):
+// values and gradients in bfloat16. What needs no card runs everywhere.
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/error.h"
+#include "ops/cuda/attention_plan.h"
+#include "ops/cuda/program.h"
+#include "ops/device.h"
+#include "ops/ops.h"
+
+namespace gavel {
+namespace {
+
+// ---- what needs no card ----
+
+// The keys that each row sees, straight from the definition.
+std::vector<std::set<int32_t>> visible(const Segments& s) {
+  std::vector<std::set<int32_t>> sees(static_cast<size_t>(s.rows()));
+  for (size_t segment = 0; segment + 1 < s.starts.size(); ++segment)
+    for (int32_t row = s.starts[segment]; row < s.starts[segment + 1]; ++row) {
+      auto& own = sees[static_cast<size_t>(row)];
+      for (int32_t key = s.starts[segment]; key <= row; ++key) own.insert(key);
+      if (s.parents.empty()) continue;
+      for (int32_t p = s.parents[segment]; p >= 0; p = s.parents[static_cast<size_t>(p)])
+        for (int32_t key = s.starts[static_cast<size_t>(p)];
+             key < s.starts[static_cast<size_t>(p) + 1]; ++key)
+          own.insert(key);
+    }
+  return sees;
+}
+
+// What the kernels make of the tiles: pairs (query, key).
+std::set<std::pair<int32_t, int32_t>> pairs(const cuda::AttentionTiles& t, bool of_queries) {
+  std::set<std::pair<int32_t, int32_t>> all;
+  for (size_t i = 0; i < t.tiles.size(); i += 4)
+    for (int32_t row = t.tiles[i]; row < t.tiles[i] + t.tiles[i + 1]; ++row)
+      for (int32_t range = t.tiles[i + 2]; range < t.tiles[i + 3]; ++range)
+        for (int32_t other = t.ranges[2 * static_cast<size_t>(range)];
+             other < t.ranges[2 * static_cast<size_t>(range) + 1]; ++other) {
+          const int32_t query = of_queries ? row : other, key = of_queries ? other : row;
+          if (key > query) continue;
+          EXPECT_TRUE(all.emplace(query, key).second) << query << " " << key;
+        }
+  return all;
+}
+
+TEST(CudaAttentionPlan, RowsMeetWhatTheySee) {
+  const std::vector<SegmentsPtr> cases = {
+      make_segments({1}), make_segments({64}), make_segments({200, 3, 65}),
+      make_segments({9, 4, 11, 1, 7, 6}, {-1, 0, 0, 2, 2, -1}),
+      make_segments({100, 70, 130, 5, 64, 1}, {-1, 0, 0, 2, 1, -1})};
+  for (const auto& s : cases) {
+    std::set<std::pair<int32_t, int32_t>> want;
+    const auto sees = visible(*s);
+    for (size_t row = 0; row < sees.size(); ++row)
+      for (const int32_t key : sees[row]) want.emplace(static_cast<int32_t>(row), key);
+    EXPECT_EQ(pairs(cuda::query_tiles(*s), true), want);
+    EXPECT_EQ(pairs(cuda::key_tiles(*s), false), want);
+  }
+}
+
+TEST(CudaAttentionPlan, RangesThatTouchAreOne) {
+  const auto tiles = cuda::query_tiles(*make_segments({128, 64}, {-1, 0}));
+  EXPECT_EQ(tiles.ranges, (std::vector<int32_t>{0, 192, 0, 128, 0, 64}));
+}
+
+TEST(CudaProgram, KernelsCompile) {
+  if (dlsym(RTLD_DEFAULT, "nvrtcCreateProgram") == nullptr &&
+      dlopen("libnvrtc.so.13", RTLD_NOW) == nullptr &&
+      dlopen("libnvrtc.so.12", RTLD_NOW) == nullptr)
+    GTEST_SKIP() << "NVIDIA's run-time compiler is not on this machine";
+  using cuda::Source;
+  for (const char* architecture : {"sm_80", "sm_90"}) {
+    EXPECT_NO_THROW(cuda::compile(Source::attention, "attention<64>", architecture));
+    EXPECT_NO_THROW(
+        cuda::compile(Source::attention, "attention_backward_queries<64>", architecture));
+    EXPECT_NO_THROW(cuda::compile(Source::attention, "attention_backward_keys<64>", architecture));
+    EXPECT_NO_THROW(cuda::compile(Source::dequantize, "dequantize<3, half, bf16>", architecture));
+    EXPECT_NO_THROW(cuda::compile(Source::elementwise, "rope", architecture));
+    EXPECT_NO_THROW(cuda::compile(Source::cross_entropy, "cross_entropy", architecture));
+  }
+  EXPECT_THROW(cuda::compile(Source::elementwise, "no_such_kernel", "sm_90"), Error);
+}
+
+// ---- on a card ----
+
+// Numbers that bfloat16 holds, so that both backends get the same ones.
+mx::array normal(const mx::Shape& shape, uint64_t seed, float deviation = 1.0f) {
+  auto a = mx::astype(
+      mx::astype(mx::random::normal(shape, mx::float32, 0.0f, deviation, mx::random::key(seed)),
+                 mx::bfloat16),
+      mx::float32);
+  a.eval();
+  return a;
+}
+
+Weight quantized(int n, int k, int bits, int group_size, mx::Dtype scales = mx::float16) {
+  const auto parts = mx::quantize(normal({n, k}, 1, 0.1f), group_size, bits);
+  Weight w{.data = parts[0],
+           .scales = mx::astype(parts[1], scales),
+           .biases = mx::astype(parts[2], scales),
+           .group_size = group_size,
+           .bits = bits};
+  mx::eval({w.data, *w.scales, *w.biases});
+  return w;
+}
+
+using Function = std::function<Arrays(const Backend&, const Arrays&)>;
+
+class Cuda : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!gpu_available()) GTEST_SKIP() << "no GPU";
+    backend = make_backend({.device = "gpu"});
+    if (std::string(backend.operations->name) != "cuda") GTEST_SKIP() << "no NVIDIA card";
+  }
+  void TearDown() override { mx::set_default_device(mx::Device::cpu); }
+
+  // Values, and gradients for the first `differentiable` inputs, of f; the first `activations`
+  // inputs are in the backend's type. Everything comes back as float32 on the host.
+  static Arrays run(const Function& f, const Backend& b, const Arrays& inputs, size_t activations,
+                    size_t differentiable) {
+    mx::set_default_device(on_cpu_memory(b) ? mx::Device::cpu : mx::Device::gpu);
+    Arrays in = inputs;
+    for (size_t i = 0; i < activations; ++i) in[i] = mx::astype(in[i], b.dtype);
+    std::vector<int> wanted(differentiable);
+    for (size_t i = 0; i < differentiable; ++i) wanted[i] = static_cast<int>(i);
+    Arrays values;
+    const auto weighted = [&](const Arrays& x) {
+      values = f(b, x);
+      auto sum = mx::array(0.0f);
+      for (size_t i = 0; i < values.size(); ++i)
+        sum = mx::add(sum, mx::sum(mx::multiply(mx::astype(values[i], mx::float32),
+                                                normal(values[i].shape(), 90 + i))));
+      return sum;
+    };
+    Arrays result;
+    if (differentiable > 0)
+      result =
+          mx::value_and_grad(std::function<mx::array(const Arrays&)>(weighted), wanted)(in).second;
+    const auto own = f(b, in);
+    result.insert(result.begin(), own.begin(), own.end());
+    for (auto& r : result) r = mx::contiguous(mx::astype(r, mx::float32));
+    mx::eval(result);
+    mx::synchronize();
+    return result;
+  }
+
+  void expect_close(const Function& f, const Arrays& inputs, size_t activations,
+                    size_t differentiable, double tolerance = 1e-2) {
+    const auto want = run(f, cpu_backend(), inputs, activations, differentiable);
+    const auto got = run(f, backend, inputs, activations, differentiable);
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t i = 0; i < want.size(); ++i) {
+      ASSERT_EQ(got[i].size(), want[i].size()) << i;
+      const float *g = got[i].data<float>(), *w = want[i].data<float>();
+      double difference = 0.0, norm = 0.0;
+      for (size_t j = 0; j < got[i].size(); ++j) {
+        difference += std::pow(double{g[j]} - double{w[j]}, 2);
+        norm += std::pow(double{w[j]}, 2);
+      }
+      EXPECT_LT(std::sqrt(difference / norm), tolerance) << "result " << i;  // and no NaN
+    }
+    // The same inputs give the same bits.
+    const auto again = run(f, backend, inputs, activations, differentiable);
+    for (size_t i = 0; i < got.size(); ++i)
+      EXPECT_TRUE(std::equal(got[i].data<float>(), got[i].data<float>() + got[i].size(),
+                             again[i].data<float>()))
+          << "result " << i;
+  }
+
+  Backend backend = cpu_backend();
+};
+
+TEST_F(Cuda, LinearOfEveryWeight) {
+  for (const int bits : {2, 3, 4, 5, 6, 8})
+    for (const auto scales : {mx::float16, mx::bfloat16, mx::float32}) {
+      SCOPED_TRACE(bits);
+      const Weight w = quantized(96, 128, bits, 32, scales);
+      expect_close(
+          [&](const Backend& b, const Arrays& in) {
+            return Arrays{linear(b, in[0], {.weight = w, .bias = {}, .lora = {}})};
+          },
+          {normal({37, 128}, 2)}, 1, 1);
+    }
+}
+
+TEST_F(Cuda, LinearsWithLoraBiasAndResidual) {
+  const Weight q = quantized(128, 256, 4, 64), k = quantized(64, 256, 8, 32);
+  expect_close(
+      [&](const Backend& b, const Arrays& in) {
+        return linears(
+            b, in[0],
+            {{q, normal({128}, 5), LoraBranch{.a = in[1], .b = in[2], .scale = 1.5f, .key = {}}},
+             {k, {}, LoraBranch{.a = in[3], .b = in[4], .scale = 20.0f, .key = {}}}});
+      },
+      {normal({70, 256}, 2), normal({256, 8}, 3, 0.1f), normal({8, 128}, 4, 0.1f),
+       normal({256, 8}, 6, 0.1f), normal({8, 64}, 7, 0.1f)},
+      1, 5);
+  expect_close(
+      [&](const Backend& b, const Arrays& in) {
+        return Arrays{linear(b, in[0],
+                             {q, {}, LoraBranch{.a = in[2], .b = in[3], .scale = 2.0f, .key = {}}},
+                             in[1])};
+      },
+      {normal({33, 256}, 2), normal({33, 128}, 8), normal({256, 16}, 3, 0.1f),
+       normal({16, 128}, 4, 0.1f)},
+      2, 4);
+}
+
+TEST_F(Cuda, NormRopeSwigluRowsEmbedding) {
+  const auto weight = normal({64}, 1);
+  const auto segments = make_segments({50, 1, 700}, {-1, 0, 0});
+  const auto frequencies =
+      mx::power(mx::array(10000.0f), mx::divide(mx::arange(32), mx::array(-32.0f)));
+  const auto inv_freq = mx::contiguous(frequencies);
+  mx::eval(inv_freq);
+  expect_close(
+      [&](const Backend& b, const Arrays& in) { return Arrays{rms_norm(b, in[0], weight, 1e-5f)}; },
+      {normal({751, 64}, 2)}, 1, 1);
+  expect_close(
+      [&](const Backend& b, const Arrays& in) {
+        return Arrays{rope(b, in[0], prepare(b, segments), inv_freq, 64)};
+      },
+      {normal({751, 192}, 3)}, 1, 1);
+  expect_close([&](const Backend& b, const Arrays& in) { return Arrays{swiglu(b, in[0], in[1])}; },
+               {normal({51, 96}, 4), normal({51, 96}, 5)}, 2, 2);
+  const auto rows = std::make_shared<const std::vector<int32_t>>(std::vector<int32_t>{0, 3, 8});
+  expect_close(
+      [&](const Backend& b, const Arrays& in) { return Arrays{select_rows(b, in[0], rows)}; },
+      {normal({9, 6}, 1)}, 1, 1);
+  const Weight table = quantized(100, 64, 4, 32);
+  const mx::array ids({3, 99, 0, 42, 42}, {5}, mx::int32);
+  expect_close([&](const Backend& b, const Arrays&) { return Arrays{embedding(b, table, ids)}; },
+               {}, 0, 0);
+}
+
+TEST_F(Cuda, AttentionOverTrees) {
+  const std::vector<SegmentsPtr> cases = {
+      make_segments({1}), make_segments({64}), make_segments({63, 65, 1, 200}),
+      make_segments({9, 4, 11, 1, 7, 6}, {-1, 0, 0, 2, 2, -1}),
+      make_segments({100, 70, 130, 5, 64, 1, 300}, {-1, 0, 0, 2, 1, -1, -1})};
+  for (const int head_dim : {64, 128})
+    for (const auto& s : cases) {
+      SCOPED_TRACE(head_dim);
+      const int rows = static_cast<int>(s->rows());
+      expect_close(
+          [&](const Backend& b, const Arrays& in) {
+            return Arrays{attention(b, in[0], in[1], in[2], prepare(b, s), head_dim)};
+          },
+          {normal({rows, 6 * head_dim}, 1), normal({rows, 2 * head_dim}, 2),
+           normal({rows, 2 * head_dim}, 3)},
+          3, 3, rows == 1 ? 1.5e-2 : 1e-2);
+    }
+}
+
+TEST_F(Cuda, CrossEntropy) {
+  const Weight head = quantized(1000, 64, 8, 32);
+  std::vector<int32_t> ids;
+  for (int i = 0; i < 2500; ++i) ids.push_back(i * 37 % 1000);  // more rows than a chunk
+  const mx::array targets(ids.begin(), {2500}, mx::int32);
+  const auto weights = mx::abs(normal({2500}, 3));
+  mx::eval(weights);
+  for (const bool with_grad : {true, false})
+    expect_close(
+        [&](const Backend& b, const Arrays& in) {
+          return Arrays{cross_entropy(b, in[0], head, targets, weights, with_grad)[0]};
+        },
+        {normal({2500, 64}, 2)}, 1, with_grad ? 1 : 0);
+}
+
+TEST_F(Cuda, OptimizerStep) {
+  const auto f = [](const Backend& b, const Arrays& in) {
+    auto out = adamw(b, in,
+                     {.lr = 1e-2f,
+                      .beta1 = 0.9f,
+                      .beta2 = 0.999f,
+                      .eps = 1e-8f,
+                      .weight_decay = 0.1f,
+                      .bias_correction = true,
+                      .step = 3});
+    out.push_back(l2_norm(b, in[1]));
+    return out;
+  };
+  expect_close(
+      f, {normal({1001}, 1), normal({1001}, 2), normal({1001}, 3), mx::abs(normal({1001}, 4))}, 0,
+      0, 1e-5);
+}
+
+}  // namespace
+}  // namespace gavel
