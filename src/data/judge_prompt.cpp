@@ -81,7 +81,17 @@ std::string_view value_of(const JudgePair& pair, std::string_view name) {
 }  // namespace
 
 std::string_view to_string(Verdict verdict) {
-  return verdict == Verdict::a ? "A" : verdict == Verdict::b ? "B" : "tie";
+  switch (verdict) {
+    case Verdict::a:
+      return "A";
+    case Verdict::b:
+      return "B";
+    case Verdict::tie:
+      return "tie";
+    case Verdict::none:
+      break;
+  }
+  return "none";
 }
 
 std::optional<Verdict> parse_label(std::string_view text) {
@@ -94,7 +104,7 @@ std::optional<Verdict> parse_label(std::string_view text) {
 }
 
 Verdict swapped(Verdict verdict) {
-  return verdict == Verdict::a ? Verdict::b : verdict == Verdict::b ? Verdict::a : Verdict::tie;
+  return verdict == Verdict::a ? Verdict::b : verdict == Verdict::b ? Verdict::a : verdict;
 }
 
 namespace {

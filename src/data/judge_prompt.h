@@ -13,6 +13,7 @@
 // the values are never looked at. Lines before the first section are comments.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
@@ -26,11 +27,15 @@
 
 namespace gavel {
 
-enum class Verdict : uint8_t { a, b, tie };
+// Which of two answers is the better one. `none`: a judge that gave no readable verdict, which
+// counts as wrong everywhere; a pair's label is never that.
+enum class Verdict : uint8_t { a, b, tie, none };
 
-std::string_view to_string(Verdict verdict);                // "A", "B", "tie"
+inline constexpr std::array<Verdict, 3> kVerdicts = {Verdict::a, Verdict::b, Verdict::tie};
+
+std::string_view to_string(Verdict verdict);                // "A", "B", "tie", "none"
 std::optional<Verdict> parse_label(std::string_view text);  // A|B|tie and a|b|Tie|...
-Verdict swapped(Verdict verdict);
+Verdict swapped(Verdict verdict);  // with the two answers exchanged: A and B change places
 
 struct JudgePair {
   std::string id;

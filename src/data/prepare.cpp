@@ -29,7 +29,7 @@ constexpr int64_t kHistogramWidth = 64;
 constexpr size_t kHistogramBins = 64;  // the last one holds all that is longer
 
 // What the first pass decides of a row; the second pass writes it so.
-struct Decision {
+struct RowPlan {
   uint64_t question = 0;  // hash
   Verdict label = Verdict::a;
   bool keep = false;
@@ -127,53 +127,53 @@ class Preparation {
         "Reading", [&](const PairReader& reader, std::vector<RawRow>& rows, int64_t first) {
           if (report_.inputs.empty() || report_.inputs.back().first != reader.path().string())
             report_.inputs.emplace_back(reader.path().string(), to_string(reader.format()));
-          decisions_.resize(static_cast<size_t>(first) + rows.size());
+          plans_.resize(static_cast<size_t>(first) + rows.size());
           for (size_t i = 0; i < rows.size(); ++i)
-            decisions_[static_cast<size_t>(first) + i] = decide_row(reader.path(), rows[i], seen);
+            plans_[static_cast<size_t>(first) + i] = plan_row(reader.path(), rows[i], seen);
         });
-    report_.rows_read = static_cast<int64_t>(decisions_.size());
+    report_.rows_read = static_cast<int64_t>(plans_.size());
     if (report_.rows_kept == 0)
       fail("none of the {} rows could be used{}", report_.rows_read, first_fault());
     assign_splits();
     if (options_.balance_positions) balance_positions();
     if (options_.balance_classes) balance_classes();
     std::array<std::unordered_set<uint64_t>, 3> questions;
-    for (const Decision& d : decisions_)
+    for (const RowPlan& d : plans_)
       if (d.keep) questions[d.split].insert(d.question);
     for (size_t k = 0; k < 3; ++k)
       report_.splits[k].questions = static_cast<int64_t>(questions[k].size());
   }
 
-  Decision decide_row(const std::filesystem::path& path, const RawRow& row,
-                      std::unordered_map<uint64_t, int>& seen) {
-    Decision decision;
+  RowPlan plan_row(const std::filesystem::path& path, const RawRow& row,
+                   std::unordered_map<uint64_t, int>& seen) {
+    RowPlan plan;
     if (!row.pair) {
       drop(row.fault, path, row.line, row.detail);
-      return decision;
+      return plan;
     }
     const JudgePair& pair = *row.pair;
-    decision.question = hash_of(trimmed_view(pair.question), options_.seed);
-    decision.label = *pair.label;
-    if (options_.drop_ties && decision.label == Verdict::tie) {
+    plan.question = hash_of(trimmed_view(pair.question), options_.seed);
+    plan.label = *pair.label;
+    if (options_.drop_ties && plan.label == Verdict::tie) {
       drop("tie", path, row.line, "ties are left out, as asked");
-      return decision;
+      return plan;
     }
     if (options_.deduplicate) {
       const int label = order_free_label(pair);
-      const auto [it, fresh] = seen.emplace(pair_hash(pair, decision.question), label);
+      const auto [it, fresh] = seen.emplace(pair_hash(pair, plan.question), label);
       if (!fresh) {
         if (it->second == label)
           drop("duplicate", path, row.line, "the same question and answers came before");
         else
           drop("contradicting duplicate", path, row.line,
                "the same question and answers came before, with another label");
-        return decision;
+        return plan;
       }
     }
-    decision.keep = true;
+    plan.keep = true;
     ++report_.rows_kept;
-    ++report_.labels_read[static_cast<size_t>(decision.label)];
-    return decision;
+    ++report_.labels_read[static_cast<size_t>(plan.label)];
+    return plan;
   }
 
   std::string first_fault() const {
@@ -188,7 +188,7 @@ class Preparation {
   // stays in its split when others come and go, but for those at the borders.
   void assign_splits() {
     std::vector<uint64_t> questions;
-    for (const Decision& d : decisions_)
+    for (const RowPlan& d : plans_)
       if (d.keep) questions.push_back(d.question);
     std::sort(questions.begin(), questions.end());
     questions.erase(std::unique(questions.begin(), questions.end()), questions.end());
@@ -217,7 +217,7 @@ class Preparation {
       if (valid > 0 && (test + valid == n || question < valid_end)) return 1;
       return 0;
     };
-    for (Decision& d : decisions_)
+    for (RowPlan& d : plans_)
       if (d.keep) d.split = split_of(d.question);
   }
 
@@ -225,16 +225,15 @@ class Preparation {
   void balance_positions() {
     for (uint8_t split = 0; split < 3; ++split) {
       std::array<std::vector<size_t>, 2> wins;
-      for (size_t i = 0; i < decisions_.size(); ++i)
-        if (decisions_[i].keep && decisions_[i].split == split &&
-            decisions_[i].label != Verdict::tie)
-          wins[decisions_[i].label == Verdict::a ? 0 : 1].push_back(i);
+      for (size_t i = 0; i < plans_.size(); ++i)
+        if (plans_[i].keep && plans_[i].split == split && plans_[i].label != Verdict::tie)
+          wins[plans_[i].label == Verdict::a ? 0 : 1].push_back(i);
       auto& more = wins[0].size() > wins[1].size() ? wins[0] : wins[1];
       const size_t excess = (more.size() - std::min(wins[0].size(), wins[1].size())) / 2;
       Random random(options_.seed, 100 + split);
       random.shuffle(std::span(more));
       for (size_t k = 0; k < excess; ++k) {
-        Decision& d = decisions_[more[k]];
+        RowPlan& d = plans_[more[k]];
         d.exchange = true;
         d.label = swapped(d.label);
         ++report_.swapped_for_position;
@@ -245,9 +244,9 @@ class Preparation {
   // Leaves out pairs of the more frequent labels of train, at random.
   void balance_classes() {
     std::array<std::vector<size_t>, 3> rows;
-    for (size_t i = 0; i < decisions_.size(); ++i)
-      if (decisions_[i].keep && decisions_[i].split == 0)
-        rows[static_cast<size_t>(decisions_[i].label)].push_back(i);
+    for (size_t i = 0; i < plans_.size(); ++i)
+      if (plans_[i].keep && plans_[i].split == 0)
+        rows[static_cast<size_t>(plans_[i].label)].push_back(i);
     size_t rarest = std::numeric_limits<size_t>::max();
     for (const auto& r : rows)
       if (!r.empty()) rarest = std::min(rarest, r.size());
@@ -255,7 +254,7 @@ class Preparation {
     for (size_t label = 0; label < 3; ++label) {
       random.shuffle(std::span(rows[label]));
       for (size_t k = rarest; k < rows[label].size(); ++k) {
-        decisions_[rows[label][k]].keep = false;
+        plans_[rows[label][k]].keep = false;
         ++report_.dropped["left out to balance the labels"].count;
       }
     }
@@ -300,20 +299,20 @@ class Preparation {
   void write_rows(const std::array<std::ostream*, 3>& out) {
     for_each_row("Writing", [&](const PairReader& reader, std::vector<RawRow>& rows,
                                 int64_t first) {
-      if (static_cast<size_t>(first) + rows.size() > decisions_.size())
+      if (static_cast<size_t>(first) + rows.size() > plans_.size())
         fail("{} has changed while it was read", reader.path().string());
       const int copies = options_.swap_augment ? 2 : 1;
       std::vector<std::array<Line, 2>> lines(rows.size());
       parallel_for_dynamic(static_cast<int64_t>(rows.size()), 8, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-          const Decision& d = decisions_[static_cast<size_t>(first + i)];
+          const RowPlan& d = plans_[static_cast<size_t>(first + i)];
           if (!d.keep || !rows[i].pair) continue;
           for (int copy = 0; copy < (d.split == 0 ? copies : 1); ++copy)
             lines[i][copy] = make_line(reader, *rows[i].pair, d, first + i, copy == 1);
         }
       });
       for (size_t i = 0; i < rows.size(); ++i) {
-        const Decision& d = decisions_[static_cast<size_t>(first) + i];
+        const RowPlan& d = plans_[static_cast<size_t>(first) + i];
         if (!d.keep || !rows[i].pair) continue;
         for (const Line& line : lines[i]) {
           if (line.text.empty()) continue;
@@ -327,21 +326,21 @@ class Preparation {
   }
 
   // The pair as it is written: exchanged and without its reference where that was decided.
-  JudgePair final_pair(const JudgePair& raw, const Decision& d, int64_t index, bool swap) const {
+  JudgePair final_pair(const JudgePair& raw, const RowPlan& d, int64_t index, bool swap) const {
     JudgePair pair = d.exchange != swap ? swapped(raw) : raw;
     if (!keeps_reference(d, index)) pair.reference.clear();
     if (pair.id.empty()) pair.id = std::to_string(index);
     return pair;
   }
 
-  bool keeps_reference(const Decision& d, int64_t index) const {
+  bool keeps_reference(const RowPlan& d, int64_t index) const {
     if (!options_.use_reference) return false;
     if (d.split != 0 || options_.reference_drop <= 0) return true;
     return Random(options_.seed ^ 0x5EF, static_cast<uint64_t>(index)).uniform() >=
            options_.reference_drop;
   }
 
-  Line make_line(const PairReader& reader, const JudgePair& raw, const Decision& d, int64_t index,
+  Line make_line(const PairReader& reader, const JudgePair& raw, const RowPlan& d, int64_t index,
                  bool swap) const {
     const JudgePair pair = final_pair(raw, d, index, swap);
     Json row =
@@ -392,7 +391,7 @@ class Preparation {
     uint8_t split;
   };
 
-  void consider_sample(const PairReader& reader, const JudgePair& raw, const Decision& d,
+  void consider_sample(const PairReader& reader, const JudgePair& raw, const RowPlan& d,
                        int64_t index) {
     const uint64_t rank = Random(options_.seed, static_cast<uint64_t>(index) + 1000).next();
     const auto limit = static_cast<size_t>(std::max<int64_t>(0, options_.samples));
@@ -476,7 +475,7 @@ class Preparation {
   const std::function<bool()>& stop_;
   JudgeTemplate template_;
   PrepareReport report_;
-  std::vector<Decision> decisions_;
+  std::vector<RowPlan> plans_;
   std::vector<Candidate> candidates_;  // a heap by rank, the highest in front
 };
 

@@ -65,7 +65,7 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
   Json metrics = metrics_json(bootstrap(judgements, request.bootstrap));
   Json classes = Json::array();
   for (const ClassScores& s : class_scores(judgements))
-    classes.push_back({{"class", decision_name(s.verdict)},
+    classes.push_back({{"class", to_string(s.verdict)},
                        {"precision", s.precision},
                        {"recall", s.recall},
                        {"f1", s.f1},

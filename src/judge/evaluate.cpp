@@ -107,7 +107,7 @@ int64_t print_flips(const EvalJudge& judge, const std::vector<JudgePair>& pairs,
     flips += !same;
     fmt::print("{}  {}: case {}{}: expected {}, judged {}\n", same ? "ok  " : "FLIP", judge.name,
                pairs[i].source_line, pairs[i].id.empty() ? "" : " (" + pairs[i].id + ")",
-               decision_name(j.label), decision_name(j.verdict));
+               to_string(j.label), to_string(j.verdict));
   }
   return flips;
 }

@@ -39,8 +39,8 @@ struct LabelTokens {
 
 LabelTokens label_tokens(const Tokenizer& tokenizer, const std::string& lead) {
   LabelTokens result;
-  for (Decision d : kDecisions)
-    result.candidates.push_back(tokenizer.encode(lead + " " + std::string(decision_name(d))));
+  for (Verdict d : kVerdicts)
+    result.candidates.push_back(tokenizer.encode(lead + " " + std::string(to_string(d))));
   auto& c = result.candidates;
   size_t shared = 0;
   while (shared + 1 < std::min({c[0].size(), c[1].size(), c[2].size()}) &&
@@ -76,7 +76,7 @@ std::string bytes_of(const Tokenizer& tokenizer, std::span<const int> tokens,
 std::optional<Probabilities> probabilities_at(const Tokenizer& tokenizer, const Written& written,
                                               const std::string& bytes,
                                               const std::vector<size_t>& ends, size_t label_begin,
-                                              Decision verdict) {
+                                              Verdict verdict) {
   const size_t at =
       static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), label_begin) - ends.begin());
   if (at >= written.logprobs.size()) return std::nullopt;
@@ -87,13 +87,13 @@ std::optional<Probabilities> probabilities_at(const Tokenizer& tokenizer, const 
   std::array<int, 3> ids{};
   std::array<double, 3> logprobs{};
   for (size_t k = 0; k < 3; ++k) {
-    const auto tokens = tokenizer.encode(before + std::string(decision_name(kDecisions[k])));
+    const auto tokens = tokenizer.encode(before + std::string(to_string(kVerdicts[k])));
     if (tokens.empty()) return std::nullopt;
-    ids[k] = kDecisions[k] == verdict ? written.tokens[at] : tokens[0];
+    ids[k] = kVerdicts[k] == verdict ? written.tokens[at] : tokens[0];
     const auto it = std::find_if(here.top.begin(), here.top.end(),
                                  [&](const auto& t) { return t.first == ids[k]; });
     logprobs[k] = it != here.top.end() ? it->second : here.top.back().second;
-    if (kDecisions[k] == verdict) logprobs[k] = here.chosen;
+    if (kVerdicts[k] == verdict) logprobs[k] = here.chosen;
   }
   if (ids[0] == ids[1] || ids[0] == ids[2] || ids[1] == ids[2]) return std::nullopt;
   return softmax(logprobs);
@@ -113,7 +113,7 @@ class StopAfterVerdict {
     const size_t label = text.find_first_not_of(" \t\r\n", lead + lead_.size());
     if (label == std::string::npos) return true;
     const size_t end = text.find('\n', label);
-    return end == std::string::npos || parse_verdict(text.substr(lead)).verdict == Decision::none;
+    return end == std::string::npos || parse_verdict(text.substr(lead)).verdict == Verdict::none;
   }
 
  private:
@@ -165,7 +165,7 @@ void score_verdicts(const JudgeModel& model, std::vector<Task*>& tasks) {
     }
     result.probabilities = softmax({scores[i][0], scores[i][1], scores[i][2]});
     result.verdict = most_probable(*result.probabilities);
-    result.text = model.prompt.verdict_lead() + " " + std::string(decision_name(result.verdict));
+    result.text = model.prompt.verdict_lead() + " " + std::string(to_string(result.verdict));
     result.seconds = seconds;  // all came back together
   }
 }
@@ -193,13 +193,8 @@ std::vector<Task> make_tasks(const JudgeModel& model, std::span<const JudgePair>
 
 }  // namespace
 
-Decision to_decision(const std::optional<Verdict>& label) {
-  if (!label) return Decision::none;
-  return *label == Verdict::a ? Decision::a : *label == Verdict::b ? Decision::b : Decision::tie;
-}
-
 std::optional<double> confidence(const JudgedPair& judged) {
-  if (!judged.probabilities || judged.verdict == Decision::none) return std::nullopt;
+  if (!judged.probabilities || judged.verdict == Verdict::none) return std::nullopt;
   return (*judged.probabilities)[static_cast<size_t>(judged.verdict)];
 }
 

@@ -63,7 +63,7 @@ JudgeModel make_judge_model(const Model& model, const ModelLora* lora, TextEncod
 struct OrderResult {
   std::string prompt;  // as the model saw it
   std::string text;    // what it wrote; in mode `verdict` the lead and the label
-  Decision verdict = Decision::none;
+  Verdict verdict = Verdict::none;
   std::optional<Probabilities> probabilities;
   int64_t tokens = 0;
   double seconds = 0;
@@ -73,7 +73,7 @@ struct OrderResult {
 struct JudgedPair {
   OrderResult first;
   std::optional<OrderResult> second;
-  Decision verdict = Decision::none;
+  Verdict verdict = Verdict::none;
   std::optional<Probabilities> probabilities;  // behind `verdict`, at the calibration temperature
 };
 
@@ -83,7 +83,5 @@ std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const Jud
 
 // The probability of the verdict; nothing where it is not known.
 std::optional<double> confidence(const JudgedPair& judged);
-
-Decision to_decision(const std::optional<Verdict>& label);
 
 }  // namespace gavel

@@ -30,13 +30,12 @@ std::string shown(const JudgedPair& judged) {
   if (judged.second)
     out += fmt::format("\n--- with the answers exchanged (its A is the B above):\n{}\n",
                        judged.second->text);
-  out += fmt::format("\nVerdict: {}{}", decision_name(judged.verdict), percent(confidence(judged)));
+  out += fmt::format("\nVerdict: {}{}", to_string(judged.verdict), percent(confidence(judged)));
   if (judged.second)
     out += judged.first.verdict == judged.second->verdict
                ? ", the same in both orders"
                : fmt::format("; {} in the given order, {} exchanged",
-                             decision_name(judged.first.verdict),
-                             decision_name(judged.second->verdict));
+                             to_string(judged.first.verdict), to_string(judged.second->verdict));
   return out + "\n";
 }
 
@@ -91,7 +90,7 @@ class JudgeStream {
 Json judged_json(const JudgePair& pair, const JudgedPair& judged) {
   Json j = Json::object();
   if (!pair.id.empty()) j["id"] = pair.id;
-  j["verdict"] = decision_name(judged.verdict);
+  j["verdict"] = to_string(judged.verdict);
   const auto sure = confidence(judged);
   j["confidence"] = sure ? Json(*sure) : Json();
   if (judged.probabilities)
@@ -99,9 +98,9 @@ Json judged_json(const JudgePair& pair, const JudgedPair& judged) {
                           {"B", (*judged.probabilities)[1]},
                           {"tie", (*judged.probabilities)[2]}};
   j["text"] = judged.first.text;
-  j["verdict_ab"] = decision_name(judged.first.verdict);
+  j["verdict_ab"] = to_string(judged.first.verdict);
   if (judged.second) {
-    j["verdict_ba"] = decision_name(judged.second->verdict);
+    j["verdict_ba"] = to_string(judged.second->verdict);
     j["text_ba"] = judged.second->text;
   }
   if (!judged.first.problem.empty()) j["problem"] = judged.first.problem;

@@ -32,13 +32,13 @@ std::optional<LoggedJudgement> judgement_of(const Json& line) {
   Judgement& j = logged.judgement;
   const auto label = parse_label(text_of(line, "label"));
   if (!label) return std::nullopt;
-  const auto decision = [&](const char* key) {
-    return decision_from_name(text_of(line, key)).value_or(Decision::none);
+  const auto verdict = [&](const char* key) {
+    return parse_label(text_of(line, key)).value_or(Verdict::none);
   };
-  j.label = to_decision(label);
-  j.verdict = decision("verdict");
-  j.first_order = decision("verdict_ab");
-  if (line.contains("verdict_ba")) j.second_order = decision("verdict_ba");
+  j.label = *label;
+  j.verdict = verdict("verdict");
+  j.first_order = verdict("verdict_ab");
+  if (line.contains("verdict_ba")) j.second_order = verdict("verdict_ba");
   if (const auto it = line.find("probabilities"); it != line.end() && it->is_array()) {
     Probabilities p{};
     if (it->size() != 3) return std::nullopt;
@@ -69,7 +69,7 @@ std::string first_difference(const Json& before, const Json& now) {
 
 Judgement to_judgement(const JudgePair& pair, const JudgedPair& judged) {
   Judgement j;
-  j.label = to_decision(pair.label);
+  j.label = pair.label.value_or(Verdict::none);
   j.verdict = judged.verdict;
   j.first_order = judged.first.verdict;
   j.probabilities = judged.probabilities;
@@ -151,15 +151,15 @@ void JudgementLog::append(const std::string& judge, int64_t index, const JudgePa
                {"answer_a", pair.answer_a},
                {"answer_b", pair.answer_b},
                {"reference", pair.reference},
-               {"label", decision_name(j.label)},
-               {"verdict", decision_name(j.verdict)}};
+               {"label", to_string(j.label)},
+               {"verdict", to_string(j.verdict)}};
   if (const auto c = confidence(judged)) line["confidence"] = *c;
   if (judged.probabilities) line["probabilities"] = *judged.probabilities;
   line["prompt"] = judged.first.prompt;
   line["text"] = judged.first.text;
-  line["verdict_ab"] = decision_name(judged.first.verdict);
+  line["verdict_ab"] = to_string(judged.first.verdict);
   if (judged.second) {
-    line["verdict_ba"] = decision_name(judged.second->verdict);
+    line["verdict_ba"] = to_string(judged.second->verdict);
     line["text_ba"] = judged.second->text;
   }
   if (!judged.first.problem.empty()) line["problem"] = judged.first.problem;

@@ -17,11 +17,11 @@ constexpr double kSmallest = std::numeric_limits<double>::epsilon();
 double ratio(double part, double whole) { return whole > 0 ? part / whole : kNaN; }
 double ratio_or_zero(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
-size_t index(Decision verdict) { return static_cast<size_t>(verdict); }
+size_t index(Verdict verdict) { return static_cast<size_t>(verdict); }
 
 // Where a verdict leans to: 1 the answer shown first, -1 the second, 0 neither.
-int lean(Decision verdict, bool exchanged) {
-  const int to_a = verdict == Decision::a ? 1 : verdict == Decision::b ? -1 : 0;
+int lean(Verdict verdict, bool exchanged) {
+  const int to_a = verdict == Verdict::a ? 1 : verdict == Verdict::b ? -1 : 0;
   return exchanged ? -to_a : to_a;
 }
 
@@ -49,16 +49,16 @@ struct Sums {
     ++confusion[index(j.label)][index(j.verdict)];
     tokens += static_cast<double>(j.tokens);
     ++answers;
-    unparsable += j.first_order == Decision::none;
+    unparsable += j.first_order == Verdict::none;
     if (j.second_order) add_orders(j.first_order, *j.second_order);
     if (j.probabilities) add_probabilities(j);
   }
 
-  void add_orders(Decision first, Decision second) {
+  void add_orders(Verdict first, Verdict second) {
     ++answers;
     ++both;
-    unparsable += second == Decision::none;
-    if (first == Decision::none || second == Decision::none) return;
+    unparsable += second == Verdict::none;
+    if (first == Verdict::none || second == Verdict::none) return;
     consistent += first == second;
     const int sum = lean(first, false) + lean(second, true);
     to_first += sum > 0;
@@ -73,7 +73,7 @@ struct Sums {
       brier += d * d;
     }
     nll -= std::log(std::max(p[index(j.label)], kSmallest));
-    const Decision top = most_probable(p);
+    const Verdict top = most_probable(p);
     Bin& bin = bins[static_cast<size_t>(bin_of(p[index(top)], kReliabilityBins))];
     ++bin.count;
     bin.right += top == j.label;
@@ -85,7 +85,7 @@ std::array<ClassScores, 3> class_scores(const Confusion& counts) {
   std::array<ClassScores, 3> scores;
   for (size_t k = 0; k < 3; ++k) {
     ClassScores& s = scores[k];
-    s.verdict = kDecisions[k];
+    s.verdict = kVerdicts[k];
     for (size_t other = 0; other < 4; ++other) s.support += counts[k][other];
     for (size_t other = 0; other < 3; ++other) s.predicted += counts[other][k];
     const auto right = static_cast<double>(counts[k][k]);
@@ -111,7 +111,7 @@ MetricValues values_of(const Sums& sums) {
     recall += scores[k].recall;
     f1 += scores[k].f1;
   }
-  const ClassScores& tie = scores[index(Decision::tie)];
+  const ClassScores& tie = scores[index(Verdict::tie)];
   const auto right_ties = static_cast<double>(sums.confusion[2][2]);
   const auto ties = static_cast<double>(tie.support), both = static_cast<double>(sums.both);
   set(Metric::agreement, ratio(right, n));
@@ -147,20 +147,20 @@ Probabilities mean(const Probabilities& x, const Probabilities& y) {
   return m;
 }
 
-Decision most_probable(const Probabilities& p) {
-  return kDecisions[static_cast<size_t>(std::max_element(p.begin(), p.end()) - p.begin())];
+Verdict most_probable(const Probabilities& p) {
+  return kVerdicts[static_cast<size_t>(std::max_element(p.begin(), p.end()) - p.begin())];
 }
 
-Decision combine(Decision first_order, Decision second_order,
-                 const std::optional<Probabilities>& first,
-                 const std::optional<Probabilities>& second) {
+Verdict combine(Verdict first_order, Verdict second_order,
+                const std::optional<Probabilities>& first,
+                const std::optional<Probabilities>& second) {
   if (first && second) return most_probable(mean(*first, *second));
-  if (first_order == Decision::none) return second_order;
-  if (second_order == Decision::none || first_order == second_order) return first_order;
+  if (first_order == Verdict::none) return second_order;
+  if (second_order == Verdict::none || first_order == second_order) return first_order;
   // One order says tie: the other one decides. Two opposite verdicts cancel out.
-  if (first_order == Decision::tie) return second_order;
-  if (second_order == Decision::tie) return first_order;
-  return Decision::tie;
+  if (first_order == Verdict::tie) return second_order;
+  if (second_order == Verdict::tie) return first_order;
+  return Verdict::tie;
 }
 
 std::string_view metric_name(Metric metric) {
@@ -226,7 +226,7 @@ std::vector<ReliabilityBin> reliability(std::span<const Judgement> judgements, i
   }
   for (const Judgement& j : judgements) {
     if (!j.probabilities) continue;
-    const Decision top = most_probable(*j.probabilities);
+    const Verdict top = most_probable(*j.probabilities);
     const double confidence = (*j.probabilities)[index(top)];
     ReliabilityBin& bin = result[static_cast<size_t>(bin_of(confidence, bins))];
     ++bin.count;

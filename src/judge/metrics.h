@@ -22,10 +22,10 @@ using Probabilities = std::array<double, 3>;
 // One judged pair. Verdicts name the pair's own answers: that of the exchanged order is mapped
 // back.
 struct Judgement {
-  Decision label = Decision::none;             // what the pair's label says; never `none`
-  Decision verdict = Decision::none;           // the judge's verdict on the pair
-  Decision first_order = Decision::none;       // with A shown first
-  std::optional<Decision> second_order;        // with B shown first, where that was asked
+  Verdict label = Verdict::none;               // what the pair's label says; never `none`
+  Verdict verdict = Verdict::none;             // the judge's verdict on the pair
+  Verdict first_order = Verdict::none;         // with A shown first
+  std::optional<Verdict> second_order;         // with B shown first, where that was asked
   std::optional<Probabilities> probabilities;  // behind `verdict`, where known
   int64_t tokens = 0;                          // tokens the judge wrote, both orders together
   double seconds = 0;                          // from the request's start to its answer
@@ -33,12 +33,12 @@ struct Judgement {
 
 // The verdict of both orders: that of the mean probabilities where both are known; otherwise the
 // one they share, a tie where they contradict each other, the readable one where only one is.
-Decision combine(Decision first_order, Decision second_order,
-                 const std::optional<Probabilities>& first = {},
-                 const std::optional<Probabilities>& second = {});
+Verdict combine(Verdict first_order, Verdict second_order,
+                const std::optional<Probabilities>& first = {},
+                const std::optional<Probabilities>& second = {});
 Probabilities mean(const Probabilities& x, const Probabilities& y);
 // The class of the greatest probability; the earlier one of equals.
-Decision most_probable(const Probabilities& probabilities);
+Verdict most_probable(const Probabilities& probabilities);
 
 // --- point values -------------------------------------------------------------------------------
 
@@ -79,7 +79,7 @@ MetricValues measure(std::span<const Judgement> judgements, std::span<const uint
 MetricValues measure(std::span<const Judgement> judgements);
 
 struct ClassScores {
-  Decision verdict = Decision::none;
+  Verdict verdict = Verdict::none;
   double precision = 0, recall = 0, f1 = 0;
   int64_t support = 0;    // pairs with this label
   int64_t predicted = 0;  // pairs with this verdict

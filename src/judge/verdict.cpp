@@ -65,10 +65,10 @@ constexpr const char* kAdverbs[] = {
 constexpr const char* kBetter[] = {"better",   "best",      "superior",   "preferable", "preferred",
                                    "stronger", "favorable", "favourable", "winner",     "wins"};
 
-std::optional<Decision> label_of(std::string_view word) {
-  if (word == "a" || word == "1" || word == "first") return Decision::a;
-  if (word == "b" || word == "2" || word == "second") return Decision::b;
-  if (one_of(word, kTies)) return Decision::tie;
+std::optional<Verdict> label_of(std::string_view word) {
+  if (word == "a" || word == "1" || word == "first") return Verdict::a;
+  if (word == "b" || word == "2" || word == "second") return Verdict::b;
+  if (one_of(word, kTies)) return Verdict::tie;
   return std::nullopt;
 }
 
@@ -78,34 +78,34 @@ bool mentions_tie(const std::vector<Word>& words, size_t from) {
   return false;
 }
 
-bool is_side(std::optional<Decision> label) { return label == Decision::a || label == Decision::b; }
+bool is_side(std::optional<Verdict> label) { return label == Verdict::a || label == Verdict::b; }
 
 // What the words after a label turn it into: "A and B are equal" is a tie, "A or B" and "A is not"
 // are nothing.
-Decision settle(Decision label, const std::vector<Word>& words, size_t at) {
-  if (at + 1 >= words.size() || label == Decision::tie) return label;
+Verdict settle(Verdict label, const std::vector<Word>& words, size_t at) {
+  if (at + 1 >= words.size() || label == Verdict::tie) return label;
   const Word& next = words[at + 1];
   const auto other = label_of(next.lower);
-  if (words[at].lower == "a" && other == Decision::tie) return Decision::tie;  // "a tie"
+  if (words[at].lower == "a" && other == Verdict::tie) return Verdict::tie;  // "a tie"
   if (is_side(other) && other != label) {
     if (next.gap.find('>') != std::string_view::npos) return label;
     if (next.gap.find('<') != std::string_view::npos) return *other;
-    if (next.gap.find('=') != std::string_view::npos) return Decision::tie;
+    if (next.gap.find('=') != std::string_view::npos) return Verdict::tie;
     return mentions_tie(words, at + 2) && next.gap.find('&') != std::string_view::npos
-               ? Decision::tie
-               : Decision::none;
+               ? Verdict::tie
+               : Verdict::none;
   }
   if ((next.lower == "or" || next.lower == "and") && at + 2 < words.size()) {
     size_t named = at + 2;
     while (named + 1 < words.size() && one_of(words[named].lower, kNouns)) ++named;
     const auto second = label_of(words[named].lower);
     if (second && second != label)
-      return next.lower == "and" && mentions_tie(words, named) ? Decision::tie : Decision::none;
+      return next.lower == "and" && mentions_tie(words, named) ? Verdict::tie : Verdict::none;
   }
-  if (next.lower == "isnt" || next.lower == "not") return Decision::none;
+  if (next.lower == "isnt" || next.lower == "not") return Verdict::none;
   if (next.lower == "is" && at + 2 < words.size() &&
       (words[at + 2].lower == "not" || words[at + 2].lower == "worse"))
-    return Decision::none;
+    return Verdict::none;
   return label;
 }
 
@@ -116,10 +116,10 @@ ParsedVerdict stated(const std::vector<Word>& words, size_t at) {
   const Word& word = words[at];
   // "[[C]]" is a tie; a bare C is no label.
   const bool bracketed_c = word.lower == "c" && word.gap.ends_with("[[");
-  const auto label = bracketed_c ? std::optional(Decision::tie) : label_of(word.lower);
+  const auto label = bracketed_c ? std::optional(Verdict::tie) : label_of(word.lower);
   if (!label) return {};
-  const Decision verdict = settle(*label, words, at);
-  if (verdict == Decision::none) return {};
+  const Verdict verdict = settle(*label, words, at);
+  if (verdict == Verdict::none) return {};
   return {verdict, word.begin};
 }
 
@@ -160,8 +160,7 @@ ParsedVerdict by_keyword(const std::vector<Line>& lines) {
       // "Verdict:" with the label on the next line.
       if (rest.empty() && l + 1 < lines.size())
         rest = words_of(lines[l + 1].text, lines[l + 1].begin, kStatementWords);
-      if (const ParsedVerdict found = stated(rest, 0); found.verdict != Decision::none)
-        return found;
+      if (const ParsedVerdict found = stated(rest, 0); found.verdict != Verdict::none) return found;
       // "The verdict goes against A": the words before "verdict" may still hold an earlier one.
       words.resize(i);
     }
@@ -174,9 +173,9 @@ ParsedVerdict by_brackets(std::string_view text) {
        at = at == 0 ? at : text.rfind("[[", at - 1)) {
     if (text.size() >= at + 5 && text.substr(at + 3, 2) == "]]") {
       const char c = text[at + 2];
-      if (c == 'A' || c == 'a') return {Decision::a, at + 2};
-      if (c == 'B' || c == 'b') return {Decision::b, at + 2};
-      if (c == 'C' || c == 'c') return {Decision::tie, at + 2};
+      if (c == 'A' || c == 'a') return {Verdict::a, at + 2};
+      if (c == 'B' || c == 'b') return {Verdict::b, at + 2};
+      if (c == 'C' || c == 'c') return {Verdict::tie, at + 2};
     }
     if (at == 0) break;
   }
@@ -219,13 +218,13 @@ ParsedVerdict by_preference(const std::vector<Line>& lines) {
         while (next < words.size() && one_of(words[next].lower, kFillers))
           copula |= words[next++].lower == "is";
         if (copula && next < words.size() && is_side(label_of(words[next].lower)))
-          if (const Decision v = settle(*label_of(words[next].lower), words, next);
-              v != Decision::none)
+          if (const Verdict v = settle(*label_of(words[next].lower), words, next);
+              v != Verdict::none)
             return {v, words[next].begin};
       }
       if (word == "equally" && i + 1 < words.size() &&
           (words[i + 1].lower == "good" || words[i + 1].lower == "bad"))
-        return {Decision::tie, words[i].begin};
+        return {Verdict::tie, words[i].begin};
     }
   }
   return {};
@@ -233,46 +232,15 @@ ParsedVerdict by_preference(const std::vector<Line>& lines) {
 
 }  // namespace
 
-std::string_view decision_name(Decision verdict) {
-  switch (verdict) {
-    case Decision::a:
-      return "A";
-    case Decision::b:
-      return "B";
-    case Decision::tie:
-      return "tie";
-    case Decision::none:
-      break;
-  }
-  return "none";
-}
-
-std::optional<Decision> decision_from_name(std::string_view name) {
-  const std::vector<Word> words = words_of(name, 0, 2);
-  if (words.size() != 1) return std::nullopt;
-  if (words[0].lower == "c") return Decision::tie;
-  return label_of(words[0].lower);
-}
-
-Decision swapped(Decision verdict) {
-  if (verdict == Decision::a) return Decision::b;
-  if (verdict == Decision::b) return Decision::a;
-  return verdict;
-}
-
-std::string render_verdict(Decision verdict) {
-  return "**Verdict:** " + std::string(decision_name(verdict));
-}
-
 ParsedVerdict parse_verdict(std::string_view text) {
   const std::vector<Line> lines = lines_of(text);
-  if (const auto found = by_keyword(lines); found.verdict != Decision::none) return found;
-  if (const auto found = by_brackets(text); found.verdict != Decision::none) return found;
+  if (const auto found = by_keyword(lines); found.verdict != Verdict::none) return found;
+  if (const auto found = by_brackets(text); found.verdict != Verdict::none) return found;
   if (const auto scores = parse_scores(text)) {
-    if (scores->first == scores->second) return {Decision::tie, std::nullopt};
-    return {scores->first > scores->second ? Decision::a : Decision::b, std::nullopt};
+    if (scores->first == scores->second) return {Verdict::tie, std::nullopt};
+    return {scores->first > scores->second ? Verdict::a : Verdict::b, std::nullopt};
   }
-  if (const auto found = by_last_line(lines); found.verdict != Decision::none) return found;
+  if (const auto found = by_last_line(lines); found.verdict != Verdict::none) return found;
   return by_preference(lines);
 }
 

@@ -1,31 +1,18 @@
-// A judge's verdict: reading it out of what the judge wrote, and writing it.
+// Reading a verdict out of what a judge wrote.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "data/judge_prompt.h"
+
 namespace gavel {
 
-// What a judge decided. `none`: the text holds no readable verdict; it always counts as wrong.
-enum class Decision { a, b, tie, none };
-
-inline constexpr std::array<Decision, 3> kDecisions = {Decision::a, Decision::b, Decision::tie};
-
-// "A", "B", "tie" and "none".
-std::string_view decision_name(Decision verdict);
-// The reverse, in any case, with "equal", "draw", "C", "1" and "2" too; nothing for anything else.
-std::optional<Decision> decision_from_name(std::string_view name);
-// The verdict with the two answers exchanged: A and B change places.
-Decision swapped(Decision verdict);
-// The line a judge is trained to end with: "**Verdict:** A".
-std::string render_verdict(Decision verdict);
-
 struct ParsedVerdict {
-  Decision verdict = Decision::none;
+  Verdict verdict = Verdict::none;
   // Where the deciding word ("A" in "**Verdict:** A") starts in the text. Only a stated verdict
   // has a place; one that follows from two scores has none.
   std::optional<size_t> label_begin;

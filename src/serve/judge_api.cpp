@@ -156,7 +156,7 @@ Json probabilities_json(const std::optional<Probabilities>& p) {
 
 Json order_json(const char* order, const OrderResult& result) {
   Json json = {{"order", order},
-               {"verdict", decision_name(result.verdict)},
+               {"verdict", to_string(result.verdict)},
                {"probabilities", probabilities_json(result.probabilities)},
                {"explanation", result.text},
                {"tokens", result.tokens}};
@@ -167,7 +167,7 @@ Json order_json(const char* order, const OrderResult& result) {
 Json judgement_json(const JudgePair& pair, const JudgedPair& judged) {
   Json json = Json::object();
   if (!pair.id.empty()) json["id"] = pair.id;
-  json["verdict"] = decision_name(judged.verdict);
+  json["verdict"] = to_string(judged.verdict);
   const auto sure = confidence(judged);
   json["confidence"] = sure ? Json(*sure) : Json();
   json["probabilities"] = probabilities_json(judged.probabilities);

@@ -111,11 +111,20 @@ TEST(JudgePrompt, SwappingExchangesAnswersLabelAndMentions) {
 }
 
 TEST(JudgePrompt, LabelsAreReadInAnyCase) {
+  for (const Verdict v : kVerdicts) EXPECT_EQ(parse_label(to_string(v)), v);
   EXPECT_EQ(parse_label("A"), Verdict::a);
   EXPECT_EQ(parse_label("b"), Verdict::b);
   EXPECT_EQ(parse_label("Tie"), Verdict::tie);
   EXPECT_FALSE(parse_label("C"));
+  EXPECT_FALSE(parse_label("none"));
   EXPECT_FALSE(parse_label(""));
+}
+
+TEST(JudgePrompt, SwappedVerdictsNameTheOtherAnswer) {
+  EXPECT_EQ(swapped(Verdict::a), Verdict::b);
+  EXPECT_EQ(swapped(Verdict::b), Verdict::a);
+  EXPECT_EQ(swapped(Verdict::tie), Verdict::tie);
+  EXPECT_EQ(swapped(Verdict::none), Verdict::none);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ TEST(Judge, ReadsTheVerdictAndItsProbabilities) {
   JudgeOptions options;
   const auto judged = judge_pairs(fake_judge(prefers_good), kPairs, options);
   ASSERT_EQ(judged.size(), 2u);
-  EXPECT_EQ(judged[0].verdict, Decision::a);
+  EXPECT_EQ(judged[0].verdict, Verdict::a);
   // Nothing after the verdict's line is written.
   EXPECT_EQ(judged[0].first.text, "First.\n\n**Verdict:** A\n");
   EXPECT_EQ(judged[0].first.tokens, static_cast<int64_t>(judged[0].first.text.size()));
@@ -28,10 +28,10 @@ TEST(Judge, ReadsTheVerdictAndItsProbabilities) {
   EXPECT_NEAR(*confidence(judged[0]), 0.9, 1e-9);
   // In the other order the good answer is B; verdict and probabilities are mapped back.
   ASSERT_TRUE(judged[0].second);
-  EXPECT_EQ(judged[0].second->verdict, Decision::a);
+  EXPECT_EQ(judged[0].second->verdict, Verdict::a);
   EXPECT_NEAR((*judged[0].second->probabilities)[0], 0.8, 1e-9);
   EXPECT_NEAR((*judged[0].second->probabilities)[1], 0.15, 1e-9);
-  EXPECT_EQ(judged[1].verdict, Decision::b);
+  EXPECT_EQ(judged[1].verdict, Verdict::b);
   EXPECT_NE(judged[0].first.prompt.find("Answer A: good"), std::string::npos);
   EXPECT_NE(judged[0].second->prompt.find("Answer A: bad"), std::string::npos);
 }
@@ -51,7 +51,7 @@ TEST(Judge, ScoresTheLabelsDirectly) {
                                   kPairs, options);
   EXPECT_EQ(asked, 2);
   EXPECT_TRUE(seen.ends_with("<judge>**Verdict:** ")) << seen;  // what the three labels share
-  EXPECT_EQ(judged[1].verdict, Decision::b);
+  EXPECT_EQ(judged[1].verdict, Verdict::b);
   EXPECT_NEAR((*judged[1].probabilities)[1], 0.8, 1e-9);
   EXPECT_EQ(judged[1].first.text, "**Verdict:** B");
   EXPECT_FALSE(judged[0].second);
@@ -67,21 +67,21 @@ TEST(Judge, BothOrdersAverage) {
         "**Verdict:** A", good_first ? Probabilities{0.9, 0.1, 0} : Probabilities{0.6, 0.4, 0}};
   };
   const auto judged = judge_pairs(fake_judge(biased), kPairs, options);
-  EXPECT_EQ(judged[0].first.verdict, Decision::a);
-  EXPECT_EQ(judged[0].second->verdict, Decision::b);
-  EXPECT_EQ(judged[0].verdict, Decision::a);  // (0.9 + 0.4) / 2 against (0.1 + 0.6) / 2
+  EXPECT_EQ(judged[0].first.verdict, Verdict::a);
+  EXPECT_EQ(judged[0].second->verdict, Verdict::b);
+  EXPECT_EQ(judged[0].verdict, Verdict::a);  // (0.9 + 0.4) / 2 against (0.1 + 0.6) / 2
   EXPECT_NEAR((*judged[0].probabilities)[0], 0.65, 1e-9);
-  EXPECT_EQ(judged[1].verdict, Decision::b);
+  EXPECT_EQ(judged[1].verdict, Verdict::b);
   options.temperature = 2;
   const auto cooler = judge_pairs(fake_judge(biased), kPairs, options);
   EXPECT_LT(*confidence(cooler[0]), 0.65);
-  EXPECT_EQ(cooler[0].verdict, Decision::a);
+  EXPECT_EQ(cooler[0].verdict, Verdict::a);
 }
 
 TEST(Judge, WithoutAVerdictThereIsNone) {
   const auto silent = [](const std::string&) { return testing::FakeAnswer{"I cannot say.", {}}; };
   const auto judged = judge_pairs(fake_judge(silent), kPairs, {});
-  EXPECT_EQ(judged[0].verdict, Decision::none);
+  EXPECT_EQ(judged[0].verdict, Verdict::none);
   EXPECT_FALSE(judged[0].probabilities);
   EXPECT_FALSE(confidence(judged[0]));
   const auto json = judged_json(kPairs[0], judged[0]);
@@ -94,7 +94,7 @@ TEST(Judge, ResponsesEndAtMaxTokens) {
   options.max_tokens = 5;
   const auto judged = judge_pairs(fake_judge(prefers_good), kPairs, options);
   EXPECT_EQ(judged[0].first.text, "First");
-  EXPECT_EQ(judged[0].verdict, Decision::none);
+  EXPECT_EQ(judged[0].verdict, Verdict::none);
 }
 
 TEST(Judge, AnEndlessPairIsNotAsked) {
@@ -106,9 +106,9 @@ TEST(Judge, AnEndlessPairIsNotAsked) {
   options.second_order = false;
   const auto judged = judge_pairs(judge, pairs, options);
   EXPECT_EQ(asked, 1);
-  EXPECT_EQ(judged[0].verdict, Decision::none);
+  EXPECT_EQ(judged[0].verdict, Verdict::none);
   EXPECT_NE(judged[0].first.problem.find("the model takes 2000"), std::string::npos);
-  EXPECT_EQ(judged[1].verdict, Decision::a);
+  EXPECT_EQ(judged[1].verdict, Verdict::a);
 }
 
 TEST(Judge, ALabelThatIsNotAmongTheLikelyTokensIsLessLikely) {

@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-Judgement judged(Decision label, Decision verdict) {
+Judgement judged(Verdict label, Verdict verdict) {
   Judgement j;
   j.label = label;
   j.verdict = j.first_order = verdict;
@@ -33,7 +33,7 @@ std::vector<Case> golden() {
   for (const json& c : json::parse(read_file(GAVEL_GOLDEN_DIR "/metrics.json"))) {
     Case result{c, {}, {}, {}};
     for (const json& row : c["judgements"]) {
-      const auto verdict = [&](size_t k) { return static_cast<Decision>(row[k].get<int>()); };
+      const auto verdict = [&](size_t k) { return static_cast<Verdict>(row[k].get<int>()); };
       Judgement j = judged(verdict(0), verdict(1));
       j.second_order = verdict(2);
       j.probabilities = Probabilities{row[4], row[5], row[6]};
@@ -82,7 +82,7 @@ TEST(Metrics, TemperatureEqualsScipys) {
     const double t = fit_temperature(c.judge);
     EXPECT_NEAR(t, c.expected["temperature"].get<double>(), 1e-4 * t);
     for (Judgement& j : c.judge) {
-      const Decision before = most_probable(*j.probabilities);
+      const Verdict before = most_probable(*j.probabilities);
       j.probabilities = scale_by_temperature(*j.probabilities, t);
       EXPECT_EQ(most_probable(*j.probabilities), before);
       EXPECT_NEAR((*j.probabilities)[0] + (*j.probabilities)[1] + (*j.probabilities)[2], 1, 1e-12);
@@ -171,8 +171,8 @@ TEST(Metrics, SpeedHasIntervalsOfTheSameResamples) {
 }
 
 TEST(Metrics, UndefinedNumbersAreNaNAndStaySo) {
-  std::vector<Judgement> judgements = {judged(Decision::a, Decision::a),
-                                       judged(Decision::b, Decision::none)};
+  std::vector<Judgement> judgements = {judged(Verdict::a, Verdict::a),
+                                       judged(Verdict::b, Verdict::none)};
   const auto intervals = bootstrap(judgements);
   for (Metric m :
        {Metric::consistency, Metric::bias_first, Metric::ece, Metric::nll, Metric::tie_recall}) {
@@ -186,21 +186,21 @@ TEST(Metrics, UndefinedNumbersAreNaNAndStaySo) {
 
 TEST(Metrics, BiasIsToThePlaceNotToTheName) {
   // Always the answer shown first: A in the first order, B (mapped back) in the second.
-  Judgement first = judged(Decision::a, Decision::a);
-  first.second_order = Decision::b;
+  Judgement first = judged(Verdict::a, Verdict::a);
+  first.second_order = Verdict::b;
   EXPECT_EQ(value_of(measure(std::vector{first}), Metric::bias_first), 1);
   EXPECT_EQ(value_of(measure(std::vector{first}), Metric::bias_second), 0);
-  Judgement second = judged(Decision::a, Decision::b);
-  second.second_order = Decision::a;
+  Judgement second = judged(Verdict::a, Verdict::b);
+  second.second_order = Verdict::a;
   EXPECT_EQ(value_of(measure(std::vector{second}), Metric::bias_second), 1);
-  Judgement steady = judged(Decision::a, Decision::b);
-  steady.second_order = Decision::b;
+  Judgement steady = judged(Verdict::a, Verdict::b);
+  steady.second_order = Verdict::b;
   EXPECT_EQ(value_of(measure(std::vector{steady}), Metric::bias_second), 0);
   EXPECT_EQ(value_of(measure(std::vector{steady}), Metric::consistency), 1);
 }
 
 TEST(Metrics, TwoOrdersCombine) {
-  using enum Decision;
+  using enum Verdict;
   EXPECT_EQ(combine(a, a), a);
   EXPECT_EQ(combine(a, b), tie);
   EXPECT_EQ(combine(a, tie), a);
@@ -237,8 +237,8 @@ TEST(Metrics, ReliabilityCountsEveryJudgementOnce) {
 }
 
 TEST(Metrics, DifferentPairsAreNotCompared) {
-  const std::vector first = {judged(Decision::a, Decision::a)};
-  const std::vector second = {judged(Decision::b, Decision::a)};
+  const std::vector first = {judged(Verdict::a, Verdict::a)};
+  const std::vector second = {judged(Verdict::b, Verdict::a)};
   EXPECT_THROW(compare(first, second), Error);
   EXPECT_THROW(compare(first, {}), Error);
 }

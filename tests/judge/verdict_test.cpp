@@ -7,15 +7,16 @@
 namespace gavel {
 namespace {
 
-Decision read(std::string_view text) { return parse_verdict(text).verdict; }
+Verdict read(std::string_view text) { return parse_verdict(text).verdict; }
 
-TEST(Verdict, ReadsTheFormItWrites) {
-  for (Decision v : kDecisions) {
-    EXPECT_EQ(read(render_verdict(v)), v);
-    EXPECT_EQ(read("A is nice, B is not.\n\n" + render_verdict(v) + "\n"), v);
-    EXPECT_EQ(decision_from_name(decision_name(v)), v);
+TEST(Verdict, ReadsTheFormThatAJudgeIsTrainedToWrite) {
+  for (const Verdict v : kVerdicts) {
+    JudgePair pair;
+    pair.label = v;
+    EXPECT_EQ(read(JudgeTemplate::standard().target_text(pair)), v);
+    pair.reason = "A is nice, B is not.";
+    EXPECT_EQ(read(JudgeTemplate::standard().target_text(pair) + "\n"), v);
   }
-  EXPECT_EQ(render_verdict(Decision::a), "**Verdict:** A");
 }
 
 TEST(Verdict, ReadsVariantsOfTheStatement) {
@@ -40,24 +41,24 @@ TEST(Verdict, ReadsVariantsOfTheStatement) {
                            "Verdict\xEF\xBC\x9A A",
                            "**Verdict:** A<|im_end|>",
                            "**Verdict:** A, because B is wrong"})
-    EXPECT_EQ(read(text), Decision::a) << text;
+    EXPECT_EQ(read(text), Verdict::a) << text;
   for (const char* text :
        {"Verdict: B", "_Verdict_: `B`", "verdict: assistant B", "Verdict: Response 2",
         "Verdict = b", "**Verdict:** {B}", "Verdict: in favor of B"})
-    EXPECT_EQ(read(text), Decision::b) << text;
+    EXPECT_EQ(read(text), Verdict::b) << text;
   for (const char* text :
        {"Verdict: tie", "**Verdict:** Tie.", "Verdict: a tie", "Verdict: A tie", "verdict: equal",
         "Verdict: both are equal", "Verdict: It's a draw", "Verdict: [[C]]", "Verdict: neither",
         "Verdict: A and B are equal", "Verdict: A = B", "Verdict: Answer A and Answer B tie"})
-    EXPECT_EQ(read(text), Decision::tie) << text;
+    EXPECT_EQ(read(text), Verdict::tie) << text;
 }
 
 TEST(Verdict, TheLastStatementWins) {
-  EXPECT_EQ(read("**Verdict:** A\nOn reflection:\n**Verdict:** B"), Decision::b);
-  EXPECT_EQ(read("Verdict: B. No, verdict: A."), Decision::a);
-  EXPECT_EQ(read("**Verdict:** tie\nThis verdict follows from the facts."), Decision::tie);
-  EXPECT_EQ(read("[[A]] ... [[B]]"), Decision::b);
-  EXPECT_EQ(read("[[A]] is my first thought. **Verdict:** B"), Decision::b);
+  EXPECT_EQ(read("**Verdict:** A\nOn reflection:\n**Verdict:** B"), Verdict::b);
+  EXPECT_EQ(read("Verdict: B. No, verdict: A."), Verdict::a);
+  EXPECT_EQ(read("**Verdict:** tie\nThis verdict follows from the facts."), Verdict::tie);
+  EXPECT_EQ(read("[[A]] ... [[B]]"), Verdict::b);
+  EXPECT_EQ(read("[[A]] is my first thought. **Verdict:** B"), Verdict::b);
 }
 
 TEST(Verdict, NoVerdictIsNone) {
@@ -83,15 +84,15 @@ TEST(Verdict, NoVerdictIsNone) {
                            "[[",
                            "[[D]]",
                            "Verdict: answer A and answer B differ"})
-    EXPECT_EQ(read(text), Decision::none) << text;
+    EXPECT_EQ(read(text), Verdict::none) << text;
 }
 
 TEST(Verdict, ReadsJudgeLmScores) {
-  EXPECT_EQ(read("7 9\nThe second answer is more precise."), Decision::b);
-  EXPECT_EQ(read("8.5 6\n"), Decision::a);
-  EXPECT_EQ(read("\n  5, 5 \nBoth say the same."), Decision::tie);
-  EXPECT_EQ(read("7 9\n**Verdict:** A"), Decision::a);
-  EXPECT_EQ(read("7 9\nAnswer A is better in style."), Decision::b);
+  EXPECT_EQ(read("7 9\nThe second answer is more precise."), Verdict::b);
+  EXPECT_EQ(read("8.5 6\n"), Verdict::a);
+  EXPECT_EQ(read("\n  5, 5 \nBoth say the same."), Verdict::tie);
+  EXPECT_EQ(read("7 9\n**Verdict:** A"), Verdict::a);
+  EXPECT_EQ(read("7 9\nAnswer A is better in style."), Verdict::b);
   EXPECT_EQ(parse_scores("10 0.5"), (std::pair{10.0, 0.5}));
   EXPECT_FALSE(parse_scores("10"));
   EXPECT_FALSE(parse_scores("10 x"));
@@ -100,15 +101,15 @@ TEST(Verdict, ReadsJudgeLmScores) {
 }
 
 TEST(Verdict, FallsBackOnPlainWords) {
-  EXPECT_EQ(read("A"), Decision::a);
-  EXPECT_EQ(read("The facts favour it.\nAnswer B."), Decision::b);
-  EXPECT_EQ(read("Well.\nIt is a tie"), Decision::tie);
-  EXPECT_EQ(read("So Answer B is clearly better than Answer A."), Decision::b);
-  EXPECT_EQ(read("A is better."), Decision::a);
-  EXPECT_EQ(read("The better answer is A."), Decision::a);
-  EXPECT_EQ(read("The winner is assistant B!"), Decision::b);
-  EXPECT_EQ(read("I prefer response A for its detail."), Decision::a);
-  EXPECT_EQ(read("They are equally good."), Decision::tie);
+  EXPECT_EQ(read("A"), Verdict::a);
+  EXPECT_EQ(read("The facts favour it.\nAnswer B."), Verdict::b);
+  EXPECT_EQ(read("Well.\nIt is a tie"), Verdict::tie);
+  EXPECT_EQ(read("So Answer B is clearly better than Answer A."), Verdict::b);
+  EXPECT_EQ(read("A is better."), Verdict::a);
+  EXPECT_EQ(read("The better answer is A."), Verdict::a);
+  EXPECT_EQ(read("The winner is assistant B!"), Verdict::b);
+  EXPECT_EQ(read("I prefer response A for its detail."), Verdict::a);
+  EXPECT_EQ(read("They are equally good."), Verdict::tie);
 }
 
 TEST(Verdict, TellsWhereTheLabelStands) {
@@ -121,19 +122,12 @@ TEST(Verdict, TellsWhereTheLabelStands) {
 
 TEST(Verdict, LongAndHostileTextIsRead) {
   std::string text(1 << 20, '[');
-  EXPECT_EQ(read(text), Decision::none);
+  EXPECT_EQ(read(text), Verdict::none);
   text.clear();
   for (int i = 0; i < 20000; ++i) text += "verdict ";
-  EXPECT_EQ(read(text), Decision::none);
-  EXPECT_EQ(read(text + "\n**Verdict:** B"), Decision::b);
-  EXPECT_EQ(read(std::string("\xff\xfe\0 verdict\xff: A", 16)), Decision::a);
-}
-
-TEST(Verdict, SwapExchangesTheAnswers) {
-  EXPECT_EQ(swapped(Decision::a), Decision::b);
-  EXPECT_EQ(swapped(Decision::b), Decision::a);
-  EXPECT_EQ(swapped(Decision::tie), Decision::tie);
-  EXPECT_EQ(swapped(Decision::none), Decision::none);
+  EXPECT_EQ(read(text), Verdict::none);
+  EXPECT_EQ(read(text + "\n**Verdict:** B"), Verdict::b);
+  EXPECT_EQ(read(std::string("\xff\xfe\0 verdict\xff: A", 16)), Verdict::a);
 }
 
 }  // namespace

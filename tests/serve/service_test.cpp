@@ -231,12 +231,12 @@ TEST_F(ServiceTest, JudgesAsTheJudgeLayerDoes) {
     body["id"] = "x1";
     const Json answer = ask(kJudge, body);
     EXPECT_EQ(answer["id"], "x1");
-    EXPECT_EQ(answer["verdict"], decision_name(expected.verdict));
+    EXPECT_EQ(answer["verdict"], to_string(expected.verdict));
     EXPECT_EQ(answer["explanation"], expected.first.text);
     ASSERT_EQ(answer["orders"].size(), 2u);
     EXPECT_EQ(answer["orders"][1]["order"], "ba");
     EXPECT_EQ(answer["orders"][1]["explanation"], expected.second->text);
-    EXPECT_EQ(answer["orders"][1]["verdict"], decision_name(expected.second->verdict));
+    EXPECT_EQ(answer["orders"][1]["verdict"], to_string(expected.second->verdict));
     EXPECT_FALSE(answer["calibrated"]);
     ASSERT_EQ(answer["confidence"].is_null(), !confidence(expected).has_value());
     if (confidence(expected)) {
