@@ -146,6 +146,11 @@ def corpus():
         yield "rows", name, b"\1" + json.dumps(row).encode() + b"\n"
     yield "rows", "list", b"\1" + json.dumps([pandalm, pair]).encode()
     yield "rows", "csv", b"\1question,answer_a,answer_b,label\n\"a \"\"b\"\"\",x,y,A\nq,1,2,tie\n"
+    for i, line in enumerate((GOLDEN / "verdicts.jsonl").read_text().splitlines()):
+        judgement = json.loads(line)["text"].replace("@X", "A").replace("@Y", "B")
+        yield "verdict", f"text-{i}", b"\0" + judgement.encode()
+    for i in range(40):
+        yield "verdict", f"pieces-{i}", bytes([1] + [(i * 37 + k * k) % 251 for k in range(12)])
     chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5,
             "temperature": 0.5, "top_p": 1, "stop": ["a"], "stream": True,
             "stream_options": {"include_usage": True}, "logprobs": True, "top_logprobs": 2}

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/jsonl.h"
+#include "text/thought.h"
 
 namespace gavel {
 namespace {
@@ -72,8 +73,8 @@ Json checked_messages(const Json& messages) {
 
 bool is_assistant(const Json& message) { return message.at("role") == "assistant"; }
 
-std::vector<int> encode_checked(const TextEncoder& encoder, const Json& messages, const Json& tools,
-                                bool add_generation_prompt) {
+std::string render(const TextEncoder& encoder, const Json& messages, const Json& tools,
+                   bool add_generation_prompt) {
   if (!encoder.chat_template)
     fail("the model has no chat template, which records of messages or prompt/completion need");
   Json context{{"messages", messages},
@@ -84,7 +85,18 @@ std::vector<int> encode_checked(const TextEncoder& encoder, const Json& messages
   if (!encoder.eos_token.empty()) context["eos_token"] = encoder.eos_token;
   context["enable_thinking"] = encoder.tokenizer.token_to_id("<think>").has_value() &&
                                encoder.tokenizer.token_to_id("</think>").has_value();
-  return encoder.tokenizer.encode(encoder.chat_template->render(context));
+  return encoder.chat_template->render(context);
+}
+
+std::vector<int> encode_checked(const TextEncoder& encoder, const Json& messages, const Json& tools,
+                                bool add_generation_prompt) {
+  return encoder.tokenizer.encode(render(encoder, messages, tools, add_generation_prompt));
+}
+
+Json to_json(const std::vector<Message>& messages) {
+  Json list = Json::array();
+  for (const Message& m : messages) list.push_back({{"role", m.role}, {"content", m.content}});
+  return list;
 }
 
 struct Encoded {
@@ -185,9 +197,20 @@ std::vector<int> encode_chat(const TextEncoder& encoder, const Json& messages, c
 
 std::vector<int> encode_chat(const TextEncoder& encoder, const std::vector<Message>& messages,
                              bool add_generation_prompt) {
-  Json list = Json::array();
-  for (const Message& m : messages) list.push_back({{"role", m.role}, {"content", m.content}});
-  return encode_checked(encoder, list, Json(), add_generation_prompt);
+  return encode_checked(encoder, to_json(messages), Json(), add_generation_prompt);
+}
+
+std::string before_answer(const TextEncoder& encoder, const std::vector<Message>& messages) {
+  constexpr const char* kAnswer = "(the answer)";
+  const std::string prompt = render(encoder, to_json(messages), Json(), true);
+  auto answered = messages;
+  answered.push_back({"assistant", kAnswer});
+  const std::string whole = render(encoder, to_json(answered), Json(), false);
+  const size_t answer = whole.rfind(kAnswer);
+  if (answer != std::string::npos && answer >= prompt.size() && whole.starts_with(prompt))
+    return whole.substr(prompt.size(), answer - prompt.size());
+  const std::string_view close = open_thought(prompt);
+  return close.empty() ? "" : fmt::format("\n{}\n\n", close);
 }
 
 Example encode_masked_chat(const TextEncoder& encoder, const Json& messages) {

@@ -30,6 +30,10 @@ std::vector<int> encode_chat(const TextEncoder& encoder, const nlohmann::ordered
 std::vector<int> encode_chat(const TextEncoder& encoder, const std::vector<Message>& messages,
                              bool add_generation_prompt);
 
+// What stands between the generation prompt and the assistant's own text, as templates write it:
+// Qwen3's empty thought, the end of a thought that the prompt begins (DeepSeek-R1), mostly "".
+std::string before_answer(const TextEncoder& encoder, const std::vector<Message>& messages);
+
 struct Example {
   std::vector<int32_t> tokens;
   // Token t is a target that carries loss where t >= max(prompt_length, 1): token 0 has no

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "text/thought.h"
 
 namespace gavel {
 namespace {
@@ -30,7 +31,7 @@ Probabilities exchanged(Probabilities p) {
   return p;
 }
 
-// The three labels as continuations of a prompt that ends with `lead`: what their tokens share
+// The three labels as continuations of a prompt, behind `lead`: what their tokens share
 // goes to the prompt, the rest to the candidates.
 struct LabelTokens {
   std::vector<int> shared;
@@ -60,23 +61,27 @@ struct Task {
   OrderResult result;
 };
 
-std::string bytes_of(const Tokenizer& tokenizer, std::span<const int> tokens,
-                     std::vector<size_t>* ends = nullptr) {
-  std::string bytes;
-  for (int id : tokens) {
-    if (!tokenizer.is_special(id)) bytes += tokenizer.token_bytes(id);
-    if (ends) ends->push_back(bytes.size());
-  }
-  return bytes;
+// The bytes of a token that a judge wrote; of special tokens only those that begin or end a
+// thought.
+std::string bytes_of(const Tokenizer& tokenizer, int token) {
+  std::string bytes = tokenizer.token_bytes(token);
+  return tokenizer.is_special(token) && !is_thought_tag(bytes) ? "" : bytes;
+}
+
+// Whether a prompt ends inside a thought.
+bool begins_thought(const Tokenizer& tokenizer, std::span<const int> prompt) {
+  constexpr size_t kTagTokens = 16;  // more than a tag and the white space after it may have
+  return !open_thought(tokenizer.decode(prompt.last(std::min(prompt.size(), kTagTokens)))).empty();
 }
 
 // Probabilities of the labels at the token that decided: its own, and those of the tokens that the
 // other labels would have had in its place. A label that is not among the most likely tokens gets
-// the least of them, which is more than it has.
+// the least of them, which is more than it has. `ends`: where each token ends in `bytes`.
 std::optional<Probabilities> probabilities_at(const Tokenizer& tokenizer, const Written& written,
                                               const std::string& bytes,
-                                              const std::vector<size_t>& ends, size_t label_begin,
-                                              Verdict verdict) {
+                                              const std::vector<size_t>& ends,
+                                              const ParsedVerdict& parsed) {
+  const size_t label_begin = *parsed.label_begin;
   const size_t at =
       static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), label_begin) - ends.begin());
   if (at >= written.logprobs.size()) return std::nullopt;
@@ -87,38 +92,45 @@ std::optional<Probabilities> probabilities_at(const Tokenizer& tokenizer, const 
   std::array<int, 3> ids{};
   std::array<double, 3> logprobs{};
   for (size_t k = 0; k < 3; ++k) {
-    const auto tokens = tokenizer.encode(before + std::string(to_string(kVerdicts[k])));
+    const auto tokens = tokenizer.encode(before + parsed.labels[k]);
     if (tokens.empty()) return std::nullopt;
-    ids[k] = kVerdicts[k] == verdict ? written.tokens[at] : tokens[0];
+    ids[k] = kVerdicts[k] == parsed.verdict ? written.tokens[at] : tokens[0];
     const auto it = std::find_if(here.top.begin(), here.top.end(),
                                  [&](const auto& t) { return t.first == ids[k]; });
     logprobs[k] = it != here.top.end() ? it->second : here.top.back().second;
-    if (kVerdicts[k] == verdict) logprobs[k] = here.chosen;
+    if (kVerdicts[k] == parsed.verdict) logprobs[k] = here.chosen;
   }
   if (ids[0] == ids[1] || ids[0] == ids[2] || ids[1] == ids[2]) return std::nullopt;
   return softmax(logprobs);
 }
 
-// Ends a response once its verdict's line is complete: what follows is not needed.
+// Ends a response once its verdict's line is complete, but never inside a thought: what follows is
+// not needed.
 class StopAfterVerdict {
  public:
-  StopAfterVerdict(const Tokenizer& tokenizer, const std::string& lead, size_t count)
-      : tokenizer_(tokenizer), lead_(lead), texts_(count) {}
+  StopAfterVerdict(const Tokenizer& tokenizer, const std::string& lead, std::vector<bool> thinking)
+      : tokenizer_(tokenizer), lead_(lead), thinking_(std::move(thinking)) {
+    texts_.resize(thinking_.size());
+  }
 
+  // Whether response i goes on after this token.
   bool operator()(size_t i, int token) {
     std::string& text = texts_[i];
-    text += tokenizer_.token_bytes(token);
+    const std::string bytes = bytes_of(tokenizer_, token);
+    text += bytes;
+    if (lead_.empty() || bytes.find('\n') == std::string::npos) return true;
+    const auto answer = after_thought(text, thinking_[i]);
     const size_t lead = text.rfind(lead_);
-    if (lead_.empty() || lead == std::string::npos) return true;
+    if (!answer || lead == std::string::npos || lead < *answer) return true;
     const size_t label = text.find_first_not_of(" \t\r\n", lead + lead_.size());
-    if (label == std::string::npos) return true;
-    const size_t end = text.find('\n', label);
-    return end == std::string::npos || parse_verdict(text.substr(lead)).verdict == Verdict::none;
+    if (label == std::string::npos || text.find('\n', label) == std::string::npos) return true;
+    return parse_verdict(std::string_view(text).substr(lead)).verdict == Verdict::none;
   }
 
  private:
   const Tokenizer& tokenizer_;
   const std::string& lead_;
+  std::vector<bool> thinking_;
   std::vector<std::string> texts_;
 };
 
@@ -126,28 +138,37 @@ void write_reasons(const JudgeModel& model, std::vector<Task*>& tasks,
                    const JudgeOptions& options) {
   const Tokenizer& tokenizer = model.encoder.tokenizer;
   std::vector<std::vector<int>> prompts;
-  for (const Task* task : tasks) prompts.push_back(task->prompt);
-  StopAfterVerdict stop(tokenizer, model.prompt.verdict_lead(), tasks.size());
+  std::vector<bool> thinking;
+  for (const Task* task : tasks) {
+    prompts.push_back(task->prompt);
+    thinking.push_back(begins_thought(tokenizer, task->prompt));
+  }
+  StopAfterVerdict stop(tokenizer, model.prompt.verdict_lead(), thinking);
   const auto responses = model.write(std::move(prompts), options.max_tokens,
                                      [&](size_t i, int token) { return stop(i, token); });
   for (size_t i = 0; i < tasks.size(); ++i) {
     const Written& written = responses[i];
     OrderResult& result = tasks[i]->result;
+    std::string bytes;
     std::vector<size_t> ends;
-    const std::string bytes = bytes_of(tokenizer, written.tokens, &ends);
-    const ParsedVerdict parsed = parse_verdict(bytes);
+    for (const int token : written.tokens) {
+      bytes += bytes_of(tokenizer, token);
+      ends.push_back(bytes.size());
+    }
+    const ParsedVerdict parsed = parse_verdict(bytes, thinking[i]);
     result.text = tokenizer.decode(written.tokens, true);
     result.verdict = parsed.verdict;
     result.tokens = static_cast<int64_t>(written.tokens.size());
     result.seconds = written.seconds;
     if (parsed.label_begin)
-      result.probabilities =
-          probabilities_at(tokenizer, written, bytes, ends, *parsed.label_begin, parsed.verdict);
+      result.probabilities = probabilities_at(tokenizer, written, bytes, ends, parsed);
   }
 }
 
-void score_verdicts(const JudgeModel& model, std::vector<Task*>& tasks) {
-  const LabelTokens labels = label_tokens(model.encoder.tokenizer, model.prompt.verdict_lead());
+// `before`: what the chat template puts between the prompts and a judge's text.
+void score_verdicts(const JudgeModel& model, std::vector<Task*>& tasks, const std::string& before) {
+  const std::string& lead = model.prompt.verdict_lead();
+  const LabelTokens labels = label_tokens(model.encoder.tokenizer, before + lead);
   std::vector<ScoreRequest> requests;
   for (const Task* task : tasks) {
     ScoreRequest request{task->prompt, labels.candidates};
@@ -165,7 +186,7 @@ void score_verdicts(const JudgeModel& model, std::vector<Task*>& tasks) {
     }
     result.probabilities = softmax({scores[i][0], scores[i][1], scores[i][2]});
     result.verdict = most_probable(*result.probabilities);
-    result.text = model.prompt.verdict_lead() + " " + std::string(to_string(result.verdict));
+    result.text = lead + " " + std::string(to_string(result.verdict));
     result.seconds = seconds;  // all came back together
   }
 }
@@ -208,7 +229,8 @@ std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const Jud
     if (options.mode == JudgeMode::reason)
       write_reasons(model, asked, options);
     else
-      score_verdicts(model, asked);
+      score_verdicts(model, asked,
+                     before_answer(model.encoder, model.prompt.to_messages(pairs.front())));
   }
   std::vector<JudgedPair> judged(pairs.size());
   for (Task& task : tasks) {

@@ -9,6 +9,7 @@ namespace gavel {
 namespace {
 
 using testing::fake_judge;
+using testing::FakeOpinion;
 using testing::pair_of;
 using testing::prefers_good;
 
@@ -87,6 +88,56 @@ TEST(Judge, WithoutAVerdictThereIsNone) {
   const auto json = judged_json(kPairs[0], judged[0]);
   EXPECT_EQ(json["verdict"], "none");
   EXPECT_TRUE(json["confidence"].is_null());
+}
+
+TEST(Judge, AThoughtIsNoVerdictAndIsNotEndedByOne) {
+  const std::string thought = "<think>\nSo, **Verdict:** B\nor not?\n</think>\n\n";
+  const auto thinks = [&](const std::string&) {
+    return testing::FakeAnswer{thought + "**Verdict:** A\nmore", {0.7, 0.2, 0.1}};
+  };
+  JudgeOptions options;
+  options.second_order = false;
+  const auto one = std::span(kPairs).first(1);
+  auto judged = judge_pairs(fake_judge(thinks), one, options);
+  EXPECT_EQ(judged[0].verdict, Verdict::a);
+  EXPECT_EQ(judged[0].first.text, thought + "**Verdict:** A\n");
+  EXPECT_NEAR((*judged[0].probabilities)[0], 0.7, 1e-9);
+  options.max_tokens = 30;  // within the thought, after its verdict's line
+  judged = judge_pairs(fake_judge(thinks), one, options);
+  EXPECT_EQ(judged[0].first.tokens, 30);
+  EXPECT_EQ(judged[0].verdict, Verdict::none);
+  EXPECT_FALSE(judged[0].probabilities);
+}
+
+TEST(Judge, AThoughtThatThePromptBeginsIsEndedBeforeLabelsAreScored) {
+  const auto templated = [](const FakeOpinion& opinion, const char* chat_template) {
+    JudgeModel judge = fake_judge(opinion);
+    judge.encoder.chat_template.emplace(chat_template);
+    return judge;
+  };
+  constexpr const char* kBegins =
+      "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+      "{% if add_generation_prompt %}<judge><think>\n{% endif %}";
+  JudgeOptions options;
+  options.second_order = false;
+  std::string seen;
+  const auto watch = [&](const std::string& prompt) {
+    seen = prompt;
+    return testing::FakeAnswer{"**Verdict:** B\n</think>\n**Verdict:** A\n", {0.7, 0.2, 0.1}};
+  };
+  const auto one = std::span(kPairs).first(1);
+  const auto judged = judge_pairs(templated(watch, kBegins), one, options);
+  EXPECT_EQ(judged[0].verdict, Verdict::a);
+  options.mode = JudgeMode::verdict;
+  judge_pairs(templated(watch, kBegins), one, options);
+  EXPECT_TRUE(seen.ends_with("<judge><think>\n\n</think>\n\n**Verdict:** ")) << seen;
+  // A template that writes an empty thought before the assistant's text, as Qwen3's does.
+  constexpr const char* kEmpty =
+      "{% for m in messages %}<{{ m['role'] }}>{% if m['role'] == 'assistant' %}"
+      "<think>\n\n</think>\n\n{% endif %}{{ m['content'] }}{% endfor %}"
+      "{% if add_generation_prompt %}<assistant>{% endif %}";
+  judge_pairs(templated(watch, kEmpty), one, options);
+  EXPECT_TRUE(seen.ends_with("<assistant><think>\n\n</think>\n\n**Verdict:** ")) << seen;
 }
 
 TEST(Judge, ResponsesEndAtMaxTokens) {
