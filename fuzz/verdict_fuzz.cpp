@@ -1,5 +1,6 @@
 // A judge's text. The first byte says how the others are read: as the text itself, or as numbers of
-// the pieces that judgements are made of, of which exchanging the answers must exchange the verdict.
+// the pieces that judgements are made of, of which exchanging the answers must exchange the
+// verdict.
 #include "../tests/judge/verdict_cases.h"
 #include "fuzz.h"
 #include "judge/verdict.h"

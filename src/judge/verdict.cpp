@@ -74,21 +74,26 @@ std::optional<std::array<std::string, 3>> labels_like(const Token& token, std::s
   }
 }
 
+struct LineScore {
+  double value = 0;  // 0.8 of "8/10"
+  bool scaled = false;
+};
+
 // One score at the start of `line`, "8" or "8/10", which is taken off; nothing where there is none.
-std::optional<double> take_score(std::string_view& line) {
+std::optional<LineScore> take_score(std::string_view& line) {
   double score = 0;
   const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), score);
   if (error != std::errc() || !std::isfinite(score)) return std::nullopt;
   line.remove_prefix(static_cast<size_t>(end - line.data()));
   const size_t slash = std::min(line.find_first_not_of(kBlanks), line.size());
-  if (!line.substr(slash).starts_with('/')) return score;
+  if (!line.substr(slash).starts_with('/')) return LineScore{score, false};
   std::string_view rest = line.substr(slash + 1);
   rest.remove_prefix(std::min(rest.find_first_not_of(kBlanks), rest.size()));
   double scale = 0;
   const auto [stop, fault] = std::from_chars(rest.data(), rest.data() + rest.size(), scale);
   if (fault != std::errc() || !(scale > 0) || !std::isfinite(scale)) return std::nullopt;
   line = rest.substr(static_cast<size_t>(stop - rest.data()));
-  return score / scale;
+  return LineScore{score / scale, true};
 }
 
 }  // namespace
@@ -139,9 +144,10 @@ std::optional<std::pair<double, double>> parse_scores(std::string_view text) {
   strip(" \t\r,;|");
   if (line.size() == before.size()) return std::nullopt;
   const auto second = take_score(line);
-  if (!second || line.find_first_not_of(" \t\r,;|*_`()[].") != std::string_view::npos)
+  if (!second || first->scaled != second->scaled ||
+      line.find_first_not_of(" \t\r,;|*_`()[].") != std::string_view::npos)
     return std::nullopt;
-  return std::pair{*first, *second};
+  return std::pair{first->value, second->value};
 }
 
 }  // namespace gavel

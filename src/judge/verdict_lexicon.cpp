@@ -75,9 +75,6 @@ constexpr Row kWords[] = {
      "score scores scored rating ratings rated points point mark marks gets receives "
      "earns"},
     {kRank, "rank ranked ranking"},
-    // The letters, where they name no answer: as the article "a" is passed over, so are the others,
-    // lest one answer's letter be read otherwise than the other's.
-    {kFiller, "a b а б в α β"},
     // German
     {kNoun,
      "antwort antworten modell assistent kandidat ausgabe losung ubersetzung zusammenfassung "
@@ -330,6 +327,9 @@ struct Lexicon {
       each(row.words, [&](Word& w) {
         w.side = row.side;
         w.form = row.form;
+        // Where it names no answer, any letter is passed over as the article "a" is: one answer's
+        // must not be read otherwise than the other's.
+        if (row.form == Form::upper && row.side != Verdict::tie) w.roles = kFiller;
       });
   }
 };

@@ -436,7 +436,7 @@ std::optional<Reader::Score> Reader::score_of(size_t i) const {
   score.value = sign * at(k).number;
   score.called |= at(k + 1).is(kScore);
   if (is_symbol(k + 1, "/") && at(k + 2).is(kNumber) && at(k + 2).number > 0) {
-    score.value /= at(k + 2).number;
+    score.scale = at(k + 2).number;
     score.called = true;
   }
   return score;
@@ -461,7 +461,10 @@ std::optional<std::pair<double, double>> Reader::scores_of_answers(bool bare) co
       scores[at(i).names == Verdict::a ? 0 : 1] = score;
   }
   if (!scores[0] || !scores[1] || !(scores[0]->called || scores[1]->called)) return std::nullopt;
-  return std::pair{scores[0]->value, scores[1]->value};
+  // "8/10" and "7": a scale that is told once is that of both.
+  const double scale_a = scores[0]->scale, scale_b = scores[1]->scale;
+  if (scale_a == 0 || scale_b == 0) return std::pair{scores[0]->value, scores[1]->value};
+  return std::pair{scores[0]->value / scale_a, scores[1]->value / scale_b};
 }
 
 }  // namespace gavel::verdict

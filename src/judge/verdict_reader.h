@@ -99,6 +99,7 @@ class Reader {
   // Scores.
   struct Score {
     double value = 0;
+    double scale = 0;     // 10 of "8/10"; 0 where none is told
     bool called = false;  // a score: by that word, or by "out of"
   };
   std::optional<Score> score_of(size_t i) const;

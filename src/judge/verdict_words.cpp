@@ -354,7 +354,9 @@ Verdict name_at(const std::vector<Token>& t, size_t i, Token& token) {
     --before;
   }
   const Token* prev = before > 0 ? &t[before - 1] : nullptr;
-  const bool noun_follows = next.is(kNoun) && !next.latin && !next.spaced;  // "A回答", "1番目"
+  // "A回答", "1番目"; but not the "one" of "the second one".
+  const bool word = token.form == Form::spelled && token.latin;
+  const bool noun_follows = next.is(kNoun) && !next.latin && !next.spaced && !word;
   token.after_noun = (prev != nullptr && prev->is(kNoun | kScore)) || noun_follows;
   if (token.joined && !token.enclosed) return Verdict::none;
   switch (token.form) {

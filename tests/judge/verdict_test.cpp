@@ -66,7 +66,7 @@ TEST(Verdict, ReadsJudgeLmScores) {
   EXPECT_EQ(parse_scores("10 0.5"), (std::pair{10.0, 0.5}));
   EXPECT_EQ(parse_scores("8/10 4/5"), (std::pair{0.8, 0.8}));
   for (const char* text : {"10", "10 x", "10 5 apples", "1e999 2", "8/10", "8 / 10", "8/0 1/2",
-                           "7-9", "", " ", "/", "8/", "8 /\n9"})
+                           "8/10 5", "8 5/10", "7-9", "", " ", "/", "8/", "8 /\n9"})
     EXPECT_FALSE(parse_scores(text)) << text;
 }
 
