@@ -8,7 +8,6 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/jsonl.h"
-#include "text/thought.h"
 
 namespace gavel {
 namespace {
@@ -34,70 +33,7 @@ const Json& tools_of(const Json& record) {
   return it == record.end() ? none : *it;
 }
 
-// The text of a content that is a list of {"type": "text", "text": ...} parts.
-std::string joined_parts(const Json& parts) {
-  std::string text;
-  for (const Json& part : parts) {
-    if (part.is_string()) {
-      text += part.get_ref<const std::string&>();
-      continue;
-    }
-    if (!part.is_object()) fail("a part of a message's content is {}, not text", part.type_name());
-    const auto type = part.find("type");
-    if (type != part.end() && *type != "text")
-      fail("a part of a message's content has type {}: only text is supported", type->dump());
-    text += string_field(part, "text");
-  }
-  return text;
-}
-
-Json checked_messages(const Json& messages) {
-  if (!messages.is_array()) fail("messages must be a list and is {}", messages.type_name());
-  if (messages.empty()) fail("messages is empty");
-  Json out = messages;
-  for (size_t i = 0; i < out.size(); ++i) {
-    Json& message = out[i];
-    if (!message.is_object()) fail("message {} is {}, not an object", i + 1, message.type_name());
-    string_field(message, "role");
-    const auto content = message.find("content");
-    if (content == message.end()) {
-      if (!message.contains("tool_calls")) fail("message {} has no \"content\"", i + 1);
-    } else if (content->is_array()) {
-      *content = joined_parts(*content);
-    } else if (!content->is_string() && !content->is_null()) {
-      fail("the content of message {} must be text and is {}", i + 1, content->type_name());
-    }
-  }
-  return out;
-}
-
 bool is_assistant(const Json& message) { return message.at("role") == "assistant"; }
-
-std::string render(const TextEncoder& encoder, const Json& messages, const Json& tools,
-                   bool add_generation_prompt) {
-  if (!encoder.chat_template)
-    fail("the model has no chat template, which records of messages or prompt/completion need");
-  Json context{{"messages", messages},
-               {"tools", tools},
-               {"documents", nullptr},
-               {"add_generation_prompt", add_generation_prompt}};
-  if (!encoder.bos_token.empty()) context["bos_token"] = encoder.bos_token;
-  if (!encoder.eos_token.empty()) context["eos_token"] = encoder.eos_token;
-  context["enable_thinking"] = encoder.tokenizer.token_to_id("<think>").has_value() &&
-                               encoder.tokenizer.token_to_id("</think>").has_value();
-  return encoder.chat_template->render(context);
-}
-
-std::vector<int> encode_checked(const TextEncoder& encoder, const Json& messages, const Json& tools,
-                                bool add_generation_prompt) {
-  return encoder.tokenizer.encode(render(encoder, messages, tools, add_generation_prompt));
-}
-
-Json to_json(const std::vector<Message>& messages) {
-  Json list = Json::array();
-  for (const Message& m : messages) list.push_back({{"role", m.role}, {"content", m.content}});
-  return list;
-}
 
 struct Encoded {
   Example example;
@@ -105,12 +41,16 @@ struct Encoded {
   bool prompt_not_prefix = false;
 };
 
-Encoded encode_messages(const Json& messages, const Json& tools, const TextEncoder& encoder,
+// `record`: what the messages belong to.
+Encoded encode_messages(const Json& raw, const Json& record, const TextEncoder& encoder,
                         bool masked) {
+  bool marked = false;
+  const Json messages = checked_chat(encoder, raw, record, marked);
+  const Json& tools = tools_of(record);
   if (std::none_of(messages.begin(), messages.end(), is_assistant))
     fail("no message has the role \"assistant\", so there is nothing to learn");
   Encoded out;
-  const std::vector<int> ids = encode_checked(encoder, messages, tools, false);
+  const std::vector<int> ids = encode_chat(encoder, messages, tools, false, marked);
   out.example.tokens.assign(ids.begin(), ids.end());
   if (masked) {
     if (!is_assistant(messages.back()))
@@ -119,7 +59,7 @@ Encoded encode_messages(const Json& messages, const Json& tools, const TextEncod
           "since it alone carries loss",
           messages.back().at("role").dump());
     const Json prompt(messages.begin(), messages.end() - 1);
-    const std::vector<int> prompt_ids = encode_checked(encoder, prompt, tools, true);
+    const std::vector<int> prompt_ids = encode_chat(encoder, prompt, tools, true, marked);
     out.example.prompt_length = static_cast<int32_t>(prompt_ids.size());
     out.prompt_not_prefix = prompt_ids.size() > ids.size() ||
                             !std::equal(prompt_ids.begin(), prompt_ids.end(), ids.begin());
@@ -144,10 +84,9 @@ Encoded encode_record(const Json& record, RecordKind kind, bool masked, const Te
         {{"role", "user"}, {"content", string_field(record, options.prompt_feature)}});
     messages.push_back(
         {{"role", "assistant"}, {"content", string_field(record, options.completion_feature)}});
-    out = encode_messages(messages, tools_of(record), encoder, masked);
+    out = encode_messages(messages, record, encoder, masked);
   } else {
-    out = encode_messages(checked_messages(field(record, options.chat_feature)), tools_of(record),
-                          encoder, masked);
+    out = encode_messages(field(record, options.chat_feature), record, encoder, masked);
   }
   Example& example = out.example;
   out.full_length = static_cast<int64_t>(example.tokens.size());
@@ -190,31 +129,8 @@ void assign_groups(std::vector<Example>& examples, const std::vector<std::string
 
 }  // namespace
 
-std::vector<int> encode_chat(const TextEncoder& encoder, const Json& messages, const Json& tools,
-                             bool add_generation_prompt) {
-  return encode_checked(encoder, checked_messages(messages), tools, add_generation_prompt);
-}
-
-std::vector<int> encode_chat(const TextEncoder& encoder, const std::vector<Message>& messages,
-                             bool add_generation_prompt) {
-  return encode_checked(encoder, to_json(messages), Json(), add_generation_prompt);
-}
-
-std::string before_answer(const TextEncoder& encoder, const std::vector<Message>& messages) {
-  constexpr const char* kAnswer = "(the answer)";
-  const std::string prompt = render(encoder, to_json(messages), Json(), true);
-  auto answered = messages;
-  answered.push_back({"assistant", kAnswer});
-  const std::string whole = render(encoder, to_json(answered), Json(), false);
-  const size_t answer = whole.rfind(kAnswer);
-  if (answer != std::string::npos && answer >= prompt.size() && whole.starts_with(prompt))
-    return whole.substr(prompt.size(), answer - prompt.size());
-  const std::string_view close = open_thought(prompt);
-  return close.empty() ? "" : fmt::format("\n{}\n\n", close);
-}
-
-Example encode_masked_chat(const TextEncoder& encoder, const Json& messages) {
-  return encode_messages(checked_messages(messages), Json(), encoder, true).example;
+Example encode_judge_record(const TextEncoder& encoder, const Json& record) {
+  return encode_messages(field(record, "messages"), record, encoder, true).example;
 }
 
 DatasetSummary summarize(std::span<const Example> examples) {
@@ -254,8 +170,7 @@ Dataset load_dataset(const std::filesystem::path& path, const TextEncoder& encod
   at_line(lines[0], [&] {
     const Json first = parse_record(lines[0]);
     dataset.kind = kind_of(first, options);
-    dataset.judge_data = dataset.kind != RecordKind::text && first.contains("answer_a") &&
-                         first.contains("answer_b");
+    dataset.judge_data = dataset.kind != RecordKind::text && is_judge_record(first);
     if (options.mask_prompt == MaskPrompt::yes && dataset.kind == RecordKind::text)
       fail("the prompt of \"{}\" records cannot be masked: they have none", options.text_feature);
   });

@@ -3,36 +3,13 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "text/chat_template.h"
-#include "text/tokenizer.h"
+#include "data/chat.h"
 
 namespace gavel {
-
-// What turns text into a model's tokens.
-struct TextEncoder {
-  Tokenizer tokenizer;
-  std::optional<ChatTemplate> chat_template;  // needed for `messages` and `prompt`/`completion`
-  std::string bos_token, eos_token;
-  std::optional<int> eos_token_id;  // appended to `text` records
-};
-
-// The ids of the chat template's text for `messages` (a JSON array of {role, content, ...}), as
-// transformers' and mlx_lm's apply_chat_template(tokenize=True) give them. Content that is a list
-// of text parts is joined. Throws Error where there is no template or a part is not text.
-std::vector<int> encode_chat(const TextEncoder& encoder, const nlohmann::ordered_json& messages,
-                             const nlohmann::ordered_json& tools, bool add_generation_prompt);
-std::vector<int> encode_chat(const TextEncoder& encoder, const std::vector<Message>& messages,
-                             bool add_generation_prompt);
-
-// What stands between the generation prompt and the assistant's own text, as templates write it:
-// Qwen3's empty thought, the end of a thought that the prompt begins (DeepSeek-R1), mostly "".
-std::string before_answer(const TextEncoder& encoder, const std::vector<Message>& messages);
 
 struct Example {
   std::vector<int32_t> tokens;
@@ -51,9 +28,9 @@ struct Example {
   }
 };
 
-// One example of `messages` whose prompt (all but the last message, the assistant's) carries no
-// loss; not truncated. Throws Error as load_dataset does.
-Example encode_masked_chat(const TextEncoder& encoder, const nlohmann::ordered_json& messages);
+// The example of a record of judge data, whose prompt (all but the last message, the assistant's)
+// carries no loss; not truncated. Throws Error as load_dataset does.
+Example encode_judge_record(const TextEncoder& encoder, const nlohmann::ordered_json& record);
 
 enum class RecordKind : uint8_t { completion, chat, text };  // by precedence, as in mlx_lm
 

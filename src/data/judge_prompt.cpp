@@ -238,15 +238,19 @@ std::vector<JudgeTemplate::Piece> JudgeTemplate::parse_section(
   return pieces;
 }
 
-std::string JudgeTemplate::fill(const std::vector<Piece>& pieces, const JudgePair& pair) {
-  std::string out;
+Message JudgeTemplate::fill(const std::string& role, const std::vector<Piece>& pieces,
+                            const JudgePair& pair) {
+  Message out{role, ""};
   bool skipping = false;
   for (const Piece& piece : pieces) {
     if (piece.kind == Piece::Kind::open) skipping = value_of(pair, piece.text).empty();
     if (piece.kind == Piece::Kind::close) skipping = false;
     if (skipping) continue;
-    if (piece.kind == Piece::Kind::text) out += piece.text;
-    if (piece.kind == Piece::Kind::value) out += value_of(pair, piece.text);
+    const size_t begin = out.content.size();
+    if (piece.kind == Piece::Kind::text) out.content += piece.text;
+    if (piece.kind != Piece::Kind::value) continue;
+    out.content += value_of(pair, piece.text);
+    out.literal.push_back({begin, out.content.size()});
   }
   return out;
 }
@@ -334,14 +338,14 @@ const JudgeTemplate& JudgeTemplate::standard() {
 
 std::vector<Message> JudgeTemplate::to_messages(const JudgePair& pair) const {
   std::vector<Message> messages;
-  if (!system_.empty()) messages.push_back({"system", fill(system_, pair)});
-  messages.push_back({"user", fill(user_, pair)});
+  if (!system_.empty()) messages.push_back(fill("system", system_, pair));
+  messages.push_back(fill("user", user_, pair));
   return messages;
 }
 
 std::string JudgeTemplate::target_text(const JudgePair& pair) const {
   if (!pair.label) fail("the pair {} has no label", pair.id);
-  return fill(assistant_, pair);
+  return fill("assistant", assistant_, pair).content;
 }
 
 }  // namespace gavel

@@ -65,7 +65,8 @@ class JudgeTemplate {
   // optional part that is not closed, a missing [user] section, a placeholder that must be there.
   static JudgeTemplate parse(std::string_view source, const std::string& name);
 
-  // The prompt's messages (system where there is one, user).
+  // The prompt's messages (system where there is one, user); the pair's own text is `literal`
+  // there.
   std::vector<Message> to_messages(const JudgePair& pair) const;
   // What the judge is to write: reason and verdict. Throws Error for a pair without a label.
   std::string target_text(const JudgePair& pair) const;
@@ -83,7 +84,8 @@ class JudgeTemplate {
   static std::vector<Piece> parse_section(std::string_view text, const std::string& where,
                                           int64_t first_line,
                                           const std::vector<std::string_view>& allowed);
-  static std::string fill(const std::vector<Piece>& pieces, const JudgePair& pair);
+  static Message fill(const std::string& role, const std::vector<Piece>& pieces,
+                      const JudgePair& pair);
 
   std::string source_, verdict_lead_;
   std::vector<Piece> system_, user_, assistant_;

@@ -350,7 +350,7 @@ class Preparation {
     Line line;
     line.text = row.dump();
     if (report_.tokenized) {
-      line.example = encode_masked_chat(*encoder_, row["messages"]);
+      line.example = encode_judge_record(*encoder_, row);
       line.full_length = static_cast<int64_t>(line.example.tokens.size());
       if (line.full_length > options_.max_seq_length) {
         line.example.tokens.resize(static_cast<size_t>(options_.max_seq_length));
@@ -414,13 +414,13 @@ class Preparation {
       sample.source = c.source;
       sample.split = kSplits[c.split];
       sample.label = to_string(*c.pair.label);
-      const Json messages = training_row(c.pair, template_).at("messages");
+      const Json row = training_row(c.pair, template_);
       if (report_.tokenized) {
-        const Example example = encode_masked_chat(*encoder_, messages);
+        const Example example = encode_judge_record(*encoder_, row);
         sample.tokens = static_cast<int64_t>(example.tokens.size());
         sample.pieces = token_pieces(example);
       } else {
-        for (const Json& m : messages) {
+        for (const Json& m : row.at("messages")) {
           if (!sample.pieces.empty()) sample.pieces.push_back({"\n\n", false, false});
           sample.pieces.push_back(
               {m.at("content").get<std::string>(), m.at("role") == "assistant", false});

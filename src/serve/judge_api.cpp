@@ -35,6 +35,8 @@ JudgeCall parse(const ServeContext& context, const std::string& text) {
   JudgeCall call;
   call.deadline = context.deadline();
   call.model = &context.models.find(fields.text("model"));
+  if (!context.models.session->encoder.chat_template)
+    bad_request("model", "The model has no chat template, which judging needs");
   const std::string mode = fields.text("mode").value_or("reason");
   if (mode != "reason" && mode != "verdict")
     bad_request("mode", "'mode' must be reason or verdict");

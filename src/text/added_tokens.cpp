@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "text/thought.h"
 #include "text/unicode.h"
 
 namespace gavel {
@@ -45,6 +46,15 @@ size_t skip_space(std::string_view text, size_t at) {
 
 }  // namespace
 
+bool is_control(const AddedToken& token) {
+  const std::string_view text = token.content;
+  const auto bracketed = [&](char open, char close) {
+    return text.size() > 2 && text.front() == open && text.back() == close &&
+           text.find_first_of(" \t\r\n") == std::string_view::npos;
+  };
+  return token.special || bracketed('<', '>') || bracketed('[', ']') || is_thought_tag(text);
+}
+
 void AddedTokens::Finder::add(std::string_view content, int token) {
   if (content.empty()) return;
   uint32_t node = 0;
@@ -85,6 +95,11 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens,
       by_content_.emplace(token.content, i);
       finders_[token.normalized ? 1 : 0].add(
           token.normalized ? normalize(token.content) : token.content, static_cast<int>(i));
+      size_t second = 0;
+      if (!token.content.empty()) unicode::next(token.content, second);
+      if (!is_control(token) || second >= token.content.size()) continue;
+      control_.add(token.content, static_cast<int>(i));
+      longest_control_ = std::max(longest_control_, token.content.size());
     }
 }
 
@@ -113,6 +128,12 @@ void AddedTokens::split(std::string_view text, bool normalized,
     done = end;
   }
   if (done < text.size()) parts.push_back({done, text.size(), -1});
+}
+
+size_t AddedTokens::control_end(std::string_view text, size_t at) const {
+  size_t end = 0;
+  if (control_.first[static_cast<uint8_t>(text[at])]) control_.longest(text, at, end);
+  return end;
 }
 
 const AddedToken* AddedTokens::by_id(int id) const {

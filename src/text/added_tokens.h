@@ -20,6 +20,10 @@ struct AddedToken {
   bool special = false;
 };
 
+// Whether a token says what a text is and is no part of it: a special token, or one written in
+// brackets ("<think>", "<|fim_prefix|>", "[TOOL]"), which many files do not call special.
+bool is_control(const AddedToken& token);
+
 // A part of a text: a token found in it, or (id < 0) what lies between tokens.
 struct TextPart {
   size_t begin, end;
@@ -36,6 +40,11 @@ class AddedTokens {
   // Splits valid UTF-8 text at the tokens that are looked for before (false) or after (true)
   // normalization: the leftmost, and among those the longest.
   void split(std::string_view text, bool normalized, std::vector<TextPart>& parts) const;
+
+  // Where the longest control token that is written at `at` ends; 0 where there is none. Tokens of
+  // one character are left out.
+  size_t control_end(std::string_view text, size_t at) const;
+  size_t longest_control() const { return longest_control_; }  // in bytes
 
   bool any(bool normalized) const { return !finders_[normalized ? 1 : 0].edges.empty(); }
   const AddedToken* by_id(int id) const;
@@ -55,7 +64,8 @@ class AddedTokens {
   std::vector<AddedToken> tokens_;
   std::unordered_map<int, size_t> by_id_;
   std::unordered_map<std::string, size_t> by_content_;
-  Finder finders_[2];
+  Finder finders_[2], control_;
+  size_t longest_control_ = 0;
 };
 
 }  // namespace gavel

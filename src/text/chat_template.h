@@ -8,12 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "text/tokenizer.h"
+
 namespace gavel {
 
 struct Message {
   std::string role;     // "system", "user", "assistant"
   std::string content;  // UTF-8
-  bool operator==(const Message&) const = default;
+  // What of the content others wrote: special tokens written in it are text.
+  std::vector<TextSpan> literal = {};
 };
 
 class ChatTemplate {
@@ -28,10 +31,15 @@ class ChatTemplate {
   std::string render(const std::vector<Message>& messages, bool add_generation_prompt,
                      const std::string& bos_token = "", const std::string& eos_token = "") const;
 
+  // Whether a system message's text is in the prompt that is made of it, and still is once an
+  // assistant's turn follows; false too where the template raises an error for one. Says so in a
+  // warning the first time that it is asked, where it is not.
+  bool takes_system(const std::string& bos_token, const std::string& eos_token) const;
+
   struct Impl;
 
  private:
-  std::shared_ptr<const Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace gavel

@@ -22,7 +22,7 @@ void Tokenizer::Impl::encode_plain(std::string_view text, bool at_start, BpeWork
                  workspace, ids);
 }
 
-std::vector<int> Tokenizer::Impl::encode(const std::string& text) const {
+std::vector<int> Tokenizer::Impl::encode(const std::string& text, bool marked) const {
   std::unique_ptr<BpeWorkspace> workspace;
   {
     const std::lock_guard lock(mutex_);
@@ -46,12 +46,16 @@ std::vector<int> Tokenizer::Impl::encode(const std::string& text) const {
         normalize(normalizers, text.substr(part.begin, part.end - part.begin));
     inner.clear();
     added.split(normal, true, inner);
-    for (const TextPart& p : inner)
+    for (const TextPart& p : inner) {
+      const auto plain = std::string_view(normal).substr(p.begin, p.end - p.begin);
+      const bool at_start = part.begin == 0 && p.begin == 0;
       if (p.id >= 0)
         ids.push_back(p.id);
+      else if (marked)
+        encode_plain(without_marks(plain), at_start, *workspace, ids);
       else
-        encode_plain(std::string_view(normal).substr(p.begin, p.end - p.begin),
-                     part.begin == 0 && p.begin == 0, *workspace, ids);
+        encode_plain(plain, at_start, *workspace, ids);
+    }
   }
   const std::lock_guard lock(mutex_);
   idle_.push_back(std::move(workspace));
@@ -65,7 +69,7 @@ Tokenizer Tokenizer::from_file(const std::filesystem::path& path) {
 std::vector<int> Tokenizer::encode(std::string_view text, bool add_special_tokens) const {
   std::vector<int> ids;
   try {
-    ids = impl_->encode(unicode::lossy(text));
+    ids = impl_->encode(unicode::lossy(text), false);
   } catch (const Error& e) {
     fail("tokenizer {}: {}", impl_->name, e.what());
   }

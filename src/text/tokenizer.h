@@ -22,6 +22,11 @@ struct GgufTokenizerFields {
   std::optional<bool> add_bos_token, add_eos_token;  // nothing: as the pre-tokenizer's family does
 };
 
+// Bytes of a text.
+struct TextSpan {
+  size_t begin = 0, end = 0;
+};
+
 class Tokenizer {
  public:
   // Reads a Hugging Face tokenizer.json. Throws Error naming the file and what is not supported.
@@ -33,6 +38,18 @@ class Tokenizer {
   // Ids of `text`. Special and added tokens written out in the text become their ids, as in
   // `tokenizers`. add_special_tokens applies the file's post-processor (BOS and the like).
   std::vector<int> encode(std::string_view text, bool add_special_tokens = false) const;
+
+  // Text that others wrote, within a text whose own special tokens are to be those of the model:
+  // `marked` becomes `text` with a mark inside each control token (special, or written in brackets)
+  // that reaches into one of the spans `literal`, and encode_marked makes ordinary tokens
+  // of what is marked. The mark is a character that no text needs (one that is there is doubled),
+  // so the text may pass a chat template in between. Without a mark, encode gives the same ids.
+  // Returns whether there is one.
+  bool mark_literal(std::string_view text, std::span<const TextSpan> literal,
+                    std::string& marked) const;
+  std::vector<int> encode_marked(std::string_view marked) const;
+  // Whether `text` holds a control token written out, so that it would be marked.
+  bool holds_control(std::string_view text) const;
 
   // The text of `ids`. Bytes that are not UTF-8 become U+FFFD, as in `tokenizers`.
   std::string decode(std::span<const int> ids, bool skip_special_tokens = false) const;

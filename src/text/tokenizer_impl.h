@@ -19,6 +19,9 @@ namespace gavel {
 // Ids above this are taken for a mistake: tables are as long as the highest id.
 inline constexpr int max_token_id = (1 << 24) - 1;
 
+// A text without the marks of mark_literal.
+std::string without_marks(std::string_view marked);
+
 struct Tokenizer::Impl {
   std::string name;  // for errors
   AddedTokens added;
@@ -28,7 +31,8 @@ struct Tokenizer::Impl {
   std::vector<int> prefix, suffix;  // what the post-processor puts around a text
   std::vector<DecoderStep> decoders;
 
-  std::vector<int> encode(const std::string& text) const;
+  // `marked`: the text is one of mark_literal's.
+  std::vector<int> encode(const std::string& text, bool marked) const;
   // The text of a token as the file writes it; nullptr where there is none.
   const std::string* token_text(int id) const;
 

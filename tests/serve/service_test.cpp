@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/file.h"
 #include "serve_support.h"
 
 namespace gavel {
@@ -324,6 +325,38 @@ TEST_F(ServiceTest, ErrorsNameTheField) {
   const Json unknown = refused(kChat, with(chat(), "model", "gpt-4"), 404);
   EXPECT_EQ(unknown["code"], "model_not_found");
   EXPECT_EQ(unknown["param"], "model");
+}
+
+TEST_F(ServiceTest, TemplatesWithoutASystemRole) {
+  const auto other = open_session(
+      std::string(GAVEL_SOURCE_DIR) + "/models/SmolLM2-135M-Instruct.Q4_1.gguf", cpu_backend());
+  other->encoder.chat_template.emplace(
+      read_file(std::string(GAVEL_GOLDEN_DIR) + "/chat_templates/mistral-v0.1.jinja"));
+  ServeRequest request;
+  request.base_name = "base";
+  request.http.port = 0;
+  testing::OnThread<Service> service(std::make_unique<Service>(other, request));
+  httplib::Client client("127.0.0.1", service.port());
+  client.set_read_timeout(600);
+  const auto status = [&](const std::string& path, const Json& body) {
+    const auto answer = client.Post(path, body.dump(), "application/json");
+    return answer ? answer->status : 0;
+  };
+  const auto turns = [](const std::vector<std::string>& roles) {
+    Json body = {{"messages", Json::array()}, {"max_tokens", 1}};
+    for (const std::string& role : roles)
+      body["messages"].push_back({{"role", role}, {"content", "Hi."}});
+    return body;
+  };
+  EXPECT_EQ(status(kChat, turns({"system", "user"})), 200);
+  EXPECT_EQ(status(kChat, turns({"developer", "user", "assistant", "user"})), 200);
+  EXPECT_EQ(status(kChat, turns({"system"})), 200);
+  EXPECT_EQ(status(kChat, turns({"user", "user"})), 400);  // the template wants turns to alternate
+  Json judged = pair();
+  judged["max_tokens"] = 1;
+  EXPECT_EQ(status(kJudge, judged), 200);
+  judged["mode"] = "verdict";
+  EXPECT_EQ(status(kJudge, judged), 200);
 }
 
 TEST_F(ServiceTest, PromptsThatAreTooLong) {

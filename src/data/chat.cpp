@@ -1,0 +1,192 @@
+#include "data/chat.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "text/thought.h"
+
+namespace gavel {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const std::string& string_field(const Json& object, const char* name) {
+  const auto it = object.find(name);
+  if (it == object.end()) fail("the field \"{}\" is missing", name);
+  if (!it->is_string()) fail("the field \"{}\" must be a string and is {}", name, it->type_name());
+  return it->get_ref<const std::string&>();
+}
+
+// The text of a content that is a list of {"type": "text", "text": ...} parts.
+std::string joined_parts(const Json& parts) {
+  std::string text;
+  for (const Json& part : parts) {
+    if (part.is_string()) {
+      text += part.get_ref<const std::string&>();
+      continue;
+    }
+    if (!part.is_object()) fail("a part of a message's content is {}, not text", part.type_name());
+    const auto type = part.find("type");
+    if (type != part.end() && *type != "text")
+      fail("a part of a message's content has type {}: only text is supported", type->dump());
+    text += string_field(part, "text");
+  }
+  return text;
+}
+
+Json checked_messages(const Json& messages) {
+  if (!messages.is_array()) fail("messages must be a list and is {}", messages.type_name());
+  if (messages.empty()) fail("messages is empty");
+  Json out = messages;
+  for (size_t i = 0; i < out.size(); ++i) {
+    Json& message = out[i];
+    if (!message.is_object()) fail("message {} is {}, not an object", i + 1, message.type_name());
+    string_field(message, "role");
+    const auto content = message.find("content");
+    if (content == message.end()) {
+      if (!message.contains("tool_calls")) fail("message {} has no \"content\"", i + 1);
+    } else if (content->is_array()) {
+      *content = joined_parts(*content);
+    } else if (!content->is_string() && !content->is_null()) {
+      fail("the content of message {} must be text and is {}", i + 1, content->type_name());
+    }
+  }
+  return out;
+}
+
+// For templates that have no place for a system message: its text goes into the first turn of the
+// user's, a blank line between; where there is none it is one itself.
+Json without_system(const Json& messages) {
+  std::string system;
+  Json out = Json::array();
+  for (const Json& message : messages) {
+    const auto content = message.find("content");
+    if (message.at("role") != "system" || content == message.end() || !content->is_string()) {
+      out.push_back(message);
+      continue;
+    }
+    if (!system.empty()) system += "\n\n";
+    system += content->get_ref<const std::string&>();
+  }
+  const auto user = std::find_if(out.begin(), out.end(), [](const Json& m) {
+    return m.at("role") == "user" && m.contains("content") && m.at("content").is_string();
+  });
+  if (user != out.end())
+    (*user)["content"] = system + "\n\n" + user->at("content").get<std::string>();
+  else
+    out.insert(out.begin(), Json{{"role", "user"}, {"content", system}});
+  return out;
+}
+
+bool has_system(const Json& messages) {
+  return std::any_of(messages.begin(), messages.end(),
+                     [](const Json& m) { return m.at("role") == "system"; });
+}
+
+std::string render(const TextEncoder& encoder, const Json& messages, const Json& tools,
+                   bool add_generation_prompt) {
+  if (!encoder.chat_template)
+    fail("the model has no chat template, which records of messages or prompt/completion need");
+  const bool fits = !has_system(messages) ||
+                    encoder.chat_template->takes_system(encoder.bos_token, encoder.eos_token);
+  Json context{{"messages", fits ? messages : without_system(messages)},
+               {"tools", tools},
+               {"documents", nullptr},
+               {"add_generation_prompt", add_generation_prompt}};
+  if (!encoder.bos_token.empty()) context["bos_token"] = encoder.bos_token;
+  if (!encoder.eos_token.empty()) context["eos_token"] = encoder.eos_token;
+  context["enable_thinking"] = encoder.tokenizer.token_to_id("<think>").has_value() &&
+                               encoder.tokenizer.token_to_id("</think>").has_value();
+  return encoder.chat_template->render(context);
+}
+
+// The messages as encode_chat takes them.
+Json to_json(const TextEncoder& encoder, const std::vector<Message>& messages, bool& marked) {
+  Json plain = Json::array(), with_marks = Json::array();
+  marked = false;
+  for (const Message& m : messages) {
+    std::string content;
+    marked |= encoder.tokenizer.mark_literal(m.content, m.literal, content);
+    plain.push_back({{"role", m.role}, {"content", m.content}});
+    with_marks.push_back({{"role", m.role}, {"content", content}});
+  }
+  return marked ? with_marks : plain;
+}
+
+// Every place of `text` where `value` stands.
+void find_value(std::string_view text, std::string_view value, std::vector<TextSpan>& spans) {
+  for (size_t at = text.find(value); at != std::string_view::npos; at = text.find(value, at + 1))
+    spans.push_back({at, at + value.size()});
+}
+
+// The pair's own text in a record of judge data that holds control tokens written out.
+std::vector<std::string> control_values(const Tokenizer& tokenizer, const Json& record) {
+  std::vector<std::string> values;
+  for (const char* name : {"question", "answer_a", "answer_b", "reference", "reason"}) {
+    const auto it = record.find(name);
+    if (it == record.end() || !it->is_string()) continue;
+    std::string_view value = it->get_ref<const std::string&>();
+    constexpr std::string_view kBlanks = " \t\r\n";
+    value.remove_prefix(std::min(value.find_first_not_of(kBlanks), value.size()));
+    value = value.substr(0, value.find_last_not_of(kBlanks) + 1);
+    if (!value.empty() && tokenizer.holds_control(value)) values.emplace_back(value);
+  }
+  return values;
+}
+
+}  // namespace
+
+bool is_judge_record(const Json& record) {
+  return record.contains("answer_a") && record.contains("answer_b");
+}
+
+Json checked_chat(const TextEncoder& encoder, const Json& messages, const Json& record,
+                  bool& marked) {
+  Json plain = checked_messages(messages);
+  marked = false;
+  if (!is_judge_record(record)) return plain;
+  const auto values = control_values(encoder.tokenizer, record);
+  if (values.empty()) return plain;
+  Json with_marks = plain;
+  for (Json& message : with_marks) {
+    const auto content = message.find("content");
+    if (content == message.end() || !content->is_string()) continue;
+    const std::string text = *content;
+    std::vector<TextSpan> spans;
+    for (const std::string& value : values) find_value(text, value, spans);
+    std::string out;
+    marked |= encoder.tokenizer.mark_literal(text, spans, out);
+    *content = out;
+  }
+  return marked ? with_marks : plain;
+}
+
+std::vector<int> encode_chat(const TextEncoder& encoder, const Json& messages, const Json& tools,
+                             bool add_generation_prompt, bool marked) {
+  const std::string text = render(encoder, messages, tools, add_generation_prompt);
+  return marked ? encoder.tokenizer.encode_marked(text) : encoder.tokenizer.encode(text);
+}
+
+std::vector<int> encode_chat(const TextEncoder& encoder, const std::vector<Message>& messages,
+                             bool add_generation_prompt) {
+  bool marked = false;
+  const Json list = to_json(encoder, messages, marked);
+  return encode_chat(encoder, list, Json(), add_generation_prompt, marked);
+}
+
+std::string before_answer(const TextEncoder& encoder, const std::vector<Message>& messages) {
+  constexpr const char* kAnswer = "(the answer)";
+  bool marked = false;
+  Json list = to_json(encoder, messages, marked);
+  const std::string prompt = render(encoder, list, Json(), true);
+  list.push_back({{"role", "assistant"}, {"content", kAnswer}});
+  const std::string whole = render(encoder, list, Json(), false);
+  const size_t answer = whole.rfind(kAnswer);
+  if (answer != std::string::npos && answer >= prompt.size() && whole.starts_with(prompt))
+    return whole.substr(prompt.size(), answer - prompt.size());
+  const std::string_view close = open_thought(prompt);
+  return close.empty() ? "" : fmt::format("\n{}\n\n", close);
+}
+
+}  // namespace gavel

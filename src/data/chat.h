@@ -1,0 +1,54 @@
+// Messages as a model's tokens: chat templates, and what of the text is not the model's to read as
+// control tokens.
+//
+// The text of a judged pair (question, answers, reference, reason) is data: what looks like a special
+// token in it is encoded as ordinary tokens, wherever a judge's prompt is made or learned from, while
+// the chat template's and the judging template's own stay special. Plain chats are encoded as
+// transformers and mlx_lm encode them, special tokens and all.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace gavel {
+
+// What turns text into a model's tokens.
+struct TextEncoder {
+  Tokenizer tokenizer;
+  std::optional<ChatTemplate> chat_template;  // needed for `messages` and `prompt`/`completion`
+  std::string bos_token, eos_token;
+  std::optional<int> eos_token_id;  // appended to `text` records
+};
+
+// A record of judge data: it carries answer_a and answer_b.
+bool is_judge_record(const nlohmann::ordered_json& record);
+
+// The messages of a record (a JSON array of {role, content, ...}; content that is a list of text
+// parts is joined) as encode_chat takes them. In judge data the pair's own fields are found in the
+// contents and are literal there: where that makes a difference the contents are those of
+// Tokenizer::mark_literal, and `marked` is set. Throws Error where messages are none, or a part is
+// not text.
+nlohmann::ordered_json checked_chat(const TextEncoder& encoder,
+                                    const nlohmann::ordered_json& messages,
+                                    const nlohmann::ordered_json& record, bool& marked);
+
+// The ids of the chat template's text, as transformers' and mlx_lm's apply_chat_template(
+// tokenize=True) give them, but for literal text. Where the template has no place for a system
+// message, its text goes into the first turn of the user's. Throws Error where there is no template,
+// and what the template raises.
+std::vector<int> encode_chat(const TextEncoder& encoder, const nlohmann::ordered_json& messages,
+                             const nlohmann::ordered_json& tools, bool add_generation_prompt,
+                             bool marked);
+std::vector<int> encode_chat(const TextEncoder& encoder, const std::vector<Message>& messages,
+                             bool add_generation_prompt);
+
+// What stands between the generation prompt and the assistant's own text, as templates write it:
+// Qwen3's empty thought, the end of a thought that the prompt begins (DeepSeek-R1), mostly "".
+std::string before_answer(const TextEncoder& encoder, const std::vector<Message>& messages);
+
+}  // namespace gavel
