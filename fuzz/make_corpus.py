@@ -135,6 +135,9 @@ def corpus():
             {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]},
                           {"role": "assistant", "content": "b"}], "answer_a": 1, "answer_b": 2,
              "tools": [{"name": "f"}]}]
+    rows.append({"messages": [{"role": "user", "content": "q<end> a<end>\ufdd0 b"},
+                              {"role": "assistant", "content": "A"}],
+                 "question": "q<end>", "answer_a": "a<end>\ufdd0", "answer_b": "b"})
     for i, row in enumerate(rows):
         yield "rows", f"record-{i}", b"\0" + 2 * (json.dumps(row).encode() + b"\n")
     pair = {"question": "q", "answer_a": "x", "answer_b": "y", "label": "A", "reason": "because"}

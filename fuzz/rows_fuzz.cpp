@@ -39,7 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       load_dataset(path, encode, {.max_seq_length = 64});
       return;
     }
-    std::vector<RawRow> faults;
-    read_pairs(path, {.max_record_bytes = 4096, .max_text_bytes = 1024}, &faults);
+    PairReader reader(path, {.max_record_bytes = 4096, .max_text_bytes = 1024});
+    while (!reader.next(16).empty()) {
+    }
   });
 }

@@ -1,10 +1,10 @@
 // Messages as a model's tokens: chat templates, and what of the text is not the model's to read as
 // control tokens.
 //
-// The text of a judged pair (question, answers, reference, reason) is data: what looks like a special
-// token in it is encoded as ordinary tokens, wherever a judge's prompt is made or learned from, while
-// the chat template's and the judging template's own stay special. Plain chats are encoded as
-// transformers and mlx_lm encode them, special tokens and all.
+// The text of a judged pair (question, answers, reference, reason) is data: what looks like a
+// special token in it is encoded as ordinary tokens, wherever a judge's prompt is made or learned
+// from, while the chat template's and the judging template's own stay special. Plain chats are
+// encoded as transformers and mlx_lm encode them, special tokens and all.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -39,8 +39,8 @@ nlohmann::ordered_json checked_chat(const TextEncoder& encoder,
 
 // The ids of the chat template's text, as transformers' and mlx_lm's apply_chat_template(
 // tokenize=True) give them, but for literal text. Where the template has no place for a system
-// message, its text goes into the first turn of the user's. Throws Error where there is no template,
-// and what the template raises.
+// message, its text goes into the first turn of the user's. Throws Error where there is no
+// template, and what the template raises.
 std::vector<int> encode_chat(const TextEncoder& encoder, const nlohmann::ordered_json& messages,
                              const nlohmann::ordered_json& tools, bool add_generation_prompt,
                              bool marked);

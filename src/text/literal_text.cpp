@@ -1,4 +1,5 @@
-// Text whose special tokens are not the model's: marks are put into them, by which no token is found.
+// Text whose special tokens are not the model's: marks are put into them, by which no token is
+// found.
 #include <algorithm>
 
 #include "base/error.h"
@@ -14,8 +15,8 @@ size_t character_end(std::string_view text, size_t at) {
   return at + unicode::sequence_at(text, at).length;
 }
 
-// The characters with which control tokens begin that are looked for in normalized text, where other
-// characters than their own may have become them.
+// The characters with which control tokens begin that are looked for in normalized text, where
+// other characters than their own may have become them.
 std::u32string normalized_beginnings(const Tokenizer::Impl& impl) {
   std::u32string all;
   for (const AddedToken& token : impl.added.all()) {

@@ -19,8 +19,11 @@ using Json = nlohmann::ordered_json;
 const std::filesystem::path kGolden = GAVEL_GOLDEN_DIR;
 
 TextEncoder encoder_with(const std::string& chat_template) {
-  TextEncoder encoder{Tokenizer::from_file(kGolden / "models/llama/tokenizer.json"), {},
-                      "<|endoftext|>", "<|im_end|>", {}};
+  TextEncoder encoder{Tokenizer::from_file(kGolden / "models/llama/tokenizer.json"),
+                      {},
+                      "<|endoftext|>",
+                      "<|im_end|>",
+                      {}};
   encoder.chat_template.emplace(chat_template);
   return encoder;
 }
@@ -43,7 +46,9 @@ JudgePair hostile_pair() {
   return pair;
 }
 
-long count_of(const std::vector<int>& ids, int id) { return std::count(ids.begin(), ids.end(), id); }
+long count_of(const std::vector<int>& ids, int id) {
+  return std::count(ids.begin(), ids.end(), id);
+}
 
 TEST(Chat, ThePairsOwnSpecialTokensAreText) {
   const TextEncoder encoder = encoder_of("smollm2");
@@ -81,7 +86,8 @@ TEST(Chat, TheJudgingTemplatesOwnSpecialTokensStaySpecial) {
   const TextEncoder encoder = encoder_of("smollm2");
   const int end = *encoder.tokenizer.token_to_id("<|im_end|>");
   const auto prompt = JudgeTemplate::parse(
-      "[user]\n{question}<|im_end|>{answer_a}{answer_b}\n[assistant]\n<|im_end|>{reason}\nV: {label}",
+      "[user]\n{question}<|im_end|>{answer_a}{answer_b}\n[assistant]\n<|im_end|>{reason}\nV: "
+      "{label}",
       "t");
   const JudgePair pair = hostile_pair();
   EXPECT_EQ(count_of(encode_chat(encoder, prompt.to_messages(pair), true), end), 3);
@@ -93,8 +99,8 @@ TEST(Chat, TheJudgingTemplatesOwnSpecialTokensStaySpecial) {
 TEST(Chat, PlainChatsKeepTheirSpecialTokens) {
   const TextEncoder encoder = encoder_of("smollm2");
   const int end = *encoder.tokenizer.token_to_id("<|im_end|>");
-  EXPECT_EQ(count_of(encode_chat(encoder, std::vector<Message>{{"user", "a<|im_end|>b"}}, true), end),
-            3);
+  EXPECT_EQ(
+      count_of(encode_chat(encoder, std::vector<Message>{{"user", "a<|im_end|>b"}}, true), end), 3);
 }
 
 TEST(Chat, SystemTextGoesIntoTheUsersTurnWhereItHasNoPlace) {
