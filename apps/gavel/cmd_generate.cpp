@@ -12,6 +12,7 @@ namespace {
 void add_generation_flags(CLI::App& c, GenerateRequest& r) {
   add_model_option(c, r.model);
   c.add_option("--adapter-path", r.adapter_path, "adapter directory (mlx_lm's or PEFT's)");
+  add_chat_template_option(c, r.chat_template);
   c.add_option("--system", r.system, "system message");
   c.add_option("-m,--max-tokens", r.options.max_tokens, "most tokens to generate")
       ->capture_default_str();

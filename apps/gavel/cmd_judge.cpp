@@ -77,6 +77,7 @@ void add_eval_command(CLI::App& app) {
                 "directory for eval.json and judgements.jsonl (default: the adapter's)");
   c->add_option("--calibrate", r->calibrate,
                 "validation pairs to fit a temperature on; it is stored with the adapter");
+  add_chat_template_option(*c, r->chat_template);
   c->add_option("--template", r->prompt_template,
                 "judging prompt (default: template.txt beside the adapter or the data)");
   c->add_option("--limit", r->limit, "only the first so many pairs")->check(CLI::PositiveNumber);
@@ -121,6 +122,7 @@ void add_judge_command(CLI::App& app) {
   c->add_option("-i,--input", r->input,
                 "JSONL with question, answer_a, answer_b; - reads standard input")
       ->excludes(question);
+  add_chat_template_option(*c, r->chat_template);
   c->add_option("--template", r->prompt_template,
                 "judging prompt (default: template.txt beside the adapter)");
   add_judging_flags(*c, r->options, *modes);

@@ -9,6 +9,7 @@
 #include "data/encoder.h"
 #include "data/prepare.h"
 #include "hub/hub.h"
+#include "options.h"
 #include "report/data_report.h"
 
 namespace gavel {
@@ -18,7 +19,7 @@ struct Arguments {
   PrepareOptions options;
   std::string format = "auto", split_votes = "drop", ties = "keep", reference = "keep";
   std::vector<double> shares;
-  std::string model, report;
+  std::string model, chat_template, report;
   int64_t shown = 1;
 };
 
@@ -76,6 +77,7 @@ void add_output_flags(CLI::App& c, Arguments& a) {
   c.add_option("--template", a.options.template_file,
                "judging template; the same file goes to eval, judge and serve");
   c.add_option("--model", a.model, "count tokens as this model's tokenizer and template do");
+  add_chat_template_option(c, a.chat_template);
   c.add_option("--max-seq-length", a.options.max_seq_length,
                "count the examples that training would cut at it, in tokens")
       ->capture_default_str();
@@ -95,7 +97,9 @@ void run(Arguments& a) {
   for (const std::string& mapping : a.options.raw.field_mappings) map_field(names, mapping);
 
   std::optional<TextEncoder> encoder;
-  if (!a.model.empty()) encoder = make_encoder(load_model(resolve_model(a.model)));
+  if (!a.chat_template.empty() && a.model.empty())
+    throw UsageError("--chat-template needs --model, whose tokens are counted");
+  if (!a.model.empty()) encoder = make_encoder(load_model(resolve_model(a.model)), a.chat_template);
   PrepareReport report = prepare(a.options, encoder ? &*encoder : nullptr, interrupted);
   report.model = a.model;
   std::fputs(describe(report, a.shown).c_str(), stdout);

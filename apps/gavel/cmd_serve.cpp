@@ -70,6 +70,7 @@ void add_serve_command(CLI::App& app) {
                 "NAME=PATH: an adapter, and the `model` that requests call it by; the first is the "
                 "default");
   c->add_option("--name", r->base_name, "`model` of the base model; otherwise its file's name");
+  add_chat_template_option(*c, r->chat_template);
   c->add_option("--template", r->prompt_template,
                 "judging template; otherwise the one beside the adapter, or the built-in one");
   add_http_flags(*c, r->http, *sizes);

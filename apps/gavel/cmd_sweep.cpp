@@ -106,6 +106,7 @@ void add_sweep_command(CLI::App& app) {
       ->check(CLI::IsMember({"reason", "verdict"}))
       ->capture_default_str();
   add_inference_options(*c, r.device);
+  add_chat_template_option(*c, r.chat_template);
   c->add_option("--template", r.prompt_template, "judging prompt");
   add_json_flag(*c, r.json, "the results as JSON lines");
   c->footer(

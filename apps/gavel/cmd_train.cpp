@@ -59,6 +59,7 @@ void add_data_flags(CLI::App& c, Arguments& a) {
                "directory with train.jsonl, valid.jsonl, test.jsonl (needed, here or in --config)");
   c.add_option("--adapter-path", a.run.adapter_path, "directory of the run and its adapter")
       ->capture_default_str();
+  add_chat_template_option(c, a.run.chat_template);
   c.add_option("-c,--config", a.config, "YAML file with any of these settings, as for mlx_lm");
   c.add_option("--resume-adapter-file", a.run.resume_adapter_file,
                "begin from this adapter's weights");

@@ -14,6 +14,11 @@ inline void add_model_option(CLI::App& c, std::string& model, const char* names 
   c.add_option(names, model, kModelHelp)->required();
 }
 
+inline void add_chat_template_option(CLI::App& c, std::string& file) {
+  c.add_option("--chat-template", file, "Jinja file in place of the model's own chat template")
+      ->type_name("FILE");
+}
+
 inline void add_batch_option(CLI::App& c, int& max_batch) {
   c.add_option("--batch-size", max_batch, "sequences run at a time")
       ->check(CLI::Range(1, 1024))

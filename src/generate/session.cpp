@@ -6,11 +6,12 @@
 
 namespace gavel {
 
-std::shared_ptr<Session> open_session(const std::string& name, const Backend& backend) {
+std::shared_ptr<Session> open_session(const std::string& name, const Backend& backend,
+                                      const std::string& chat_template) {
   auto loaded = load_model(resolve_model(name));
   auto model = make_model(loaded, backend);
   release_weights(loaded, backend);
-  auto encoder = make_encoder(loaded);
+  auto encoder = make_encoder(loaded, chat_template);
   return std::make_shared<Session>(
       Session{std::move(loaded), std::move(model), std::move(encoder)});
 }

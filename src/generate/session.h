@@ -19,8 +19,9 @@ struct Session {
   TextEncoder encoder;
 };
 
-// Resolves and loads what a user gave as --model.
-std::shared_ptr<Session> open_session(const std::string& model, const Backend& backend);
+// Resolves and loads what a user gave as --model, and as --chat-template (make_encoder).
+std::shared_ptr<Session> open_session(const std::string& model, const Backend& backend,
+                                      const std::string& chat_template = "");
 
 // The adapter at `path` bound to the model; nothing for an empty path.
 std::optional<ModelLora> load_lora(const Session& session, const std::string& path);

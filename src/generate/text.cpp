@@ -89,7 +89,7 @@ void run_generate(const GenerateRequest& r) {
   std::string prompt = r.prompt;
   if (prompt == "-")
     prompt.assign(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
-  const auto session = open_session(r.model, make_backend(r.device));
+  const auto session = open_session(r.model, make_backend(r.device), r.chat_template);
   const auto lora = load_lora(*session, r.adapter_path);
   std::vector<int> ids;
   if (r.raw || !session->encoder.chat_template) {
@@ -118,7 +118,7 @@ void run_generate(const GenerateRequest& r) {
 }
 
 void run_chat(const GenerateRequest& r, const std::function<bool()>& interrupted) {
-  const auto session = open_session(r.model, make_backend(r.device));
+  const auto session = open_session(r.model, make_backend(r.device), r.chat_template);
   const auto lora = load_lora(*session, r.adapter_path);
   if (!session->encoder.chat_template)
     fail("{} has no chat template: use gavel generate --raw", r.model);

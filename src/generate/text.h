@@ -10,7 +10,7 @@
 namespace gavel {
 
 struct GenerateRequest {
-  std::string model, adapter_path, prompt, system;
+  std::string model, adapter_path, chat_template, prompt, system;
   std::vector<std::string> stops;
   GenerateOptions options;
   bool raw = false;   // no chat template

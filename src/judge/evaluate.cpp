@@ -53,14 +53,16 @@ std::string fingerprint(const EvalJudge& judge) {
 // What judgements of one file have in common.
 Json settings_of(const EvalRequest& r, const std::vector<JudgePair>& pairs,
                  const JudgeTemplate& prompt) {
-  return {{"model", r.model},
-          {"pairs", fmt::format("{:016x}", pairs_fingerprint(pairs))},
-          {"template", fmt::format("{:016x}", stable_hash(prompt.source()))},
-          {"mode", mode_name(r.options.mode)},
-          {"second_order", r.options.second_order},
-          {"both_orders", r.options.both_orders},
-          {"max_tokens", r.options.max_tokens},
-          {"precision", kernels::precision_name(r.device.precision)}};
+  Json settings = {{"model", r.model},
+                   {"pairs", fmt::format("{:016x}", pairs_fingerprint(pairs))},
+                   {"template", fmt::format("{:016x}", stable_hash(prompt.source()))},
+                   {"mode", mode_name(r.options.mode)},
+                   {"second_order", r.options.second_order},
+                   {"both_orders", r.options.both_orders},
+                   {"max_tokens", r.options.max_tokens},
+                   {"precision", kernels::precision_name(r.device.precision)}};
+  if (!r.chat_template.empty()) settings["chat_template"] = chat_template_id(r.chat_template);
+  return settings;
 }
 
 fs::path output_directory(const EvalRequest& r) {
@@ -231,7 +233,7 @@ class Evaluation {
     prompt_ = template_for(request_.prompt_template, first_adapter, data);
     fs::create_directories(output_);
     say("Loading " + request_.model);
-    session_ = open_session(request_.model, make_backend(request_.device));
+    session_ = open_session(request_.model, make_backend(request_.device), request_.chat_template);
     std::map<std::string, std::string> weights;
     for (const EvalJudge& judge : judges) weights[judge.name] = fingerprint(judge);
     // Known cases are judged anew each time: they ask how the judge is now.

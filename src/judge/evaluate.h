@@ -41,6 +41,7 @@ struct EvalRequest {
   std::string calibrate;        // JSONL of validation pairs to fit temperatures on; "": none
   std::string cases;            // instead of data: known cases, an error where one flips
   std::string prompt_template;  // "": template_for()
+  std::string chat_template;    // a Jinja file; "": the model's own
   int64_t limit = 0;            // only the first so many pairs; 0: all
   JudgeOptions options;
   BootstrapOptions bootstrap;

@@ -110,7 +110,8 @@ Json judged_json(const JudgePair& pair, const JudgedPair& judged) {
 }
 
 void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested) {
-  const auto session = open_session(request.model, make_backend(request.device));
+  const auto session =
+      open_session(request.model, make_backend(request.device), request.chat_template);
   const auto lora = load_lora(*session, request.adapter_path);
   if (!request.adapter_path.empty())
     if (const auto c = load_calibration(request.adapter_path, request.options.mode,

@@ -11,7 +11,7 @@
 namespace gavel {
 
 struct JudgeRequest {
-  std::string model, adapter_path, prompt_template;
+  std::string model, adapter_path, prompt_template, chat_template;
   // One pair, where `input` is empty.
   std::string question, answer_a, answer_b, reference;
   std::string input;  // JSONL of pairs: a file, or "-" for standard input

@@ -121,7 +121,7 @@ void run_serve(ServeRequest request, const std::function<bool()>& stop_requested
   if (everywhere && request.http.api_key.empty())
     fmt::print(stderr, "Warning: --host {} without --api-key: whoever reaches it may use it.\n",
                host);
-  auto session = open_session(request.model, make_backend(request.device));
+  auto session = open_session(request.model, make_backend(request.device), request.chat_template);
   Service service(std::move(session), std::move(request));
   std::string names;
   for (const auto& model : service.models().models)

@@ -11,7 +11,7 @@
 namespace gavel {
 
 struct ServeRequest {
-  std::string model, base_name, prompt_template;
+  std::string model, base_name, prompt_template, chat_template;
   std::vector<std::string> adapters;  // NAME=PATH
   HttpOptions http;
   SchedulerOptions scheduler;

@@ -38,6 +38,7 @@ Json shared_json(const SweepRequest& r, const Dataset& train_set) {
                  {"eval_data", r.eval_data},
                  {"eval_limit", r.eval_limit},
                  {"mode", mode_name(r.mode)}};
+  if (!r.chat_template.empty()) shared["chat_template"] = chat_template_id(r.chat_template);
   shared.update(settings_json(r.config));
   for (const char* of_a_point : {"learning_rate", "seed"}) shared.erase(of_a_point);
   return shared;
@@ -66,7 +67,7 @@ class Sweep {
     for (const SweepPoint& point : request_.points) lora_of(point);  // errors before any work
     const auto names = point_names(request_.points);
     say("Loading " + request_.model);
-    session_ = open_session(request_.model, make_backend(request_.device));
+    session_ = open_session(request_.model, make_backend(request_.device), request_.chat_template);
     load_data();
     const fs::path output = request_.output, record = output / "sweep.jsonl";
     fs::create_directories(output);
@@ -121,6 +122,7 @@ class Sweep {
     const auto start = std::chrono::steady_clock::now();
     Adapter adapter = make_adapter(session_->model, lora_of(point), request_.init, point.seed);
     TrainConfig config = request_.config;
+    config.chat_template = chat_template_id(request_.chat_template);
     config.schedule.learning_rate = point.learning_rate;
     config.seed = point.seed;
     // A checkpoint of other settings is not gone on from: what it belongs to is written beside it.

@@ -24,7 +24,7 @@ struct SweepRequest {
   int64_t eval_limit = 100;
   JudgeMode mode = JudgeMode::verdict;
   int max_tokens = 256;
-  std::string prompt_template;
+  std::string prompt_template, chat_template;
   bool json = false;  // results as JSON lines instead of a table
   DeviceOptions device;
 };

@@ -28,7 +28,10 @@ std::optional<mx::array> flat_array(const SafetensorsFile& file, const std::stri
 // What differs between two JSON objects, as a sentence part: `batch_size is 4, was 8`.
 std::string difference(const json& now, const json& then) {
   std::string text;
-  for (const auto& [key, value] : now.items()) {
+  json keys = now;
+  keys.update(then);
+  for (const auto& [key, _] : keys.items()) {
+    const json value = now.contains(key) ? now.at(key) : json();
     const json before = then.contains(key) ? then.at(key) : json();
     if (before != value)
       text += fmt::format("{}{} is {}, was {}", text.empty() ? "" : "; ", key, value.dump(),

@@ -51,6 +51,7 @@ std::string describe_run(const TrainRun& run, const TrainConfig& c) {
                       {"optimizer", to_string(c.optimizer.kind)},
                       {"max_seq_length", run.max_seq_length},
                       {"seed", c.seed}};
+  if (!run.chat_template.empty()) j["chat_template"] = run.chat_template;
   return j.dump();
 }
 
@@ -85,7 +86,7 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
   auto loaded = load_model(resolve_model(run.model));
   const Model model = make_model(loaded, make_backend(run.device));
   release_weights(loaded, model.backend);
-  const TextEncoder encoder = make_encoder(loaded);
+  const TextEncoder encoder = make_encoder(loaded, run.chat_template);
   const DatasetOptions options{.max_seq_length = run.max_seq_length,
                                .mask_prompt = run.mask_prompt};
   std::optional<Dataset> train_set, valid_set, test_set;
@@ -110,6 +111,7 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
   if (run.train) {
     TrainConfig config = run.config;
     config.lora_dropout = run.lora.dropout;
+    config.chat_template = chat_template_id(run.chat_template);
     const auto count = static_cast<int64_t>(train_set->examples.size());
     if (run.epochs)
       config.iters = *run.epochs * ((count + config.batch_size - 1) / config.batch_size);

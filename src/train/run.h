@@ -15,6 +15,7 @@ namespace gavel {
 
 struct TrainRun {
   std::string model, data, adapter_path = "adapters", resume_adapter_file;
+  std::string chat_template;  // a Jinja file; "": the model's own
   bool train = false, test = false, resume = false;
   int64_t max_seq_length = 2048;
   MaskPrompt mask_prompt = MaskPrompt::automatic;

@@ -36,6 +36,7 @@ struct TrainConfig {
   int64_t micro_batch_tokens = 0;
   float clip_grad_norm = 0.0f;  // 0: no clipping
   float lora_dropout = 0.0f;
+  std::string chat_template;        // chat_template_id() of what the data was encoded with
   bool int16_matmul = false;        // products rounded to 16 bits: faster, less exact
   int64_t early_stop_patience = 0;  // validations without improvement before stopping; 0: never
   BatchOrder order = BatchOrder::by_length;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/dataset.h"
+#include "data/encoder.h"
 #include "data/judge_prompt.h"
 
 namespace gavel {
@@ -125,6 +126,27 @@ TEST(Chat, SystemTextGoesIntoTheUsersTurnWhereItHasNoPlace) {
   EXPECT_NE(text_of(encoder_of("llama2"), prompt, false).find("<<SYS>>"), std::string::npos);
   // What else a template refuses is refused.
   EXPECT_THROW(text_of(encoder_of("mistral-v0.1"), {{"assistant", "A"}}, false), Error);
+}
+
+TEST(Chat, AFileTakesThePlaceOfTheModelsTemplate) {
+  const auto loaded = load_model(kGolden / "models/llama");
+  const std::string file = kGolden / "chat_templates/mistral-v0.1.jinja";
+  EXPECT_EQ(text_of(make_encoder(loaded, file), {{"user", "Q"}}, true),
+            loaded.bos_token + "[INST] Q [/INST]");
+  EXPECT_NE(chat_template_id(file), chat_template_id(kGolden / "chat_templates/gemma2.jinja"));
+  EXPECT_EQ(chat_template_id(""), "");
+  const std::filesystem::path bad =
+      std::filesystem::temp_directory_path() / "gavel_chat_template_test.jinja";
+  write_file_atomic(bad, "one line\n{{ two");
+  try {
+    make_encoder(loaded, bad);
+    FAIL() << "a template that cannot be parsed";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find(bad.string() + ": chat template, line 2"),
+              std::string::npos)
+        << e.what();
+  }
+  std::filesystem::remove(bad);
 }
 
 TEST(Chat, TheTextBeforeAnAnswerIsTheTemplates) {

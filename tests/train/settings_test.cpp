@@ -24,6 +24,7 @@ TEST(Settings, HoldWhatAStepFollowsFrom) {
       [](TrainConfig& c) { c.clip_grad_norm = 1; },
       [](TrainConfig& c) { c.lora_dropout = 0.1f; },
       [](TrainConfig& c) { c.int16_matmul = true; },
+      [](TrainConfig& c) { c.chat_template = "0123"; },
       [](TrainConfig& c) { c.order = BatchOrder::shuffled; },
       [](TrainConfig& c) { c.seed = 1; },
       [](TrainConfig& c) { c.optimizer.kind = OptimizerKind::sgd; },
