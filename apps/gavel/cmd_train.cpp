@@ -1,8 +1,9 @@
 // gavel train: mlx_lm.lora's flags, and a few more.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
-#include <map>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -17,35 +18,19 @@
 namespace gavel {
 namespace {
 
-// Gives options the values of the configuration file, where the command line did not.
-void apply_config_file(CLI::App& app, const std::string& path, const std::string& optimizer) {
-  for (const auto& [flag, value] : read_train_config(path)) {
-    std::string name = flag;
-    if (name.starts_with("optimizer-config.")) {
-      name = name.substr(std::string("optimizer-config.").size());
-      const auto dot = name.find('.');
-      if (name.substr(0, dot) != optimizer) continue;
-      name = name.substr(dot + 1);
-    }
-    CLI::Option* option = app.get_option_no_throw("--" + name);
-    if (option == nullptr) fail("{}: the setting {} is not known", path, flag);
-    if (option->count() > 0) continue;
-    option->add_result(value);
-    option->run_callback();
-  }
-}
+constexpr const char* kOptimizer = "adamw";
 
 struct Arguments {
   TrainRun run;
-  std::string config, optimizer = "adamw", schedule = "constant", init = "kaiming",
-                      order = "by_length", matmul = "f32";
-  std::vector<std::string> targets = {"q_proj", "v_proj"};
-  double alpha = 0.0;
+  std::string config, optimizer = kOptimizer, schedule = "constant", order = "by_length",
+                      matmul = "f32";
+  std::optional<std::string> init;
+  std::vector<std::string> targets;
   bool grad_checkpoint = false;
   int checkpoint_layers = 1;
   std::string stop_metric = "val_loss";
   int64_t stop_pairs = 64;
-  bool no_prompt_mask = false, mask_prompt = false;
+  bool train = false, mask_prompt = false, no_mask_prompt = false;
 };
 
 void add_data_flags(CLI::App& c, Arguments& a) {
@@ -53,7 +38,7 @@ void add_data_flags(CLI::App& c, Arguments& a) {
       "--model", a.run.model,
       "model: a directory (Hugging Face or MLX), a .gguf file, or org/name (needed, here or in "
       "--config)");
-  c.add_flag("--train", a.run.train, "train (the default where --test is not given)");
+  c.add_flag("--train", a.train, "train (the default where --test is not given)");
   c.add_flag("--test", a.run.test, "measure the loss on test.jsonl after training");
   c.add_option("--data", a.run.data,
                "directory with train.jsonl, valid.jsonl, test.jsonl (needed, here or in --config)");
@@ -65,11 +50,19 @@ void add_data_flags(CLI::App& c, Arguments& a) {
                "begin from this adapter's weights");
   c.add_flag("--resume", a.run.resume,
              "go on from the run's checkpoint, to the same numbers as if never stopped");
-  c.add_option("--max-seq-length", a.run.max_seq_length, "longer examples are cut to it, in tokens")
+  c.add_option("--max-seq-length", a.run.dataset.max_seq_length,
+               "longer examples are cut to it, in tokens")
       ->capture_default_str();
   c.add_flag("--mask-prompt", a.mask_prompt,
              "loss only on the answer (the default for judge data)");
-  c.add_flag("--no-mask-prompt", a.no_prompt_mask, "loss on the prompt too");
+  c.add_flag("--no-mask-prompt", a.no_mask_prompt, "loss on the prompt too");
+  DatasetOptions& d = a.run.dataset;
+  c.add_option("--prompt-feature", d.prompt_feature, "name of the prompt's field in the data")
+      ->capture_default_str();
+  c.add_option("--completion-feature", d.completion_feature, "of the completion's")
+      ->capture_default_str();
+  c.add_option("--chat-feature", d.chat_feature, "of the messages'")->capture_default_str();
+  c.add_option("--text-feature", d.text_feature, "of the text's")->capture_default_str();
 }
 
 void add_loop_flags(CLI::App& c, Arguments& a) {
@@ -127,7 +120,7 @@ void add_loop_flags(CLI::App& c, Arguments& a) {
 void add_optimizer_flags(CLI::App& c, Arguments& a) {
   TrainConfig& t = a.run.config;
   c.add_option("--optimizer", a.optimizer, "optimizer")
-      ->check(CLI::IsMember({"adamw", "adam", "sgd"}))
+      ->transform(CLI::IsMember({"adamw", "adam", "sgd"}, CLI::ignore_case))
       ->capture_default_str();
   c.add_option("--learning-rate", t.schedule.learning_rate, "learning rate")->capture_default_str();
   c.add_option("--lr-schedule", a.schedule, "schedule of the learning rate")
@@ -158,48 +151,87 @@ void add_optimizer_flags(CLI::App& c, Arguments& a) {
 }
 
 void add_lora_flags(CLI::App& c, Arguments& a) {
-  c.add_option("--num-layers", a.run.lora.num_layers, "the last so many layers; -1: all")
-      ->capture_default_str();
-  c.add_option("--lora-rank", a.run.lora.rank, "rank r")->capture_default_str();
-  auto* alpha = c.add_option("--lora-alpha", a.alpha, "alpha: the update is scaled by alpha / r");
-  c.add_option("--lora-scale", a.run.lora.scale, "the same scale given directly, as in mlx_lm")
-      ->capture_default_str()
-      ->excludes(alpha);
-  c.add_option("--lora-dropout", a.run.lora.dropout, "dropout of the LoRA branches' input")
+  const LoraConfig defaults;
+  LoraRequest& lora = a.run.lora;
+  c.add_option("--num-layers", lora.num_layers, "the last so many layers; -1: all")
+      ->default_str(fmt::to_string(defaults.num_layers));
+  c.add_option("--lora-rank", lora.rank, "rank r")->default_str(fmt::to_string(defaults.rank));
+  c.add_option("--lora-alpha", lora.alpha, "alpha: the update is scaled by alpha / r");
+  c.add_option("--lora-scale", lora.scale, "the same scale given directly, as in mlx_lm")
+      ->default_str(fmt::to_string(defaults.scale));
+  c.add_option("--lora-dropout", lora.dropout, "dropout of the LoRA branches' input")
       ->capture_default_str();
   c.add_option(
        "--lora-targets", a.targets,
        "matrices to adapt, comma-separated: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, "
        "down_proj")
       ->delimiter(',')
-      ->capture_default_str();
+      ->default_str("q_proj,v_proj");
   c.add_option("--lora-init", a.init, "start of A: kaiming or gaussian")
       ->check(CLI::IsMember({"kaiming", "gaussian"}))
-      ->capture_default_str();
+      ->default_str("kaiming");
+}
+
+// What the command line says, before a file adds to it.
+Settings command_line(const CLI::App& c) {
+  Settings settings;
+  for (const CLI::Option* option : c.get_options()) {
+    if (option->count() == 0 || option->get_lnames().empty()) continue;
+    const std::string& flag = option->get_lnames().front();
+    if (const auto other = settings.add({flag, "", ""}))
+      throw UsageError(
+          fmt::format("--{} and --{} are the same setting: give one of them", other->flag, flag));
+  }
+  return settings;
+}
+
+// Gives options the values of the configuration file, where the command line did not.
+void apply_config_file(CLI::App& c, Arguments& a, Settings& settings) {
+  const auto optimizer =
+      settings.has("optimizer") ? std::optional<std::string>(a.optimizer) : std::nullopt;
+  const ConfigFile file = read_train_config(a.config, optimizer, kOptimizer);
+  for (const std::string& note : file.notes) spdlog::warn(note);
+  for (const auto& [name, setting] : file.settings.all()) {
+    CLI::Option* option = c.get_option_no_throw("--" + setting.flag);
+    if (option == nullptr || option == c.get_help_ptr())
+      fail("{}: there is no setting {}", setting.where, setting.flag);
+    if (settings.add(setting)) continue;
+    try {
+      option->add_result(setting.value);
+      option->run_callback();
+    } catch (const CLI::Error& e) {
+      fail("{}: {}", setting.where, e.what());
+    }
+  }
+}
+
+std::vector<Projection> targets_of(const Arguments& a, const Setting& said) {
+  try {
+    return parse_targets(a.targets);
+  } catch (const Error& e) {
+    if (!said.where.empty()) fail("{}: {}", said.where, e.what());
+    throw UsageError(fmt::format("--lora-targets: {}", e.what()));
+  }
 }
 
 void finish(CLI::App& c, Arguments& a) {
-  if (!a.config.empty()) apply_config_file(c, a.config, a.optimizer);
-  if (a.mask_prompt && a.no_prompt_mask)
-    throw UsageError("--mask-prompt and --no-mask-prompt exclude each other");
+  Settings settings = command_line(c);
+  if (!a.config.empty()) apply_config_file(c, a, settings);
+  for (const auto& [name, said] : settings.all())
+    if (const auto why = why_unused(said.flag, a.optimizer, a.schedule); !why.empty())
+      spdlog::warn("{}{}--{} is not used: {}", said.where, said.where.empty() ? "" : ": ",
+                   said.flag, why);
   TrainRun& r = a.run;
   if (r.model.empty()) throw UsageError("--model is needed");
   if (r.data.empty()) throw UsageError("--data is needed");
-  if (!r.test) r.train = true;
-  if (a.mask_prompt) r.mask_prompt = MaskPrompt::yes;
-  if (a.no_prompt_mask) r.mask_prompt = MaskPrompt::no;
-  if (c.count("--lora-alpha") > 0)
-    r.lora.scale = static_cast<float>(a.alpha / std::max(r.lora.rank, 1));
-  r.lora.targets.clear();
-  for (const auto& name : a.targets) {
-    const auto p = projection_by_name(name);
-    if (!p)
-      throw UsageError(
-          fmt::format("--lora-targets: {} is not one of q_proj, k_proj, v_proj, o_proj, "
-                      "gate_proj, up_proj, down_proj",
-                      name));
-    r.lora.targets.push_back(*p);
-  }
+  r.train = settings.has("train") ? a.train : !r.test;
+  if (!r.train && !r.test) throw UsageError("there is nothing to do: neither --train nor --test");
+  if (settings.has("mask-prompt"))
+    r.dataset.mask_prompt = a.mask_prompt || (c.count("--no-mask-prompt") > 0 && !a.no_mask_prompt)
+                                ? MaskPrompt::yes
+                                : MaskPrompt::no;
+  if (const auto it = settings.all().find("lora-targets"); it != settings.all().end())
+    r.lora.targets = targets_of(a, it->second);
   if (a.stop_metric != "val_loss") {
     if (r.config.val_batches == 0)
       throw UsageError("--early-stop-metric needs validation: --val-batches is 0");
@@ -211,7 +243,7 @@ void finish(CLI::App& c, Arguments& a) {
                                file, pairs, metric);
     };
   }
-  r.init = a.init == "gaussian" ? LoraInit::gaussian : LoraInit::kaiming;
+  if (a.init) r.lora.init = *a.init == "gaussian" ? LoraInit::gaussian : LoraInit::kaiming;
   r.config.optimizer.kind = parse_optimizer(a.optimizer);
   r.config.schedule.kind = parse_schedule(a.schedule);
   r.config.checkpoint_every = a.grad_checkpoint ? std::max(a.checkpoint_layers, 1) : 0;

@@ -1,10 +1,27 @@
 #include "adapter/lora.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 
 namespace gavel {
+
+std::vector<Projection> parse_targets(const std::vector<std::string>& names) {
+  std::vector<Projection> targets;
+  for (const std::string& name : names) {
+    const auto p = projection_by_name(name);
+    if (!p)
+      fail(
+          "{} is no matrix that can be adapted: use q_proj, k_proj, v_proj, o_proj, gate_proj, "
+          "up_proj, down_proj",
+          name);
+    if (std::find(targets.begin(), targets.end(), *p) != targets.end())
+      fail("the matrix {} is named twice", name);
+    targets.push_back(*p);
+  }
+  return targets;
+}
 
 std::string module_path(const LoraMatrix& m) {
   return fmt::format("model.layers.{}.{}", m.layer, projection_path(m.projection));

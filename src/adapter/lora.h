@@ -34,6 +34,10 @@ struct Adapter {
   std::vector<LoraMatrix> matrices;  // by layer, then projection
 };
 
+// What names such as q_proj or self_attn.q_proj stand for. Throws Error for one that is not known
+// or that is there twice.
+std::vector<Projection> parse_targets(const std::vector<std::string>& names);
+
 // "model.layers.3.self_attn.q_proj".
 std::string module_path(const LoraMatrix& m);
 

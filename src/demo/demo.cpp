@@ -24,9 +24,10 @@ TrainRun training_of(const DemoOptions& o, const fs::path& data, const fs::path&
   run.data = data.string();
   run.adapter_path = adapter.string();
   run.train = true;
-  run.max_seq_length = 512;
-  run.lora = {.rank = 8, .scale = 20.0f, .dropout = 0.0f, .targets = {}, .num_layers = -1};
-  for (int p = 0; p < kProjections; ++p) run.lora.targets.push_back(static_cast<Projection>(p));
+  run.dataset.max_seq_length = 512;
+  run.lora.num_layers = -1;
+  run.lora.targets.emplace();
+  for (int p = 0; p < kProjections; ++p) run.lora.targets->push_back(static_cast<Projection>(p));
   auto& c = run.config;
   c.iters = o.iters > 0 ? o.iters : 240;
   c.batch_size = 4;

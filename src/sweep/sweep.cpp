@@ -49,12 +49,7 @@ LoraConfig lora_of(const SweepPoint& point) {
   lora.rank = point.rank;
   lora.scale = static_cast<float>(point.alpha / point.rank);
   lora.num_layers = point.num_layers;
-  lora.targets.clear();
-  for (const std::string& name : point.targets) {
-    const auto projection = projection_by_name(name);
-    if (!projection) fail("there are no layers named {} to adapt", name);
-    lora.targets.push_back(*projection);
-  }
+  lora.targets = parse_targets(point.targets);
   return lora;
 }
 

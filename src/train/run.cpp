@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -49,10 +51,63 @@ std::string describe_run(const TrainRun& run, const TrainConfig& c) {
                       {"grad_accumulation_steps", c.grad_accumulation_steps},
                       {"learning_rate", c.schedule.learning_rate},
                       {"optimizer", to_string(c.optimizer.kind)},
-                      {"max_seq_length", run.max_seq_length},
+                      {"max_seq_length", run.dataset.max_seq_length},
                       {"seed", c.seed}};
   if (!run.chat_template.empty()) j["chat_template"] = run.chat_template;
   return j.dump();
+}
+
+// An adapter that training begins from decides rank, scale and place: what was asked for besides
+// must be the same.
+void check_agrees(const Model& model, const Adapter& adapter, const TrainRun& run) {
+  const LoraRequest& asked = run.lora;
+  const auto disagree = [&](const std::string& flag, const std::string& has) {
+    fail("{} {}, which --{} contradicts: leave it out, or begin without --resume-adapter-file",
+         run.resume_adapter_file, has, flag);
+  };
+  if (asked.init) disagree("lora-init", "has its weights already");
+  for (const LoraMatrix& m : adapter.matrices) {
+    const int rank = m.a.shape(1);
+    if (asked.rank && *asked.rank != rank)
+      disagree("lora-rank", fmt::format("has rank {} in {}", rank, module_path(m)));
+    const double scale = asked.alpha ? *asked.alpha / rank : asked.scale.value_or(m.scale);
+    if (std::abs(scale - m.scale) > 1e-6 * std::abs(scale))
+      disagree(asked.alpha ? "lora-alpha" : "lora-scale",
+               fmt::format("has the scale {} in {}", m.scale, module_path(m)));
+  }
+  const auto sorted = [](std::vector<Projection> targets) {
+    std::sort(targets.begin(), targets.end());
+    return targets;
+  };
+  const LoraConfig& c = adapter.config;
+  if (asked.targets && sorted(*asked.targets) != sorted(c.targets)) {
+    std::string names;
+    for (const Projection p : c.targets) names += (names.empty() ? "" : ", ") + projection_path(p);
+    disagree("lora-targets", "adapts " + names);
+  }
+  const auto layers = [&](int n) { return n < 0 ? static_cast<int>(model.layers.size()) : n; };
+  if (asked.num_layers && layers(*asked.num_layers) != layers(c.num_layers))
+    disagree("num-layers", fmt::format("adapts the last {} layers", layers(c.num_layers)));
+}
+
+// What training begins from, or what only is tested.
+Adapter first_adapter(const Model& model, const TrainRun& run) {
+  const LoraRequest& asked = run.lora;
+  if (!run.resume_adapter_file.empty()) {
+    Adapter adapter = load_adapter(model, run.resume_adapter_file);
+    check_agrees(model, adapter, run);
+    adapter.config.dropout = asked.dropout;
+    return adapter;
+  }
+  if (!run.train) return load_adapter(model, run.adapter_path);
+  LoraConfig c;
+  c.rank = asked.rank.value_or(c.rank);
+  c.num_layers = asked.num_layers.value_or(c.num_layers);
+  c.scale = asked.alpha ? static_cast<float>(*asked.alpha / std::max(c.rank, 1))
+                        : asked.scale.value_or(c.scale);
+  c.targets = asked.targets.value_or(c.targets);
+  c.dropout = asked.dropout;
+  return make_adapter(model, c, asked.init.value_or(LoraInit::kaiming), run.config.seed);
 }
 
 void test(const Model& model, const Adapter& adapter, const Dataset& data, const TrainRun& run) {
@@ -87,8 +142,7 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
   const Model model = make_model(loaded, make_backend(run.device));
   release_weights(loaded, model.backend);
   const TextEncoder encoder = make_encoder(loaded, run.chat_template);
-  const DatasetOptions options{.max_seq_length = run.max_seq_length,
-                               .mask_prompt = run.mask_prompt};
+  const DatasetOptions& options = run.dataset;
   std::optional<Dataset> train_set, valid_set, test_set;
   if (run.train) {
     train_set = load_split(run.data, "train", encoder, options);
@@ -105,8 +159,7 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
   }
   if (run.test) test_set = load_split(run.data, "test", encoder, options);
 
-  Adapter adapter = make_adapter(model, run.lora, run.init, run.config.seed);
-  if (!run.resume_adapter_file.empty()) adapter = load_adapter(model, run.resume_adapter_file);
+  Adapter adapter = first_adapter(model, run);
   TrainResult result;
   if (run.train) {
     TrainConfig config = run.config;
@@ -138,8 +191,6 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
       say(fmt::format("The adapter of the best {} (iteration {}, validation loss {:.3f}) is in {}.",
                       run.make_metric ? "judging measure" : "validation loss", result.best_iter,
                       *result.best_valid_loss, (fs::path(run.adapter_path) / "best").string()));
-  } else if (run.resume_adapter_file.empty()) {
-    adapter = load_adapter(model, run.adapter_path);
   }
   if (run.test && result.end != TrainEnd::interrupted) test(model, adapter, *test_set, run);
   return result;

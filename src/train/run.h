@@ -7,23 +7,33 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ops/device.h"
 #include "train/trainer.h"
 
 namespace gavel {
 
+// What is asked of the adapter. What is not said is LoraConfig's default or, where training begins
+// from an adapter (--resume-adapter-file), that adapter's; what is said must then agree with it.
+struct LoraRequest {
+  std::optional<int> rank, num_layers;
+  std::optional<float> scale;
+  std::optional<double> alpha;  // instead of scale: alpha / rank
+  std::optional<std::vector<Projection>> targets;
+  std::optional<LoraInit> init;  // default: kaiming
+  float dropout = 0.0f;
+};
+
 struct TrainRun {
   std::string model, data, adapter_path = "adapters", resume_adapter_file;
   std::string chat_template;  // a Jinja file; "": the model's own
   bool train = false, test = false, resume = false;
-  int64_t max_seq_length = 2048;
-  MaskPrompt mask_prompt = MaskPrompt::automatic;
+  DatasetOptions dataset;
   std::optional<int64_t> epochs;       // instead of config.iters
   std::optional<int64_t> decay_steps;  // default: the steps after the warm-up
   int64_t test_batches = 500;
-  LoraConfig lora;
-  LoraInit init = LoraInit::kaiming;
+  LoraRequest lora;
   DeviceOptions device;
   TrainConfig config;
   // Makes the measure to stop on instead of the validation loss (TrainHooks::metric), once the
