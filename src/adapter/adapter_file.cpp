@@ -1,12 +1,16 @@
 // Adapter directories in and out: mlx_lm's layout and PEFT's.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "adapter/lora.h"
+#include "adapter/peft_config.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "model/safetensors.h"
@@ -14,6 +18,7 @@
 namespace gavel {
 namespace fs = std::filesystem;
 using nlohmann::json;
+using nlohmann::ordered_json;
 namespace {
 
 struct Place {
@@ -71,9 +76,9 @@ std::optional<TensorName> parse_tensor_name(std::string_view name) {
   return std::nullopt;
 }
 
-json read_config(const fs::path& path) {
+ordered_json read_config(const fs::path& path) {
   try {
-    auto config = json::parse(read_file(path, size_t{16} << 20));
+    auto config = ordered_json::parse(read_file(path, size_t{16} << 20));
     if (!config.is_object()) fail("{}: expected a JSON object", path.string());
     return config;
   } catch (const json::exception& e) {
@@ -81,39 +86,58 @@ json read_config(const fs::path& path) {
   }
 }
 
-// PEFT's scale of one module: alpha / r, or alpha / sqrt(r) with rslora; patterns may override.
-float peft_scale(const json& config, const std::string& path, int rank) {
-  const auto pattern_value = [&](const char* patterns, const char* key) {
-    double value = config.value(key, 8.0);
-    if (const auto it = config.find(patterns); it != config.end() && it->is_object())
-      for (const auto& [pattern, v] : it->items())
-        if (path == pattern || path.ends_with("." + pattern)) value = v.get<double>();
-    return value;
-  };
-  const double alpha = pattern_value("alpha_pattern", "lora_alpha");
-  const bool rslora = config.value("use_rslora", false);
-  return static_cast<float>(alpha / (rslora ? std::sqrt(static_cast<double>(rank)) : rank));
+// mlx_lm's adapter_config.json: one rank and scale for all matrices.
+struct MlxConfig {
+  std::optional<float> rank;  // some files leave it out; the matrices have it
+  float scale = 0.0f, dropout = 0.0f;
+};
+
+float number(const ordered_json& value, const std::string& key, const std::string& where) {
+  if (!value.is_number() || !std::isfinite(value.get<float>()))
+    fail("{}: {} is {}, not a number", where, key, value.dump());
+  return value.get<float>();
 }
 
-void check_supported(const json& config, const std::string& where) {
-  if (config.value("fine_tune_type", "lora") != "lora")
-    fail("{}: fine_tune_type is {}; only lora adapters can be read", where,
-         config["fine_tune_type"].dump());
-  if (config.contains("peft_type") && config["peft_type"] != "LORA")
-    fail("{}: peft_type is {}; only LORA adapters can be read", where, config["peft_type"].dump());
-  if (config.value("use_dora", false)) fail("{}: DoRA adapters cannot be read", where);
-  if (config.contains("bias") && config["bias"].is_string() && config["bias"] != "none")
-    fail("{}: adapters that train biases cannot be read", where);
+MlxConfig read_mlx_config(const ordered_json& config, const std::string& where) {
+  const auto type = config.find("fine_tune_type");
+  if (type != config.end() && *type != "lora")
+    fail("{}: fine_tune_type is {}; only lora adapters can be read", where, type->dump());
+  if (config.value("use_dora", ordered_json(false)) != false)
+    fail("{}: use_dora is set: DoRA adapters cannot be read", where);
+  const auto lora = config.find("lora_parameters");
+  if (lora == config.end() || !lora->is_object())
+    fail(
+        "{}: neither lora_parameters (mlx_lm) nor peft_type (PEFT) is there, so the adapter's "
+        "scale is not known",
+        where);
+  if (!lora->contains("scale"))
+    fail(
+        "{}: lora_parameters has no scale{}; write the scale that it was trained with (alpha / "
+        "rank in most programs), as mlx_lm wants it too",
+        where, lora->contains("alpha") ? ", only alpha" : "");
+  MlxConfig out;
+  for (const auto& [key, value] : lora->items()) {
+    if (key == "scale") out.scale = number(value, "lora_parameters.scale", where);
+    if (key == "dropout") out.dropout = number(value, "lora_parameters.dropout", where);
+    if (key == "rank") out.rank = number(value, "lora_parameters.rank", where);
+    // mlx_lm does not look at alpha where there is a scale.
+    static const std::set<std::string> known = {"scale", "dropout", "rank", "alpha", "keys"};
+    if (!known.contains(key) && !value.is_null() && value != false)
+      fail("{}: lora_parameters.{} is not known and may change what the adapter computes", where,
+           key);
+  }
+  return out;
 }
 
-Adapter assemble(const Model& model, std::map<Place, Pair> pairs, const json& config, bool peft,
+// The scale of a matrix, from its path and rank.
+using ScaleOf = std::function<float(const std::string& path, int rank)>;
+
+Adapter assemble(const Model& model, std::map<Place, Pair> pairs, const ScaleOf& scale_of,
                  const std::string& where) {
   Adapter adapter;
   adapter.config.targets.clear();
   adapter.config.rank = 1;
-  const json lora = config.contains("lora_parameters") && config["lora_parameters"].is_object()
-                        ? config["lora_parameters"]
-                        : json::object();
+  adapter.config.scale = 0.0f;
   Arrays all;
   for (auto& [place, pair] : pairs) {
     const LoraMatrix name_only{place.layer, place.projection, mx::array(0.0f), mx::array(0.0f)};
@@ -127,11 +151,11 @@ Adapter assemble(const Model& model, std::map<Place, Pair> pairs, const json& co
         pair.b->shape(0) != rank || rank < 1)
       fail("{}: {} is for a layer of {} x {}, but the model's is {} x {}; is it for another model?",
            where, path, pair.b->shape(1), pair.a->shape(0), w.out_features(), w.in_features());
-    const float scale = peft ? peft_scale(config, path, rank) : lora.value("scale", 20.0f);
+    const float scale = scale_of(path, rank);
     adapter.matrices.push_back({place.layer, place.projection, *pair.a, *pair.b, scale});
     all.insert(all.end(), {*pair.a, *pair.b});
     adapter.config.rank = std::max(adapter.config.rank, rank);
-    adapter.config.scale = scale;
+    if (std::abs(scale) > std::abs(adapter.config.scale)) adapter.config.scale = scale;
     auto& targets = adapter.config.targets;
     if (std::find(targets.begin(), targets.end(), place.projection) == targets.end())
       targets.push_back(place.projection);
@@ -140,7 +164,6 @@ Adapter assemble(const Model& model, std::map<Place, Pair> pairs, const json& co
   std::sort(adapter.config.targets.begin(), adapter.config.targets.end());
   const size_t layers = model.layers.size() - adapter.matrices.front().layer;
   adapter.config.num_layers = layers == model.layers.size() ? -1 : static_cast<int>(layers);
-  adapter.config.dropout = peft ? config.value("lora_dropout", 0.0f) : lora.value("dropout", 0.0f);
   mx::eval(all);
   return adapter;
 }
@@ -152,34 +175,49 @@ Adapter load_adapter(const Model& model, const fs::path& path) {
   const bool is_file = fs::is_regular_file(path, ec);
   const fs::path directory = is_file ? path.parent_path() : path;
   if (!is_file && !fs::is_directory(path, ec)) fail("there is no adapter at {}", path.string());
-  const json config = read_config(directory / "adapter_config.json");
+  const std::string config_name = (directory / "adapter_config.json").string();
+  const ordered_json config = read_config(config_name);
   const bool peft = config.contains("peft_type");
   fs::path file = path;
   if (!is_file) file = directory / (peft ? "adapter_model.safetensors" : "adapters.safetensors");
   const std::string where = file.string();
-  check_supported(config, (directory / "adapter_config.json").string());
+  ScaleOf scale_of;
+  float dropout = 0.0f;
+  if (peft) {
+    const auto said = std::make_shared<const PeftConfig>(config, config_name);
+    dropout = said->dropout();
+    scale_of = [said](const std::string& name, int rank) { return said->scale(name, rank); };
+  } else {
+    const MlxConfig said = read_mlx_config(config, config_name);
+    dropout = said.dropout;
+    scale_of = [said, config_name](const std::string& name, int rank) {
+      if (said.rank && *said.rank != static_cast<float>(rank))
+        fail("{}: the rank is {} there, and that of {} is {}", config_name, *said.rank, name, rank);
+      return said.scale;
+    };
+  }
 
   std::map<Place, Pair> pairs;
-  try {
-    for (const auto& [name, stored] : read_safetensors(file)) {
-      const auto parsed = parse_tensor_name(name);
-      if (!parsed)
-        fail("{}: {} is not a LoRA matrix of a layer that can be adapted here", where, name);
-      if (stored.ndim() != 2) fail("{}: {} is not a matrix", where, name);
-      auto value = mx::astype(stored, mx::float32);
-      value = mx::contiguous(parsed->transposed ? mx::transpose(value) : value);
-      auto& pair = pairs[parsed->place];
-      (parsed->is_a ? pair.a : pair.b) = value;
-    }
-    return assemble(model, std::move(pairs), config, peft, where);
-  } catch (const json::exception& e) {
-    fail("{}: {}", (directory / "adapter_config.json").string(), e.what());
+  for (const auto& [name, stored] : read_safetensors(file)) {
+    const auto parsed = parse_tensor_name(name);
+    if (!parsed)
+      fail("{}: {} is not a LoRA matrix of a layer that can be adapted here", where, name);
+    if (stored.ndim() != 2) fail("{}: {} is not a matrix", where, name);
+    auto value = mx::astype(stored, mx::float32);
+    value = mx::contiguous(parsed->transposed ? mx::transpose(value) : value);
+    auto& pair = pairs[parsed->place];
+    auto& half = parsed->is_a ? pair.a : pair.b;
+    if (half) fail("{}: {} is there under another name too", where, name);
+    half = value;
   }
+  Adapter adapter = assemble(model, std::move(pairs), scale_of, where);
+  adapter.config.dropout = dropout;
+  return adapter;
 }
 
 void save_adapter_weights(const Adapter& adapter, const fs::path& file) {
   std::vector<NamedArray> tensors;
-  for (const auto& m : adapter.matrices) {
+  for (const auto& m : uniform(adapter).matrices) {
     tensors.emplace_back(module_path(m) + ".lora_a", m.a);
     tensors.emplace_back(module_path(m) + ".lora_b", m.b);
   }
@@ -188,15 +226,14 @@ void save_adapter_weights(const Adapter& adapter, const fs::path& file) {
 
 void save_adapter_config(const Adapter& adapter, const fs::path& directory,
                          const std::string& extra_json) {
+  const LoraConfig saved = uniform(adapter).config;
   json config = json::parse(extra_json);
   json keys = json::array();
-  for (const Projection p : adapter.config.targets) keys.push_back(projection_path(p));
+  for (const Projection p : saved.targets) keys.push_back(projection_path(p));
   config["fine_tune_type"] = "lora";
-  config["num_layers"] = adapter.config.num_layers;
-  config["lora_parameters"] = {{"rank", adapter.config.rank},
-                               {"scale", adapter.config.scale},
-                               {"dropout", adapter.config.dropout},
-                               {"keys", keys}};
+  config["num_layers"] = saved.num_layers;
+  config["lora_parameters"] = {
+      {"rank", saved.rank}, {"scale", saved.scale}, {"dropout", saved.dropout}, {"keys", keys}};
   write_file_atomic(directory / "adapter_config.json", config.dump(2) + "\n");
 }
 

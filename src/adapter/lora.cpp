@@ -110,4 +110,28 @@ Adapter stack(const std::vector<WeightedAdapter>& adapters) {
   return result;
 }
 
+Adapter uniform(const Adapter& adapter) {
+  Adapter out = adapter;
+  int rank = 0;
+  float scale = 0.0f;
+  for (const LoraMatrix& m : adapter.matrices) {
+    rank = std::max(rank, m.a.shape(1));
+    if (std::abs(m.scale) > std::abs(scale)) scale = m.scale;
+  }
+  out.config.rank = rank;
+  out.config.scale = scale;
+  Arrays all;
+  for (LoraMatrix& m : out.matrices) {
+    if (m.scale != scale) m.b = mx::multiply(m.b, mx::array(m.scale / scale));
+    m.scale = scale;
+    if (const int missing = rank - m.a.shape(1); missing > 0) {
+      m.a = mx::contiguous(mx::pad(m.a, {{0, 0}, {0, missing}}));
+      m.b = mx::contiguous(mx::pad(m.b, {{0, missing}, {0, 0}}));
+    }
+    all.insert(all.end(), {m.a, m.b});
+  }
+  mx::eval(all);
+  return out;
+}
+
 }  // namespace gavel

@@ -60,12 +60,17 @@ struct WeightedAdapter {
 };
 Adapter stack(const std::vector<WeightedAdapter>& adapters);
 
+// The same update with one rank (the largest, others filled with zeros) and one scale (the others'
+// share of it multiplied into b) in all matrices: all that mlx_lm's files can say.
+Adapter uniform(const Adapter& adapter);
+
 // Reads an adapter directory (mlx_lm's adapter_config.json + adapters.safetensors, or PEFT's
 // adapter_config.json + adapter_model.safetensors), or one .safetensors file beside an
-// adapter_config.json. Throws Error: what is missing, does not fit the model, or is not LoRA.
+// adapter_config.json. Throws Error: what is missing, does not fit the model, is not LoRA, or is a
+// setting that would change what the adapter computes and is not known here.
 Adapter load_adapter(const Model& model, const std::filesystem::path& path);
 
-// Writes `file` (adapters.safetensors or the like) as mlx_lm reads it, atomically.
+// Writes `file` (adapters.safetensors or the like) as mlx_lm reads it (uniform), atomically.
 void save_adapter_weights(const Adapter& adapter, const std::filesystem::path& file);
 // Writes adapter_config.json, atomically; `extra_json` is an object whose entries are added.
 void save_adapter_config(const Adapter& adapter, const std::filesystem::path& directory,

@@ -221,4 +221,54 @@ std::string Regex::escape(std::string_view literal) {
   return out;
 }
 
+namespace {
+
+constexpr size_t kMaxPythonPattern = 10000;  // bytes
+constexpr uint32_t kMaxPythonSteps = 20000;  // of the matcher, for one text
+constexpr uint32_t kMaxPythonMemory = 1024;  // KiB
+
+// Python's \Z is PCRE2's \z; all else that module names are matched with is the same in both.
+std::string from_python(const std::string& pattern) {
+  std::string out;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    out += pattern[i];
+    if (pattern[i] == '\\' && i + 1 < pattern.size()) {
+      ++i;
+      out += pattern[i] == 'Z' ? 'z' : pattern[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+PythonRegex::PythonRegex(const std::string& pattern) : pattern_(pattern) {
+  if (pattern.size() > kMaxPythonPattern)
+    fail("a pattern of {} bytes is too long (at most {})", pattern.size(), kMaxPythonPattern);
+  const std::string translated = from_python(pattern);
+  int error = 0;
+  PCRE2_SIZE where = 0;
+  auto* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                             PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED | PCRE2_NEVER_BACKSLASH_C,
+                             &error, &where, nullptr);
+  if (code == nullptr) fail("the pattern {} is not right: {}", pattern, message_of(error));
+  code_ =
+      std::shared_ptr<void>(code, [](void* p) { pcre2_code_free(static_cast<pcre2_code*>(p)); });
+}
+
+bool PythonRegex::match(std::string_view text) const {
+  const auto* code = static_cast<const pcre2_code*>(code_.get());
+  const std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data(
+      pcre2_match_data_create(1, nullptr), pcre2_match_data_free);
+  const std::unique_ptr<pcre2_match_context, void (*)(pcre2_match_context*)> context(
+      pcre2_match_context_create(nullptr), pcre2_match_context_free);
+  pcre2_set_match_limit(context.get(), kMaxPythonSteps);
+  pcre2_set_heap_limit(context.get(), kMaxPythonMemory);
+  const int rc = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0,
+                             PCRE2_NO_UTF_CHECK, data.get(), context.get());
+  if (rc == PCRE2_ERROR_NOMATCH) return false;
+  if (rc < 0) fail("the pattern {} cannot be matched with {}: {}", pattern_, text, message_of(rc));
+  return true;
+}
+
 }  // namespace gavel

@@ -1,5 +1,5 @@
-// Regular expressions as tokenizer files write them (Oniguruma's Ruby syntax with Unicode), on
-// PCRE2 with its just-in-time compiler.
+// Regular expressions on PCRE2: as tokenizer files write them (Oniguruma's Ruby syntax with
+// Unicode), and as Python's `re` reads them.
 #pragma once
 
 #include <functional>
@@ -37,6 +37,21 @@ class Regex {
  private:
   std::shared_ptr<void> code_;
   bool jit_ = false;
+};
+
+// A pattern of Python's `re` for short texts of no trust: compiling and matching have bounds.
+class PythonRegex {
+ public:
+  // Throws Error naming the pattern where it is wrong or too large.
+  explicit PythonRegex(const std::string& pattern);
+
+  // re.match: whether the pattern matches at the beginning of `text` (valid UTF-8). Throws Error
+  // where that takes more steps than any sensible pattern needs.
+  bool match(std::string_view text) const;
+
+ private:
+  std::string pattern_;
+  std::shared_ptr<void> code_;
 };
 
 }  // namespace gavel

@@ -61,5 +61,25 @@ TEST(Unicode, Normalization) {
   EXPECT_EQ(unicode::normalize("ﬁ①", unicode::Form::nfkc), "fi1");
 }
 
+TEST(Regex, PythonsMatch) {
+  const auto match = [](const std::string& pattern, const std::string& text) {
+    return PythonRegex(pattern).match(text);
+  };
+  EXPECT_TRUE(match("a.c", "abcd"));   // at the beginning, not as a whole
+  EXPECT_FALSE(match("b", "abc"));     // and nowhere else
+  EXPECT_FALSE(match("^b", "a\nb"));   // ^ is the text's beginning only
+  EXPECT_TRUE(match("a$", "a\n"));     // $ comes before a last line end too,
+  EXPECT_FALSE(match("a\\Z", "a\n"));  // \Z does not
+  EXPECT_TRUE(match("(?P<x>a)(?P=x)", "aa"));
+  EXPECT_TRUE(match("", "a"));
+  EXPECT_THROW(PythonRegex("(a"), Error);
+  EXPECT_THROW(match("(?:a|aa)+[!?]", std::string(100, 'a')), Error);
+  // What a sensible pattern needs is far within the bounds.
+  EXPECT_TRUE(match("(.*\\.)?(.*layers\\.(1|2|3)\\..*(q_proj|k_proj|v_proj))$",
+                    "base_model.model.model.layers.3.self_attn.v_proj"));
+  EXPECT_FALSE(match("(.*\\.)?(.*layers\\.(1|2|3)\\..*(q_proj|k_proj|v_proj).*(a|b).*)$",
+                     "base_model.model.model.layers.3.self_attn.o_proj_and_a_long_name_too"));
+}
+
 }  // namespace
 }  // namespace gavel
