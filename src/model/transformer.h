@@ -65,4 +65,9 @@ mx::array logits(const Model& model, const mx::array& hidden);
 // Parameters of the base model (weights counted unpacked, biases and norms included).
 int64_t parameter_count(const Model& model);
 
+// A hash of the base model's weights: of every tensor its type, its shape and samples from its
+// whole length, so that it takes no time to speak of for a model of any size. Where the files lie
+// is no part of it.
+uint64_t weights_hash(const Model& model);
+
 }  // namespace gavel

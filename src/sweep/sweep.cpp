@@ -24,26 +24,6 @@ using Json = nlohmann::ordered_json;
 
 void say(const std::string& line) { fmt::print(stderr, "{}\n", line); }
 
-// What all runs of a sweep have in common; a result under other settings does not count.
-Json shared_json(const SweepRequest& r, const Dataset& train_set) {
-  Json shared = {{"model", r.model},
-                 {"data", r.data},
-                 {"train_examples", train_set.summary.examples},
-                 {"train_tokens", train_set.summary.tokens},
-                 {"max_seq_length", r.max_seq_length},
-                 {"iters", r.config.iters},
-                 {"steps_per_eval", r.config.steps_per_eval},
-                 {"val_batches", r.config.val_batches},
-                 {"early_stop_patience", r.config.early_stop_patience},
-                 {"eval_data", r.eval_data},
-                 {"eval_limit", r.eval_limit},
-                 {"mode", mode_name(r.mode)}};
-  if (!r.chat_template.empty()) shared["chat_template"] = chat_template_id(r.chat_template);
-  shared.update(settings_json(r.config));
-  for (const char* of_a_point : {"learning_rate", "seed"}) shared.erase(of_a_point);
-  return shared;
-}
-
 LoraConfig lora_of(const SweepPoint& point) {
   LoraConfig lora;
   lora.rank = point.rank;
@@ -66,7 +46,7 @@ class Sweep {
     load_data();
     const fs::path output = request_.output, record = output / "sweep.jsonl";
     fs::create_directories(output);
-    const Json shared = shared_json(request_, *train_set_);
+    const Json shared = shared_json();
     auto done = read_results(record, request_.points, names, shared);
     drop_cut_line(record);
     std::ofstream out(record, std::ios::app | std::ios::binary);
@@ -95,6 +75,30 @@ class Sweep {
   }
 
  private:
+  // What all runs have in common; a result under other settings does not count.
+  Json shared_json() const {
+    const SweepRequest& r = request_;
+    Json shared = run_json(session_->model, *train_set_, r.config);
+    for (const char* of_a_point : {"learning_rate", "seed"}) shared.erase(of_a_point);
+    shared.update({{"iters", r.config.iters},
+                   {"steps_per_eval", r.config.steps_per_eval},
+                   {"val_batches", r.config.val_batches},
+                   {"valid_data_hash", valid_set_ ? hash_of(valid_set_->examples) : 0},
+                   {"early_stop_patience", r.config.early_stop_patience}});
+    if (pairs_.empty()) return shared;
+    shared.update({{"eval_pairs_hash", pairs_fingerprint(pairs_)},
+                   {"template_hash", stable_hash(template_of("").source())},
+                   {"mode", mode_name(r.mode)},
+                   {"max_tokens", r.mode == JudgeMode::reason ? r.max_tokens : 0}});
+    return shared;
+  }
+
+  // The judging template of a run's directory.
+  JudgeTemplate template_of(const fs::path& directory) const {
+    return template_for(request_.prompt_template, directory,
+                        fs::path(request_.data) / "valid.jsonl");
+  }
+
   void load_data() {
     const DatasetOptions options{.max_seq_length = request_.max_seq_length};
     train_set_ = load_split(request_.data, "train", session_->encoder, options);
@@ -157,10 +161,8 @@ class Sweep {
     const auto lora =
         load_lora(*session_,
                   (fs::exists(best / "adapters.safetensors", ignored) ? best : directory).string());
-    const auto model = make_judge_model(
-        session_->model, lora ? &*lora : nullptr, session_->encoder,
-        template_for(request_.prompt_template, directory, fs::path(request_.data) / "valid.jsonl"),
-        session_->loaded.eos_token_ids);
+    const auto model = make_judge_model(session_->model, lora ? &*lora : nullptr, session_->encoder,
+                                        template_of(directory), session_->loaded.eos_token_ids);
     JudgeOptions options;
     options.mode = request_.mode;
     options.max_tokens = request_.max_tokens;

@@ -9,10 +9,12 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/random.h"
 #include "data/encoder.h"
 #include "hub/hub.h"
 #include "ops/kernels.h"
 #include "train/step.h"
+#include "train/loss.h"
 
 namespace gavel {
 namespace fs = std::filesystem;
@@ -110,6 +112,17 @@ Adapter first_adapter(const Model& model, const TrainRun& run) {
   return make_adapter(model, c, asked.init.value_or(LoraInit::kaiming), run.config.seed);
 }
 
+// The first weights, for the fingerprint: their way of being drawn, or what they are.
+std::string start_of(const Adapter& adapter, const TrainRun& run) {
+  if (run.resume_adapter_file.empty())
+    return run.lora.init == LoraInit::gaussian ? "gaussian" : "kaiming";
+  const auto values = flatten(adapter);
+  uint64_t h = stable_hash({reinterpret_cast<const char*>(values.data()), values.size() * 4});
+  for (const LoraMatrix& m : adapter.matrices)
+    h = stable_hash({reinterpret_cast<const char*>(&m.scale), sizeof m.scale}, h);
+  return fmt::format("adapter {:016x}", h);
+}
+
 void test(const Model& model, const Adapter& adapter, const Dataset& data, const TrainRun& run) {
   const auto batches =
       validation_batches(data.examples, run.config.batch_size, run.test_batches, run.config.seed);
@@ -165,6 +178,7 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
     TrainConfig config = run.config;
     config.lora_dropout = run.lora.dropout;
     config.chat_template = chat_template_id(run.chat_template);
+    config.start = start_of(adapter, run);
     const auto count = static_cast<int64_t>(train_set->examples.size());
     if (run.epochs)
       config.iters = *run.epochs * ((count + config.batch_size - 1) / config.batch_size);

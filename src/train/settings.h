@@ -12,4 +12,12 @@ namespace gavel {
 // says when to report, validate, save or end is not in it.
 nlohmann::ordered_json settings_json(const TrainConfig& config);
 
+// All that a run follows from but its adapter: the base model (its weights by a hash, wherever they
+// lie), the data by a hash, and the settings above.
+nlohmann::ordered_json run_json(const Model& model, const Dataset& train_set,
+                                const TrainConfig& config);
+
+// Of the tokens of a data set, the masks, and the groups that stay together.
+uint64_t hash_of(std::span<const Example> examples);
+
 }  // namespace gavel

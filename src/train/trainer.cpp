@@ -30,30 +30,16 @@ std::vector<const Example*> at(std::span<const Example> examples,
   return chosen;
 }
 
-uint64_t hash_of(std::span<const Example> examples) {
-  uint64_t h = 0;
-  for (const auto& e : examples) {
-    const auto* bytes = reinterpret_cast<const char*>(e.tokens.data());
-    h = stable_hash({bytes, e.tokens.size() * sizeof(int32_t)},
-                    h ^ static_cast<uint64_t>(e.prompt_length));
-  }
-  return h;
-}
-
 // What must be equal for a checkpoint to be gone on from.
 std::string fingerprint(const Model& model, const Adapter& adapter, const Dataset& train_set,
                         const TrainConfig& c) {
   ordered_json targets = ordered_json::array();
   for (const Projection p : adapter.config.targets) targets.push_back(projection_path(p));
-  ordered_json j = {{"model_type", model.config.model_type},
-                    {"base_parameters", parameter_count(model)},
-                    {"rank", adapter.config.rank},
+  ordered_json j = {{"rank", adapter.config.rank},
                     {"scale", adapter.config.scale},
                     {"num_layers", adapter.config.num_layers},
-                    {"targets", targets},
-                    {"train_examples", train_set.examples.size()},
-                    {"train_data_hash", hash_of(train_set.examples)}};
-  j.update(settings_json(c));
+                    {"targets", targets}};
+  j.update(run_json(model, train_set, c));
   return j.dump();
 }
 

@@ -41,6 +41,7 @@ struct TrainConfig {
   int64_t early_stop_patience = 0;  // validations without improvement before stopping; 0: never
   BatchOrder order = BatchOrder::by_length;
   uint64_t seed = 0;
+  std::string start = "kaiming";  // where the adapter's first weights come from, for --resume
   OptimizerConfig optimizer;
   Schedule schedule;
 };

@@ -6,6 +6,7 @@
 #include "io_support.h"
 #include "model/gguf_tensors.h"
 #include "model/safetensors.h"
+#include "model/transformer.h"
 
 namespace gavel {
 namespace {
@@ -109,6 +110,29 @@ TEST(GgmlBlocks, EqualGgufPy) {
     dequantize_gguf_row(type, reinterpret_cast<const std::byte*>(data.data<uint8_t>()),
                         static_cast<int64_t>(got.size()), got.data());
     EXPECT_EQ(got, expected) << name;
+  }
+}
+
+TEST(LoadModel, TheHashOfItsWeightsIsOfTheirContents) {
+  ScratchDirectory scratch;
+  fs::copy(golden("models/llama_bias"), scratch.path() / "copy");
+  const auto hash = [](const fs::path& path) { return weights_hash(make_model(load_model(path))); };
+  const uint64_t right = hash(golden("models/llama_bias"));
+  EXPECT_EQ(hash(scratch.path() / "copy"), right);
+  // Any tensor that is another: here one value of each in turn.
+  const fs::path file = scratch.path() / "copy/model.safetensors";
+  const auto tensors = read_safetensors(file);
+  for (const auto& [changed, array] : tensors) {
+    std::vector<NamedArray> others;
+    for (const auto& [name, a] : tensors)
+      others.emplace_back(name,
+                          name == changed ? mx::add(a, mx::array(1.0f, a.dtype())) : mx::array(a));
+    for (auto& [name, a] : others) a.eval();
+    const fs::path written = scratch.path() / "changed.safetensors";
+    write_safetensors(written, others);
+    fs::remove(file);
+    fs::rename(written, file);
+    EXPECT_NE(hash(scratch.path() / "copy"), right) << changed;
   }
 }
 

@@ -25,6 +25,7 @@ TEST(Settings, HoldWhatAStepFollowsFrom) {
       [](TrainConfig& c) { c.lora_dropout = 0.1f; },
       [](TrainConfig& c) { c.int16_matmul = true; },
       [](TrainConfig& c) { c.chat_template = "0123"; },
+      [](TrainConfig& c) { c.start = "gaussian"; },
       [](TrainConfig& c) { c.order = BatchOrder::shuffled; },
       [](TrainConfig& c) { c.seed = 1; },
       [](TrainConfig& c) { c.optimizer.kind = OptimizerKind::sgd; },
@@ -45,6 +46,12 @@ TEST(Settings, LeaveOutWhatOnlySaysWhen) {
               c.micro_batch_tokens = 64;
             }),
             before);
+  // Dropout falls differently where the parts of a batch are others.
+  EXPECT_NE(changed([](TrainConfig& c) {
+              c.lora_dropout = 0.1f;
+              c.micro_batch_tokens = 64;
+            }),
+            changed([](TrainConfig& c) { c.lora_dropout = 0.1f; }));
   // A run at a constant rate may be made longer; the end of a decay is part of every step.
   EXPECT_EQ(changed([](TrainConfig& c) { c.schedule.decay_steps = 99; }), before);
   const auto decaying = [](int64_t steps) {

@@ -123,6 +123,22 @@ TEST_F(Trainer, ACheckpointOfAnotherRunIsRefused) {
   }
 }
 
+TEST_F(Trainer, ACheckpointOfAnotherModelOfTheSameShapeIsRefused) {
+  run(directory, {3});
+  Model other = *model;
+  auto& scales = *other.layers[7].weights[2].scales;
+  scales = mx::multiply(scales, mx::array(1.01f, scales.dtype()));
+  EXPECT_NE(weights_hash(other), weights_hash(*model));
+  const auto train_set = make_data(11, 1);
+  Adapter adapter = new_adapter();
+  try {
+    train(other, adapter, train_set, nullptr, short_run(), directory, true, {});
+    FAIL() << "went on with another base model";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("base_weights is"), std::string::npos) << e.what();
+  }
+}
+
 TEST_F(Trainer, ACutCheckpointIsRefused) {
   run(directory, {3});
   const auto file = directory / "checkpoint.safetensors";
