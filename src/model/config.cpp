@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "model/config_fields.h"
 
 namespace gavel {
 namespace {
@@ -97,13 +98,21 @@ void parse_rope(const json& j, const std::string& name, ModelConfig& c) {
   }
 }
 
-// Attention here sees the whole context; a model trained with a window differs beyond it.
-void warn_of_window(const json& j, const std::string& name, const ModelConfig& c) {
+// Whether a window is in use: by family, a switch with its first layer, or the kinds of its layers.
+std::optional<int> window_of(const json& j, const std::string& name, const ModelConfig& c) {
   const auto window = get<int>(j, "sliding_window", name);
-  const bool used = get<bool>(j, "use_sliding_window", name).value_or(c.model_type == "mistral");
-  if (used && window && *window < c.max_position_embeddings)
-    spdlog::warn("{}: the sliding window of {} tokens is not applied: longer texts see all tokens",
-                 name, *window);
+  const int first_layer = get<int>(j, "max_window_layers", name).value_or(0);
+  bool used = get<bool>(j, "use_sliding_window", name).value_or(c.model_type == "mistral") &&
+              first_layer < c.num_hidden_layers;
+  if (const auto it = j.find("layer_types"); it != j.end() && !it->is_null()) {
+    if (!it->is_array()) fail("{}: layer_types must be a list", name);
+    for (const auto& type : *it) {
+      if (type != "full_attention" && type != "sliding_attention")
+        fail("{}: layers of the type {} are not supported", name, type.dump());
+      used = used || type == "sliding_attention";
+    }
+  }
+  return used ? window : std::nullopt;
 }
 
 Quantization quantization_from(const json& j, const std::string& name, const std::string& where) {
@@ -186,8 +195,18 @@ ModelConfig parse_model_config(const json& j, const std::string& name, bool has_
   if (activation != "silu")
     fail("{}: the activation \"{}\" is not supported (silu is)", name, activation);
   check_model_config(c, name);
-  warn_of_window(j, name, c);
+  c.sliding_window = window_of(j, name, c);
+  check_config_fields(j, name, c.head_dim);
+  for (const char* key : {"rope_scaling", "rope_parameters"})
+    if (const auto it = j.find(key); it != j.end() && it->is_object())
+      check_rope_fields(*it, name, c.head_dim);
   return c;
+}
+
+void warn_of_window(const ModelConfig& c, const std::string& name) {
+  if (c.sliding_window && *c.sliding_window < c.max_position_embeddings)
+    spdlog::warn("{}: the sliding window of {} tokens is not applied: longer texts see all tokens",
+                 name, *c.sliding_window);
 }
 
 std::optional<QuantizationMap> parse_quantization(const json& j, const std::string& name) {
@@ -211,6 +230,8 @@ std::optional<QuantizationMap> parse_quantization(const json& j, const std::stri
       map.modules[key] = quantization_from(value, name, key);
     } else if (value.is_boolean()) {
       map.modules[key] = value.get<bool>() ? std::optional(map.base) : std::nullopt;
+    } else if (!value.is_null()) {
+      fail("{}: {} is not known in the quantization's settings", name, key);
     }
   }
   return map;

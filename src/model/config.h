@@ -53,6 +53,8 @@ struct ModelConfig {
   bool attention_out_bias = false;  // o has one too (llama with attention_bias)
   bool mlp_bias = false;
   bool qk_norm = false;  // RMSNorm over each head of q and k (qwen3)
+  // Tokens that each one attends to in the original. Not applied here: see warn_of_window.
+  std::optional<int> sliding_window;
 };
 
 // A config.json. `name` is what errors call the file. Whether the head is tied is not always
@@ -72,6 +74,10 @@ void check_model_config(const ModelConfig& config, const std::string& name);
 
 // A config.json that transformers and mlx_lm load (without quantization, dtype or token ids).
 nlohmann::ordered_json model_config_json(const ModelConfig& config);
+
+// Attention here sees the whole context. Warns where the model was trained with a window that is
+// shorter: beyond it the result differs from the original's.
+void warn_of_window(const ModelConfig& config, const std::string& name);
 
 // The rotary frequencies, head_dim / 2 of them, in radians a position, scaling applied.
 std::vector<float> rope_inv_freq(const ModelConfig& config);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/config_fields.h"
 #include "model/safetensors.h"
 
 namespace gavel {
@@ -230,6 +231,8 @@ LoadedModel load_directory_model(const fs::path& directory) {
   LoadedModel model;
   model.path = directory;
   model.config = parse_model_config(*config, name, shards.has("lm_head.weight"));
+  if (const auto unknown = unknown_config_fields(*config); !unknown.empty())
+    spdlog::warn("{}: not known here and not used: {}", name, fmt::join(unknown, ", "));
   const auto quantization = parse_quantization(*config, name);
   if (quantization) model.quantization = quantization->base;
   std::set<std::string> used;

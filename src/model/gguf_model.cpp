@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "model/config_fields.h"
 #include "model/gguf_tensors.h"
 
 namespace gavel {
@@ -72,14 +73,19 @@ void read_rope(const GgufFile& file, const std::string& arch, ModelConfig& c) {
     fail("{}: rotary embedding of {} of {} dimensions a head is not supported", file.name(),
          *dimensions, c.head_dim);
   const std::string* type = file.text(arch + ".rope.scaling.type");
-  if (type != nullptr && *type != "none") {
-    if (*type != "linear")
-      fail("{}: rotary scaling of type \"{}\" is not supported (none and linear are)", file.name(),
-           *type);
-    const double factor = file.number(arch + ".rope.scaling.factor").value_or(1.0);
-    if (!(factor > 0)) fail("{}: {}.rope.scaling.factor is {}", file.name(), arch, factor);
+  if (type != nullptr && *type != "none" && *type != "linear")
+    fail("{}: rotary scaling of type \"{}\" is not supported (none and linear are)", file.name(),
+         *type);
+  // As in llama.cpp: linear where no type is given, the older key where the newer one is not.
+  auto key = arch + ".rope.scaling.factor";
+  if (!file.number(key)) key = arch + ".rope.scale_linear";
+  const double factor = file.number(key).value_or(1.0);
+  if (!(factor >= 0) || !std::isfinite(factor)) fail("{}: {} is {}", file.name(), key, factor);
+  if ((type == nullptr || *type == "linear") && factor != 0 && factor != 1)
     c.rope_scaling = RopeScaling{.rope_type = "linear", .factor = static_cast<float>(factor)};
-  }
+  if (c.rope_scaling && file.find_tensor("rope_freqs.weight") != nullptr)
+    fail("{}: linear rotary scaling ({}) together with rope_freqs.weight is not supported",
+         file.name(), key);
   read_rope_factors(file, c);
 }
 
@@ -179,6 +185,9 @@ ModelConfig gguf_config(const GgufFile& file) {
   check_model_config(c, file.name());
   read_rope(file, arch, c);
   check_model_config(c, file.name());
+  const std::string window = arch + ".attention.sliding_window";
+  if (const auto v = file.integer(window); v && *v > 0) c.sliding_window = narrow(file, window, *v);
+  check_gguf_fields(file, arch, c.head_dim);
   return c;
 }
 
@@ -217,13 +226,14 @@ LoadedModel load_gguf_model(const std::filesystem::path& path) {
   model.path = path;
   model.config = gguf_config(*file);
   const ModelConfig& c = model.config;
-  std::set<std::string> dequantized;
+  std::set<std::string> dequantized, used{"rope_freqs.weight"};
   for (const TensorSpec& spec : model_tensors(c)) {
     const bool matrix = spec.cols > 0;
     const auto name = gguf_tensor_name(matrix ? spec.name + ".weight" : spec.name);
     const GgufTensor* tensor = name ? file->find_tensor(*name) : nullptr;
     if (tensor == nullptr)
       fail("{}: tensor {} ({}) is missing", file->name(), name.value_or("?"), spec.name);
+    used.insert(*name);
     std::vector<int64_t> shape{spec.rows};
     if (matrix) shape.push_back(spec.cols);
     if (tensor->shape != shape)
@@ -243,6 +253,10 @@ LoadedModel load_gguf_model(const std::filesystem::path& path) {
       model.quantization = Quantization{w.group_size, w.bits};
     model.weights.emplace(spec.name, std::move(w));
   }
+  for (const GgufTensor& t : file->tensors())
+    if (!used.contains(t.name))
+      fail("{}: tensor {} is not known in a model of this family and may change what it computes",
+           file->name(), t.name);
   if (!dequantized.empty())
     spdlog::info("{}: tensors in {} are held as f16", file->name(), fmt::join(dequantized, ", "));
   read_text_side(*file, model);

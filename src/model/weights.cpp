@@ -9,7 +9,9 @@
 namespace gavel {
 namespace fs = std::filesystem;
 
-LoadedModel load_model(const fs::path& path) {
+namespace {
+
+LoadedModel load_any(const fs::path& path) {
   std::error_code ec;
   if (fs::is_directory(path, ec)) return load_directory_model(path);
   if (!fs::exists(path, ec))
@@ -20,6 +22,14 @@ LoadedModel load_model(const fs::path& path) {
   if (extension == ".safetensors" || extension == ".json")
     fail("{} is a single file of a model: give the directory that holds it", path.string());
   return load_gguf_model(path);
+}
+
+}  // namespace
+
+LoadedModel load_model(const fs::path& path) {
+  LoadedModel model = load_any(path);
+  warn_of_window(model.config, path.string());
+  return model;
 }
 
 }  // namespace gavel

@@ -1,5 +1,6 @@
 // Model directories and safetensors files: what is written is read back, and bad ones end in one
 // clear sentence.
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -194,6 +195,92 @@ TEST_F(Directory, BadConfigsAreNamed) {
   expect_with(
       "qwen2_mlx4", [](J& j) { j["quantization"]["model.embed_tokens"] = false; },
       "config.json says it is not quantized");
+}
+
+TEST_F(Directory, FieldsThatChangeTheArithmeticAreRefusedByName) {
+  using J = nlohmann::json;
+  const std::vector<std::pair<const char*, J>> changes = {{"final_logit_softcapping", 30.0},
+                                                          {"attn_logit_softcapping", 50},
+                                                          {"embedding_multiplier", 12},
+                                                          {"residual_multiplier", 0.22},
+                                                          {"attention_multiplier", 1.0},
+                                                          {"logits_scaling", 8.0},
+                                                          {"logit_scale", 0.0625},
+                                                          {"query_pre_attn_scalar", 256},
+                                                          {"partial_rotary_factor", 0.5},
+                                                          {"rope_interleaved", true},
+                                                          {"clip_qkv", 8.0},
+                                                          {"num_local_experts", 8},
+                                                          {"num_experts_per_tok", 2},
+                                                          {"use_qk_norm", true},
+                                                          {"attention_sinks", {1, 2}},
+                                                          {"hidden_activation", "gelu"},
+                                                          {"num_layers", 7},
+                                                          {"alibi", true}};
+  for (const auto& [name, value] : changes)
+    expect_with(
+        "llama", [&](J& j) { j[name] = value; }, std::string(name) + " (" + value.dump() + ")");
+  expect_with(
+      "llama", [](J& j) { j["rope_parameters"]["partial_rotary_factor"] = 0.5; },
+      "the rotary embedding's partial_rotary_factor (0.5)");
+  expect_with(
+      "qwen2", [](J& j) { j["layer_types"][1] = "linear_attention"; },
+      "layers of the type \"linear_attention\"");
+  expect_with(
+      "qwen2_mlx4", [](J& j) { j["quantization"]["rounding"] = 2; }, "rounding is not known");
+}
+
+TEST_F(Directory, NeutralAndHarmlessFieldsPass) {
+  copy("llama");
+  auto config = nlohmann::json::parse(read_file(scratch.path() / "config.json"));
+  config.update({{"final_logit_softcapping", nullptr},
+                 {"embedding_multiplier", 1.0},
+                 {"attention_multiplier", 1 / std::sqrt(8.0)},
+                 {"query_pre_attn_scalar", 8},
+                 {"partial_rotary_factor", 1},
+                 {"rope_interleaved", false},
+                 {"clip_qkv", nullptr},
+                 {"num_local_experts", 0},
+                 {"attention_dropout", 0.1},
+                 {"use_flash_attn", true},
+                 {"is_llama_config", true},
+                 {"temperature", 0.6},
+                 {"hidden_activation", "silu"},
+                 {"activation", "swiglu"},
+                 {"num_layers", config["num_hidden_layers"]},
+                 {"layer_norm_eps", 1e-5},
+                 {"initializer_factor", 0.5},
+                 {"some_note", "made by someone"}});
+  scratch.write("config.json", config.dump());
+  const Warnings warnings;
+  EXPECT_EQ(load_error(), "");
+  EXPECT_EQ(warnings.count("not known here and not used: some_note"), 1);
+}
+
+TEST_F(Directory, ASlidingWindowIsNamedOnce) {
+  copy("mistral");
+  auto config = nlohmann::json::parse(read_file(scratch.path() / "config.json"));
+  config["sliding_window"] = 128;
+  scratch.write("config.json", config.dump());
+  const Warnings warnings;
+  EXPECT_EQ(load_error(), "");
+  EXPECT_EQ(warnings.count("the sliding window of 128 tokens is not applied"), 1);
+  copy("qwen2");  // switched off, unless a layer says otherwise
+  config = nlohmann::json::parse(read_file(scratch.path() / "config.json"));
+  config["sliding_window"] = 64;
+  scratch.write("config.json", config.dump());
+  EXPECT_EQ(load_error(), "");
+  EXPECT_EQ(warnings.count("sliding window of 64"), 0);
+  config["use_sliding_window"] = true;  // from a layer on that there is not
+  config["max_window_layers"] = config["num_hidden_layers"];
+  config.erase("layer_types");
+  scratch.write("config.json", config.dump());
+  EXPECT_EQ(load_error(), "");
+  EXPECT_EQ(warnings.count("sliding window of 64"), 0);
+  config["layer_types"] = {"full_attention", "sliding_attention"};
+  scratch.write("config.json", config.dump());
+  EXPECT_EQ(load_error(), "");
+  EXPECT_EQ(warnings.count("sliding window of 64"), 1);
 }
 
 TEST_F(Directory, QuantizationConfigAloneIsEnough) {

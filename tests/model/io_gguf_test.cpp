@@ -274,5 +274,68 @@ TEST_F(Gguf, BadModelsAreNamed) {
   expect(Bytes().text("tokenizer.ggml.model").add(8u).text("gpt2"), "tokenizer.ggml.tokens");
 }
 
+// Every key of the architecture is known, neutral, or refused.
+TEST_F(Gguf, MetadataThatChangeTheArithmeticAreRefusedByName) {
+  const auto with = [&](const auto& add) {
+    GgufBuilder g = tiny_llama();
+    add(g);
+    return error_of([&] { load(g); });
+  };
+  for (const char* key :
+       {"attention.clamp_kqv", "attention.scale", "logit_scale", "final_logit_softcapping",
+        "attn_logit_softcapping", "residual_scale", "embedding_scale", "attention.max_alibi_bias",
+        "rope.scaling.attn_factor", "rope.scaling.yarn_ext_factor", "some.later_key"}) {
+    const std::string name = std::string("llama.") + key;
+    const auto error = with([&](GgufBuilder& g) { g.set(name, 0.75f); });
+    EXPECT_NE(error.find("metadata " + name + " is not known here"), std::string::npos) << error;
+    EXPECT_EQ(with([&](GgufBuilder& g) { g.set(name, 0.0f); }), "") << key;
+    EXPECT_EQ(with([&](GgufBuilder& g) { g.set("qwen2." + std::string(key), 0.75f); }), "") << key;
+  }
+  const auto number = [&](const char* key, auto value) {
+    return with([&](GgufBuilder& g) { g.set(key, value); });
+  };
+  EXPECT_EQ(number("llama.logit_scale", 1.0f), "");
+  EXPECT_EQ(number("llama.attention.scale", 0.35355339f), "");  // 1 / sqrt(8)
+  EXPECT_NE(number("llama.attention.scale", 1.0f), "");
+  EXPECT_EQ(number("llama.rope.scaling.original_context_length", 64u), "");
+  EXPECT_EQ(number("llama.hidden_activation", std::string("silu")), "");
+  EXPECT_NE(number("llama.hidden_activation", std::string("gelu")), "");
+  EXPECT_NE(with([](GgufBuilder& g) {
+              g.add_f32("blk.0.attn_sinks.weight", {4});
+            }).find("tensor blk.0.attn_sinks.weight is not known"),
+            std::string::npos);
+}
+
+// The values that llama.cpp gives these keys: linear where there is no type, the older name too.
+TEST_F(Gguf, LinearRotaryScaling) {
+  const auto frequency = [&](const auto& add) {
+    GgufBuilder g = tiny_llama();
+    add(g);
+    return rope_inv_freq(load(g).config)[1];
+  };
+  const float plain = frequency([](GgufBuilder&) {});
+  const std::string factor = "llama.rope.scaling.factor", old = "llama.rope.scale_linear",
+                    type = "llama.rope.scaling.type";
+  EXPECT_FLOAT_EQ(frequency([&](GgufBuilder& g) { g.set(old, 4.0f); }), plain / 4);
+  EXPECT_FLOAT_EQ(frequency([&](GgufBuilder& g) { g.set(factor, 4.0f); }), plain / 4);
+  EXPECT_FLOAT_EQ(frequency([&](GgufBuilder& g) { g.set(factor, 2.0f), g.set(old, 4.0f); }),
+                  plain / 2);
+  EXPECT_FLOAT_EQ(
+      frequency([&](GgufBuilder& g) { g.set(type, std::string("linear")), g.set(old, 4.0f); }),
+      plain / 4);
+  EXPECT_FLOAT_EQ(
+      frequency([&](GgufBuilder& g) { g.set(type, std::string("none")), g.set(factor, 4.0f); }),
+      plain);
+  EXPECT_FLOAT_EQ(frequency([&](GgufBuilder& g) { g.set(factor, 0.0f); }), plain);
+}
+
+TEST_F(Gguf, ASlidingWindowIsNamedOnce) {
+  GgufBuilder g = tiny_llama();
+  g.set("llama.attention.sliding_window", 4u);
+  const Warnings warnings;
+  load(g);
+  EXPECT_EQ(warnings.count("the sliding window of 4 tokens is not applied"), 1);
+}
+
 }  // namespace
 }  // namespace gavel

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <sstream>
 #include <string>
 
 #include "base/error.h"
@@ -35,6 +39,29 @@ class ScratchDirectory {
 
  private:
   std::filesystem::path path_;
+};
+
+// What is warned of while it lives.
+class Warnings {
+ public:
+  Warnings() {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
+  }
+  ~Warnings() { spdlog::set_default_logger(before_); }
+  Warnings(const Warnings&) = delete;
+  Warnings& operator=(const Warnings&) = delete;
+  // How often `part` is in it.
+  int count(const std::string& part) const {
+    int n = 0;
+    const std::string text = text_.str();
+    for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++n;
+    return n;
+  }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
 };
 
 // The sentence of the Error that `f` throws; "" where it throws none.
