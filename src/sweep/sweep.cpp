@@ -143,7 +143,7 @@ class Sweep {
               directory, resume, hooks, Json{{"model", request_.model}}.dump());
     if (trained.end == TrainEnd::interrupted) return std::nullopt;
     SweepResult result{name, trained.best_valid_loss.value_or(std::nan("")),
-                       trained.last_train_loss};
+                       trained.last_train_loss.value_or(std::nan(""))};
     result.agreement = result.consistency = std::nan("");
     result.best_step = trained.best_valid_loss ? trained.best_iter : trained.iter;
     result.parameters = parameter_count(adapter);

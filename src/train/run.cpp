@@ -30,8 +30,10 @@ void print_line(const std::string& line) {
 TrainHooks printing_hooks(const std::function<bool()>& stop_requested) {
   TrainHooks hooks;
   hooks.on_train = [](const TrainReport& r) {
-    print_line(fmt::format("Iter {}: Train loss {:.3f}, Tokens/sec {:.0f}, Peak mem {:.1f} GB",
-                           r.iter, r.loss, r.tokens_per_second, r.peak_memory_gb));
+    const std::string loss =
+        r.loss ? fmt::format("{:.3f}", *r.loss) : "none (no token carried loss)";
+    print_line(fmt::format("Iter {}: Train loss {}, Tokens/sec {:.0f}, Peak mem {:.1f} GB", r.iter,
+                           loss, r.tokens_per_second, r.peak_memory_gb));
   };
   hooks.on_valid = [](const ValidReport& r) {
     print_line(fmt::format("Iter {}: Val loss {:.3f}", std::max<int64_t>(r.iter, 1), r.loss));
@@ -123,6 +125,31 @@ std::string start_of(const Adapter& adapter, const TrainRun& run) {
   return fmt::format("adapter {:016x}", h);
 }
 
+// What the run is validated on; nothing where that is switched off or, as in mlx_lm, there is no
+// valid.jsonl and nothing asked for depends on one.
+std::optional<Dataset> load_validation(const TrainRun& run, const TextEncoder& encoder) {
+  if (run.config.val_batches == 0) return std::nullopt;
+  const fs::path file = fs::path(run.data) / "valid.jsonl";
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) {
+    if (run.config.early_stop_patience > 0 || run.make_metric)
+      fail("{} does not exist, and early stopping needs it", file.string());
+    say(
+        fmt::format("There is no {}: training goes without validation, and best/ will hold the "
+                    "newest adapter.",
+                    file.string()));
+    return std::nullopt;
+  }
+  auto set = load_split(run.data, "valid", encoder, run.dataset);
+  say("Validating on " + describe(set, run.dataset));
+  if (set.summary.loss_tokens == 0)
+    fail(
+        "{}: no token carries loss, so nothing can be validated on it (--val-batches 0 does "
+        "without)",
+        set.path.string());
+  return set;
+}
+
 void test(const Model& model, const Adapter& adapter, const Dataset& data, const TrainRun& run) {
   const auto batches =
       validation_batches(data.examples, run.config.batch_size, run.test_batches, run.config.seed);
@@ -160,15 +187,7 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
   if (run.train) {
     train_set = load_split(run.data, "train", encoder, options);
     say("Training on " + describe(*train_set, options));
-    if (run.config.val_batches != 0) {
-      valid_set = load_split(run.data, "valid", encoder, options);
-      say("Validating on " + describe(*valid_set, options));
-      if (valid_set->summary.loss_tokens == 0)
-        fail(
-            "{}: no token carries loss, so nothing can be validated on it (--val-batches 0 does "
-            "without)",
-            valid_set->path.string());
-    }
+    valid_set = load_validation(run, encoder);
   }
   if (run.test) test_set = load_split(run.data, "test", encoder, options);
 
@@ -181,7 +200,8 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
     config.start = start_of(adapter, run);
     const auto count = static_cast<int64_t>(train_set->examples.size());
     if (run.epochs)
-      config.iters = *run.epochs * ((count + config.batch_size - 1) / config.batch_size);
+      config.iters =
+          *run.epochs * ((count + config.batch_size - 1) / std::max(config.batch_size, 1));
     const int64_t steps = config.iters / std::max(config.grad_accumulation_steps, 1);
     config.schedule.decay_steps =
         run.decay_steps.value_or(std::max<int64_t>(steps - config.schedule.warmup, 1));

@@ -96,8 +96,7 @@ class Run {
     const char* reasons[] = {"finished", "early_stopped", "interrupted"};
     log_.write(
         {{"event", "end"}, {"step", state_.iter}, {"reason", reasons[static_cast<int>(end)]}});
-    return {end, state_.iter, state_.last_train_loss.value_or(0.0), state_.best_valid_loss,
-            state_.best_iter};
+    return {end, state_.iter, state_.last_train_loss, state_.best_valid_loss, state_.best_iter};
   }
 
  private:
@@ -162,8 +161,7 @@ class Run {
     const double elapsed = seconds_since(report_start_);
     const auto iterations = static_cast<double>(state_.iter - report_iter_);
     TrainReport r{.iter = state_.iter,
-                  .loss = state_.report_loss /
-                          static_cast<double>(std::max<int64_t>(state_.report_loss_tokens, 1)),
+                  .loss = {},
                   .learning_rate = learning_rate_at(
                       config_.schedule, std::max<int64_t>(state_.optimizer.step - 1, 0)),
                   .tokens_per_second = static_cast<double>(report_tokens_) / elapsed,
@@ -171,16 +169,18 @@ class Run {
                   .grad_norm = state_.grad_norm,
                   .peak_memory_gb = static_cast<double>(peak_memory(model_.backend)) / 1e9,
                   .trained_tokens = state_.trained_tokens};
+    if (state_.report_loss_tokens > 0)
+      r.loss = state_.report_loss / static_cast<double>(state_.report_loss_tokens);
     log_.write({{"event", "train"},
                 {"step", r.iter},
-                {"loss", r.loss},
+                {"loss", r.loss ? ordered_json(*r.loss) : ordered_json()},
                 {"lr", r.learning_rate},
                 {"tokens_per_second", r.tokens_per_second},
                 {"grad_norm", r.grad_norm},
                 {"peak_memory_gb", r.peak_memory_gb},
                 {"trained_tokens", r.trained_tokens}});
     if (hooks_.on_train) hooks_.on_train(r);
-    state_.last_train_loss = r.loss;
+    if (r.loss) state_.last_train_loss = r.loss;
     state_.report_loss = 0.0;
     state_.report_loss_tokens = 0;
     report_tokens_ = 0;
@@ -215,9 +215,7 @@ class Run {
       state_.best_metric = r.metric;
       state_.best_iter = r.iter;
       state_.validations_without_improvement = 0;
-      fs::create_directories(directory_ / "best");
-      save_adapter_weights(now, directory_ / "best" / "adapters.safetensors");
-      save_adapter_config(now, directory_ / "best", extra_);
+      save_best(now);
       log_.write({{"event", "best"}, {"step", r.iter}, {"valid_loss", r.loss}});
     } else {
       ++state_.validations_without_improvement;
@@ -229,6 +227,12 @@ class Run {
            state_.validations_without_improvement >= config_.early_stop_patience;
   }
 
+  void save_best(const Adapter& now) {
+    fs::create_directories(directory_ / "best");
+    save_adapter_weights(now, directory_ / "best" / "adapters.safetensors");
+    save_adapter_config(now, directory_ / "best", extra_);
+  }
+
   void save() {
     read_losses();
     const Adapter now = with_parameters(adapter_, state_.params);
@@ -236,6 +240,8 @@ class Run {
     save_adapter_config(now, directory_, extra_);
     save_adapter_weights(now, directory_ / "adapters.safetensors");
     save_adapter_weights(now, numbered);
+    // Without validation best/ is the newest; an older run's must not be taken for this one's.
+    if (valid_batches_.empty() && !state_.best_valid_loss) save_best(now);
     save_checkpoint(state_, fingerprint_, directory_ / "checkpoint.safetensors");
     if (hooks_.on_save)
       hooks_.on_save(fmt::format("Iter {}: Saved adapter weights to {} and {}.", state_.iter,

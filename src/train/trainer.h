@@ -4,7 +4,8 @@
 // A run's directory (--adapter-path) holds
 //   adapter_config.json, adapters.safetensors    the newest adapter, as mlx_lm reads it
 //   NNNNNNN_adapters.safetensors                 the adapter after iteration NNNNNNN
-//   best/                                        the adapter of the best validation loss
+//   best/                                        the adapter of the best validation loss, or the
+//                                                newest where nothing is validated
 //   checkpoint.safetensors                       everything that --resume needs, in one file
 //   metrics.jsonl                                the run log, one JSON object a line
 #pragma once
@@ -48,7 +49,7 @@ struct TrainConfig {
 
 struct TrainReport {
   int64_t iter = 0;
-  double loss = 0.0;  // mean over the loss-carrying tokens since the last report
+  std::optional<double> loss;  // mean over the loss-carrying tokens since the last report
   double learning_rate = 0.0;
   double tokens_per_second = 0.0;  // real tokens, prompt included, padding not (there is none)
   double iterations_per_second = 0.0;
@@ -81,7 +82,7 @@ enum class TrainEnd : uint8_t { finished, early_stopped, interrupted };
 struct TrainResult {
   TrainEnd end = TrainEnd::finished;
   int64_t iter = 0;  // iterations done
-  double last_train_loss = 0.0;
+  std::optional<double> last_train_loss;
   std::optional<double> best_valid_loss;
   int64_t best_iter = 0;
 };

@@ -234,5 +234,86 @@ TEST_F(TrainCommand, AnAdapterThatIsThereDecidesItsShape) {
   EXPECT_TRUE(outcome.says("nothing to do")) << outcome.text;
 }
 
+TEST_F(TrainCommand, WithoutValidJsonlItSaysSoAndGoesOn) {
+  fs::remove(directory / data_file("valid"));
+  const std::string args = "--iters 1 --num-layers -1 ";
+  auto outcome = train(args);
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+  EXPECT_TRUE(outcome.says("There is no data/valid.jsonl: training goes without validation"))
+      << outcome.text;
+  EXPECT_EQ(outcome.text.find("validation"), outcome.text.rfind("validation")) << "said once";
+  EXPECT_EQ(read_file(directory / "adapters/best/adapters.safetensors"),
+            read_file(directory / "adapters/adapters.safetensors"));
+  for (const char* needs : {"--early-stop-patience 2", "--early-stop-metric agreement"}) {
+    outcome = train(args + needs);
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_TRUE(outcome.says("data/valid.jsonl does not exist, and early stopping needs it"))
+        << outcome.text;
+  }
+}
+
+TEST_F(TrainCommand, FieldsOfTheDataMayHaveOtherNames) {
+  std::string completions, texts;
+  for (int i = 0; i < 3; ++i) {
+    completions += "{\"q\": \"Two?\", \"a\": \"2\"}\n";
+    texts += "{\"body\": \"Some text\"}\n";
+  }
+  const std::string args = "--iters 1 --num-layers -1 --val-batches 0 ";
+  write(data_file("train"), completions);
+  auto outcome = train(args + "--mask-prompt --prompt-feature q --completion-feature a");
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+  outcome = train(args, "prompt_feature: q\ncompletion_feature: a\n");
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+  outcome = train(args);
+  EXPECT_EQ(outcome.code, 1) << outcome.text;
+  write(data_file("train"), texts);
+  outcome = train(args + "--text-feature body");
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+  std::string chats = records();
+  for (size_t at = 0; (at = chats.find("\"messages\"", at)) != std::string::npos; ++at)
+    chats.replace(at, 10, "\"turns\"");
+  write(data_file("train"), chats);
+  outcome = train(args + "--chat-feature turns");
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+}
+
+// A batch all of whose answers are cut away has no loss, not a loss of 0.
+TEST_F(TrainCommand, ALossOfNoTokensIsNone) {
+  std::string lines;
+  const auto record = [](const std::string& question) {
+    return "{\"prompt\": \"" + question + "\", \"completion\": \"A\"}\n";
+  };
+  std::string words;
+  for (int i = 0; i < 60; ++i) words += "word ";
+  lines = record("a") + record(words);
+  write(data_file("train"), lines);
+  const auto outcome = train(
+      "--iters 2 --batch-size 1 --num-layers -1 --val-batches 0 --mask-prompt --max-seq-length 48 "
+      "--steps-per-report 1");
+  ASSERT_EQ(outcome.code, 0) << outcome.text;
+  EXPECT_TRUE(outcome.says("Train loss none (no token carried loss)")) << outcome.text;
+  EXPECT_FALSE(outcome.says("Train loss 0.000")) << outcome.text;
+  int none = 0;
+  for (const auto& entry : log("train")) none += entry.at("loss").is_null() ? 1 : 0;
+  EXPECT_EQ(none, 1);
+}
+
+TEST_F(TrainCommand, JudgeDataIsMaskedUnlessSomeoneSaysNo) {
+  std::string lines = records();
+  for (size_t at = 0; (at = lines.find("{\"messages\"", at)) != std::string::npos; at += 40)
+    lines.replace(at, 1, "{\"answer_a\": \"x\", \"answer_b\": \"y\", ");
+  write(data_file("train"), lines);
+  const auto loss_tokens = [&](const std::string& flag, const std::string& yaml) {
+    const auto outcome = train("--iters 1 --num-layers -1 --val-batches 0 " + flag, yaml);
+    EXPECT_EQ(outcome.code, 0) << outcome.text;
+    return config().at("train_loss_tokens").get<int>();
+  };
+  const int masked = loss_tokens("", ""), whole = loss_tokens("--no-mask-prompt", "");
+  EXPECT_LT(masked, whole);
+  EXPECT_EQ(loss_tokens("", "mask_prompt: false\n"), whole);
+  EXPECT_EQ(loss_tokens("--mask-prompt", "mask_prompt: false\n"), masked);
+  EXPECT_EQ(loss_tokens("", "no_mask_prompt: false\n"), masked);
+}
+
 }  // namespace
 }  // namespace gavel

@@ -81,7 +81,7 @@ class Trainer : public EmbeddedModelTest {
       hooks.on_iteration = [&](int64_t i) { iter = i; };
       hooks.stop_requested = [&] { return stop >= 0 && iter >= stop; };
       hooks.on_train = [&](const TrainReport& r) {
-        lines.push_back(fmt::format("train {} {} {}", r.iter, r.loss, r.grad_norm));
+        lines.push_back(fmt::format("train {} {} {}", r.iter, r.loss.value(), r.grad_norm));
       };
       hooks.on_valid = [&](const ValidReport& r) {
         lines.push_back(fmt::format("valid {} {}", r.iter, r.loss));
