@@ -3,7 +3,9 @@
 
 usage: make_corpus.py DIRECTORY
 """
+import gzip
 import json
+import lzma
 import pathlib
 import struct
 import sys
@@ -148,7 +150,24 @@ def corpus():
     for name, row in {"pair": pair, "judgelm": judgelm, "pandalm": pandalm}.items():
         yield "rows", name, b"\1" + json.dumps(row).encode() + b"\n"
     yield "rows", "list", b"\1" + json.dumps([pandalm, pair]).encode()
-    yield "rows", "csv", b"\1question,answer_a,answer_b,label\n\"a \"\"b\"\"\",x,y,A\nq,1,2,tie\n"
+    csv = b"question,answer_a,answer_b,label\n\"a \"\"b\"\"\",x,y,A\nq,1,2,tie\n"
+    yield "rows", "csv", b"\3" + csv
+    yield "rows", "csv-semicolon", b"\3sep=;\n" + csv.replace(b",", b";")
+    yield "rows", "csv-utf16", b"\3" + csv.decode().encode("utf-16")
+    lines = (json.dumps({**pair, "reference": float("nan")}) + "\n" + json.dumps(pair)).encode()
+    for name, packed in {"gzip": gzip.compress(lines), "xz": lzma.compress(lines),
+                         "gzips": gzip.compress(lines) + gzip.compress(b"")}.items():
+        yield "rows", name, b"\1" + packed
+    # A frame of one raw block.
+    block = struct.pack("<I", len(lines) << 3 | 1)[:3] + lines
+    yield "rows", "zstd", b"\1\x28\xb5\x2f\xfd\x00\x58" + block
+    yield "rows", "objects", b"\1" + json.dumps(pair, indent=1).encode() * 2
+    for i, row in enumerate([{"conversations": [{"from": "human", "value": "q"},
+                                                {"from": "gpt", "value": "a"}], "system": "s"},
+                             {"prompt": [{"role": "user", "content": "q"}],
+                              "completion": [{"role": "assistant", "content": 1}]},
+                             {"instruction": "q", "input": "x", "output": "y"}]):
+        yield "rows", f"form-{i}", b"\0" + json.dumps([row, row], indent=2).encode()
     for i, line in enumerate((GOLDEN / "verdicts.jsonl").read_text().splitlines()):
         judgement = json.loads(line)["text"].replace("@X", "A").replace("@Y", "B")
         yield "verdict", f"text-{i}", b"\0" + judgement.encode()

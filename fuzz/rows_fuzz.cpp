@@ -1,5 +1,5 @@
-// Data files: training records (chat, completion, text) and raw preference data (JSONL, a JSON
-// list, CSV). The first byte says which.
+// Data files, in every layout and packing: training records (chat, completion, text) and raw
+// preference data. The first byte says which, and whether the name is that of a CSV file.
 #include "data/dataset.h"
 #include "data/raw_pairs.h"
 #include "fuzz.h"
@@ -27,13 +27,23 @@ gavel::TextEncoder encoder() {
           .eos_token_id = 100};
 }
 
+// Another name of the file.
+std::filesystem::path as_csv(const std::filesystem::path& file) {
+  static const auto link =
+      std::filesystem::temp_directory_path() / fmt::format("gavel_fuzz_{}.csv", ::getpid());
+  static const bool once = (std::filesystem::create_symlink(file, link), true);
+  (void)once;
+  return link;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace gavel;
   if (size == 0) return 0;
   static const TextEncoder encode = encoder();
-  const std::filesystem::path path = fuzz::as_file(fuzz::text_of(data + 1, size - 1));
+  std::filesystem::path path = fuzz::as_file(fuzz::text_of(data + 1, size - 1));
+  if (data[0] % 4 > 1) path = as_csv(path);
   return fuzz::run([&] {
     if (data[0] % 2 == 0) {
       load_dataset(path, encode, {.max_seq_length = 64});

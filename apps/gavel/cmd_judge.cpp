@@ -67,8 +67,8 @@ void add_eval_command(CLI::App& app) {
   c->add_flag("--no-base", *no_base, "leave the base model out");
   auto* data =
       c->add_option("--data", r->data,
-                    "labelled pairs: a directory of gavel prepare (its test.jsonl), or any "
-                    "JSONL with question, answer_a, answer_b, label");
+                    "labelled pairs: a directory of gavel prepare (its test.jsonl), or any JSONL, "
+                    "JSON or CSV with question, answer_a, answer_b, label");
   c->add_option("--cases", r->cases,
                 "known cases instead: labelled pairs; exit code 1 where a verdict is another (the "
                 "base model is judged only where there is no --adapter-path)")
@@ -120,7 +120,7 @@ void add_judge_command(CLI::App& app) {
   question->needs(a)->needs(b);
   c->add_option("--reference", r->reference, "a reference answer")->needs(question);
   c->add_option("-i,--input", r->input,
-                "JSONL with question, answer_a, answer_b; - reads standard input")
+                "JSONL, JSON or CSV with question, answer_a, answer_b; - reads standard input")
       ->excludes(question);
   add_chat_template_option(*c, r->chat_template);
   c->add_option("--template", r->prompt_template,

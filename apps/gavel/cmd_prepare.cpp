@@ -24,8 +24,9 @@ struct Arguments {
 };
 
 void add_input_flags(CLI::App& c, Arguments& a) {
-  c.add_option("-i,--input,input", a.options.inputs,
-               "files of preference data (.jsonl, .json, .csv, .tsv)")
+  c.add_option(
+       "-i,--input,input", a.options.inputs,
+       "files of preference data (.jsonl, .json, .csv, .tsv; each may be packed: .gz, .xz, .zst)")
       ->required();
   c.add_option("-o,--output", a.options.output, "folder for train.jsonl, valid.jsonl, test.jsonl")
       ->required();
@@ -36,6 +37,10 @@ void add_input_flags(CLI::App& c, Arguments& a) {
                "NAME=FIELD: what a field is called in the file. NAME: question, input, answer_a, "
                "answer_b, label, scores, score_a, score_b, votes, reason, reference, id, category")
       ->type_name("NAME=FIELD");
+  c.add_option("--label", a.options.raw.label_meanings,
+               "VALUE=A, VALUE=B or VALUE=tie: what a label stands for that could mean more than "
+               "one thing, such as 0 or 1")
+      ->type_name("VALUE=LABEL");
   c.add_option("--max-score", a.options.raw.max_score,
                "judgelm: the greatest score there is; rows with others are left out")
       ->capture_default_str();
@@ -95,6 +100,8 @@ void run(Arguments& a) {
   for (size_t i = 0; i < a.shares.size(); ++i) a.options.shares[i] = a.shares[i];
   FieldNames names = field_names(a.options.raw.format);
   for (const std::string& mapping : a.options.raw.field_mappings) map_field(names, mapping);
+  LabelMeanings meanings;
+  for (const std::string& meaning : a.options.raw.label_meanings) add_meaning(meanings, meaning);
 
   std::optional<TextEncoder> encoder;
   if (!a.chat_template.empty() && a.model.empty())

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "commands.h"
+#include "data/dataset.h"
 #include "generate/session.h"
 #include "judge/evaluate.h"
 #include "judge/judge_metric.h"
@@ -236,9 +237,9 @@ void finish(CLI::App& c, Arguments& a) {
     if (r.config.val_batches == 0)
       throw UsageError("--early-stop-metric needs validation: --val-batches is 0");
     const Metric metric = a.stop_metric == "agreement" ? Metric::agreement : Metric::consistency;
-    const std::string data = r.data, file = r.data + "/valid.jsonl";
-    r.make_metric = [=, pairs = a.stop_pairs](const LoadedModel& loaded, const Model& model,
-                                              const TextEncoder& encoder) {
+    r.make_metric = [=, data = r.data, pairs = a.stop_pairs](
+                        const LoadedModel& loaded, const Model& model, const TextEncoder& encoder) {
+      const std::string file = find_split(data, "valid").value().string();
       return make_judge_metric(model, encoder, template_for("", "", file), loaded.eos_token_ids,
                                file, pairs, metric);
     };

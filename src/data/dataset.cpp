@@ -4,15 +4,19 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/jsonl.h"
+#include "data/raw_records.h"
+#include "data/record_forms.h"
 
 namespace gavel {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr size_t kMaxRecord = size_t{64} << 20;
+constexpr size_t kBatch = 4096;  // records that are read and encoded at a time
 
 const Json& field(const Json& record, const std::string& name) {
   const auto it = record.find(name);
@@ -78,15 +82,8 @@ Encoded encode_record(const Json& record, RecordKind kind, bool masked, const Te
       fail("the model names no end-of-text token, which text records end with");
     if (ids.empty() || ids.back() != *encoder.eos_token_id)
       out.example.tokens.push_back(*encoder.eos_token_id);
-  } else if (kind == RecordKind::completion) {
-    Json messages = Json::array();
-    messages.push_back(
-        {{"role", "user"}, {"content", string_field(record, options.prompt_feature)}});
-    messages.push_back(
-        {{"role", "assistant"}, {"content", string_field(record, options.completion_feature)}});
-    out = encode_messages(messages, record, encoder, masked);
   } else {
-    out = encode_messages(field(record, options.chat_feature), record, encoder, masked);
+    out = encode_messages(messages_of(record, kind, masked, options), record, encoder, masked);
   }
   Example& example = out.example;
   out.full_length = static_cast<int64_t>(example.tokens.size());
@@ -97,25 +94,60 @@ Encoded encode_record(const Json& record, RecordKind kind, bool masked, const Te
   return out;
 }
 
-struct Line {
-  int64_t number;
-  std::string_view text;
-};
-
-Json parse_record(const Line& line) {
-  Json record = parse_json(line.text);
-  if (!record.is_object()) fail("a record must be a JSON object and is {}", record.type_name());
-  return record;
+// An Error of the record's file and line for whatever `body` throws.
+template <typename Body>
+void at_record(const std::filesystem::path& path, const RawRecord& record, const Body& body) {
+  std::string problem;
+  try {
+    return body();
+  } catch (const RecordFault& fault) {
+    problem = fmt::format("{}: {}", fault.kind, fault.detail);
+  } catch (const std::exception& e) {
+    problem = e.what();
+  }
+  fail("{}: {}", file_line(path, record.line), problem);
 }
 
-// The kind of a file, by its first record.
-RecordKind kind_of(const Json& record, const DatasetOptions& options) {
-  if (record.contains(options.prompt_feature) && record.contains(options.completion_feature))
-    return RecordKind::completion;
-  if (record.contains(options.chat_feature)) return RecordKind::chat;
-  if (record.contains(options.text_feature)) return RecordKind::text;
-  fail("the record has none of \"{}\", \"{}\" with \"{}\", or \"{}\"", options.chat_feature,
-       options.prompt_feature, options.completion_feature, options.text_feature);
+void decide_kind(Dataset& dataset, const RawRecord& record, const RecordReader& reader,
+                 const DatasetOptions& options) {
+  at_record(dataset.path, record, [&] {
+    const Json first = reader.object(record);
+    dataset.kind = kind_of(first, options);
+    dataset.judge_data = dataset.kind != RecordKind::text && is_judge_record(first);
+    if (options.mask_prompt == MaskPrompt::yes && dataset.kind == RecordKind::text)
+      fail("the prompt of \"{}\" records cannot be masked: they have none", options.text_feature);
+  });
+  dataset.masked = options.mask_prompt == MaskPrompt::yes ||
+                   (options.mask_prompt == MaskPrompt::automatic && dataset.judge_data);
+}
+
+// Adds the records' examples and groups, in their order; the first that is at fault is the Error.
+void encode_records(const Dataset& dataset, const std::vector<RawRecord>& records,
+                    const RecordReader& reader, const TextEncoder& encoder,
+                    const DatasetOptions& options, std::vector<Encoded>& encoded,
+                    std::vector<std::string>& groups) {
+  const size_t had = encoded.size();
+  encoded.resize(had + records.size());
+  groups.resize(encoded.size());
+  std::vector<std::string> errors(records.size());
+  parallel_for_dynamic(static_cast<int64_t>(records.size()), 8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const size_t k = had + static_cast<size_t>(i);
+      try {
+        at_record(dataset.path, records[i], [&] {
+          const Json record = reader.object(records[i]);
+          encoded[k] = encode_record(record, dataset.kind, dataset.masked, encoder, options);
+          const auto group = record.find("group");
+          if (group != record.end() && !group->is_null()) groups[k] = group->dump();
+        });
+      } catch (const Error& e) {
+        errors[i] = e.what();
+      }
+      encoded[k].example.source_line = records[i].line;
+    }
+  });
+  for (const std::string& error : errors)
+    if (!error.empty()) fail("{}", error);
 }
 
 // Gives each example its group: consecutive equal, non-null "group" fields belong together.
@@ -150,53 +182,19 @@ DatasetSummary summarize(std::span<const Example> examples) {
 Dataset load_dataset(const std::filesystem::path& path, const TextEncoder& encoder,
                      const DatasetOptions& options) {
   if (options.max_seq_length < 1) fail("the maximum sequence length must be at least 1");
-  const MappedFile file(path);
-  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
-                              file.bytes().size());
-  std::vector<Line> lines;
-  for_each_line(text, [&](int64_t number, std::string_view line) {
-    lines.push_back({number, line});
-  });
-  if (lines.empty()) fail("{} has no records", path.string());
-
+  RecordReader reader(path, kMaxRecord);
+  reader.match_header({options.prompt_feature, options.completion_feature, options.text_feature});
   Dataset dataset{.path = path};
-  const auto at_line = [&](const Line& line, const auto& body) {
-    try {
-      body();
-    } catch (const std::exception& e) {
-      fail("{}: {}", file_line(path, line.number), e.what());
-    }
-  };
-  at_line(lines[0], [&] {
-    const Json first = parse_record(lines[0]);
-    dataset.kind = kind_of(first, options);
-    dataset.judge_data = dataset.kind != RecordKind::text && is_judge_record(first);
-    if (options.mask_prompt == MaskPrompt::yes && dataset.kind == RecordKind::text)
-      fail("the prompt of \"{}\" records cannot be masked: they have none", options.text_feature);
-  });
-  dataset.masked = options.mask_prompt == MaskPrompt::yes ||
-                   (options.mask_prompt == MaskPrompt::automatic && dataset.judge_data);
-
-  std::vector<Encoded> encoded(lines.size());
-  std::vector<std::string> groups(lines.size()), errors(lines.size());
-  parallel_for_dynamic(static_cast<int64_t>(lines.size()), 8, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      try {
-        const Json record = parse_record(lines[i]);
-        encoded[i] = encode_record(record, dataset.kind, dataset.masked, encoder, options);
-        const auto group = record.find("group");
-        if (group != record.end() && !group->is_null()) groups[i] = group->dump();
-      } catch (const std::exception& e) {
-        errors[i] = e.what();
-      }
-      encoded[i].example.source_line = lines[i].number;
-    }
-  });
-  for (size_t i = 0; i < lines.size(); ++i)
-    if (!errors[i].empty()) fail("{}: {}", file_line(path, lines[i].number), errors[i]);
+  std::vector<Encoded> encoded;
+  std::vector<std::string> groups;
+  for (auto records = reader.next(kBatch); !records.empty(); records = reader.next(kBatch)) {
+    if (encoded.empty()) decide_kind(dataset, records[0], reader, options);
+    encode_records(dataset, records, reader, encoder, options, encoded, groups);
+  }
+  if (encoded.empty()) fail("{} has no records", path.string());
 
   int64_t longest = 0, not_prefix = 0;
-  dataset.examples.reserve(lines.size());
+  dataset.examples.reserve(encoded.size());
   for (Encoded& e : encoded) {
     longest = std::max(longest, e.full_length);
     not_prefix += e.prompt_not_prefix ? 1 : 0;
@@ -209,21 +207,35 @@ Dataset load_dataset(const std::filesystem::path& path, const TextEncoder& encod
   return dataset;
 }
 
+std::optional<std::filesystem::path> find_split(const std::filesystem::path& directory,
+                                                const std::string& split) {
+  std::optional<std::filesystem::path> found;
+  std::error_code ec;
+  for (const char* layout : {".jsonl", ".json", ".csv", ".tsv"})
+    for (const char* packed : {"", ".gz", ".xz", ".zst"}) {
+      const auto path = directory / (split + layout + packed);
+      if (!std::filesystem::exists(path, ec)) continue;
+      if (found)
+        fail("both {} and {} are there: keep the one to be used", found->string(), path.string());
+      found = path;
+    }
+  return found;
+}
+
 Dataset load_split(const std::filesystem::path& directory, const std::string& split,
                    const TextEncoder& encoder, const DatasetOptions& options) {
-  const auto path = directory / (split + ".jsonl");
   std::error_code ec;
   if (!std::filesystem::exists(directory, ec))
     fail("the data folder {} does not exist", directory.string());
-  if (!std::filesystem::exists(path, ec)) {
-    std::string there;
-    for (const char* name : {"train", "valid", "test"})
-      if (std::filesystem::exists(directory / (std::string(name) + ".jsonl"), ec))
-        there += fmt::format("{}{}.jsonl", there.empty() ? "" : ", ", name);
-    fail("{} does not exist; the folder has {}", path.string(),
-         there.empty() ? "none of train.jsonl, valid.jsonl and test.jsonl" : there);
-  }
-  return load_dataset(path, encoder, options);
+  if (const auto path = find_split(directory, split)) return load_dataset(*path, encoder, options);
+  const auto parquet = directory / (split + ".parquet");
+  if (std::filesystem::exists(parquet, ec)) return load_dataset(parquet, encoder, options);
+  std::string there;
+  for (const char* name : {"train", "valid", "test"})
+    if (const auto path = find_split(directory, name))
+      there += fmt::format("{}{}", there.empty() ? "" : ", ", path->filename().string());
+  fail("{} does not exist; the folder has {}", (directory / (split + ".jsonl")).string(),
+       there.empty() ? "none of train.jsonl, valid.jsonl and test.jsonl" : there);
 }
 
 std::string describe(const Dataset& dataset, const DatasetOptions& options) {

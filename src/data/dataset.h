@@ -66,15 +66,20 @@ struct Dataset {
   DatasetSummary summary;
 };
 
-// Reads one JSONL file and tokenizes its records in parallel, in the file's order. The first record
-// decides the kind, as in mlx_lm. Blank lines are skipped. Throws Error naming file and line: bad
-// JSON, invalid UTF-8, a missing or mistyped field, no assistant message, a masked chat that does
-// not end with the assistant; and for an empty file.
+// Reads one file (see data/raw_records.h for the layouts, data/record_forms.h for the forms of
+// records) and tokenizes its records in parallel, in the file's order. The first record decides the
+// kind, as in mlx_lm. Throws Error naming file and line: bad JSON, invalid UTF-8, a missing or
+// mistyped field, no assistant message, a masked chat that does not end with the assistant; and for
+// an empty file.
 Dataset load_dataset(const std::filesystem::path& path, const TextEncoder& encoder,
                      const DatasetOptions& options);
 
-// DIR/train.jsonl and so on; `split` is "train", "valid" or "test". Throws Error naming the file
-// that is missing and those that are there.
+// DIR/train.jsonl, or with .json, .csv or .tsv for it, and packed (.gz, .xz, .zst); nothing where
+// there is none of them. `split` is "train", "valid" or "test". Throws Error where there are two.
+std::optional<std::filesystem::path> find_split(const std::filesystem::path& directory,
+                                                const std::string& split);
+
+// The file of a split. Throws Error naming the file that is missing and those that are there.
 Dataset load_split(const std::filesystem::path& directory, const std::string& split,
                    const TextEncoder& encoder, const DatasetOptions& options);
 

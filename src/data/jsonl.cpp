@@ -67,6 +67,12 @@ nlohmann::ordered_json parse_json(std::string_view text) {
   }
 }
 
+std::optional<std::string> text_of(const nlohmann::ordered_json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number()) return value.dump();
+  return std::nullopt;
+}
+
 std::string file_line(const std::filesystem::path& path, int64_t line) {
   return fmt::format("{}:{}", path.string(), line);
 }

@@ -18,6 +18,9 @@ std::optional<size_t> invalid_utf8_at(std::string_view text);
 // alone; the caller adds file and line.
 nlohmann::ordered_json parse_json(std::string_view text);
 
+// A value that is text, or a number, which data often has where text is meant. Nothing for others.
+std::optional<std::string> text_of(const nlohmann::ordered_json& value);
+
 // "file:line", as errors name a place.
 std::string file_line(const std::filesystem::path& path, int64_t line);
 

@@ -14,10 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A row that is at fault: the kind is what the report counts.
-struct Fault {
-  std::string kind, detail;
-};
+using Fault = RecordFault;
 
 constexpr const char* kMissing = "missing field";
 constexpr const char* kType = "wrong type";
@@ -26,8 +23,11 @@ constexpr const char* kLabel = "bad label";
 // One row's fields, found by our names; empty mapped names are fields that the format has not.
 class Row {
  public:
-  Row(const Json& fields, const FieldNames& names, const RawOptions& options)
-      : fields_(fields), names_(names), options_(options) {}
+  Row(const Json& fields, const FieldNames& names, const RawOptions& options,
+      const LabelMeanings& meanings)
+      : meanings(meanings), fields_(fields), names_(names), options_(options) {}
+
+  const LabelMeanings& meanings;
 
   const Json* find(const std::string& name) const {
     const auto named = names_.find(name);
@@ -52,15 +52,14 @@ class Row {
       if (inner == value->end()) throw Fault{kType, "the reference has no \"text\""};
       value = &*inner;
     }
-    if (name == "id" && value->is_number_integer()) return value->dump();
-    if (!value->is_string())
+    const auto text = text_of(*value);
+    if (!text)
       throw Fault{kType,
                   fmt::format("\"{}\" must be text and is {}", called(name), value->type_name())};
-    const auto& text = value->get_ref<const std::string&>();
-    if (text.size() > options_.max_text_bytes)
+    if (text->size() > options_.max_text_bytes)
       throw Fault{"text too long", fmt::format("\"{}\" has {} bytes; the limit is {}", called(name),
-                                               text.size(), options_.max_text_bytes)};
-    return text;
+                                               text->size(), options_.max_text_bytes)};
+    return *text;
   }
 
   const Json& fields() const { return fields_; }
@@ -156,17 +155,11 @@ Verdict majority(const std::vector<int>& votes, bool split_tie) {
                                          counts[1], counts[2], counts[0])};
 }
 
-Verdict named_label(const Json& value, const std::string& name) {
-  std::optional<Verdict> label;
-  if (value.is_string()) label = parse_label(trimmed(value.get_ref<const std::string&>()));
-  if (!label)
-    throw Fault{kLabel, fmt::format("\"{}\" must be A, B or tie and is {}", name,
-                                    value.dump().substr(0, 60))};
-  return *label;
-}
-
 Verdict label_of(const Row& row, JudgePair& pair, const RawOptions& options) {
-  if (const Json* label = row.find("label")) return named_label(*label, row.called("label"));
+  if (const Json* label = row.find("label"); label != nullptr && !is_unlabelled(*label)) {
+    if (const auto verdict = read_label(*label, row.meanings)) return *verdict;
+    throw Fault{kLabel, fmt::format("\"{}\" {}", row.called("label"), label_advice(*label))};
+  }
   if (const Json* scores = row.find("scores")) {
     if (scores->is_array() && scores->size() == 2)
       return by_scores(score_of((*scores)[0], row.called("scores")),
@@ -208,38 +201,15 @@ JudgePair pair_of(const Row& row, const RawOptions& options) {
   return pair;
 }
 
-Json csv_object(std::string_view text, const std::vector<std::string>& header, char separator) {
-  const auto values = split_csv_row(text, separator);
-  if (values.size() != header.size())
-    throw Fault{"bad CSV", fmt::format("the row has {} fields and the header {}", values.size(),
-                                       header.size())};
-  Json object = Json::object();
-  for (size_t i = 0; i < header.size(); ++i) object[header[i]] = values[i];
-  return object;
-}
-
-Json fields_of(const RawRecord& record, const RecordReader& reader) {
-  if (!record.error.empty()) {
-    const size_t colon = record.error.find(": ");
-    const bool named = record.error.starts_with("bad ") && colon != std::string::npos;
-    throw Fault{named ? record.error.substr(0, colon) : "record too long",
-                named ? record.error.substr(colon + 2) : record.error};
-  }
-  if (const auto at = invalid_utf8_at(record.text))
-    throw Fault{"invalid UTF-8", fmt::format("byte {} is 0x{:02X}", *at,
-                                             static_cast<unsigned char>(record.text[*at]))};
-  if (reader.layout() == FileLayout::csv)
-    return csv_object(record.text, reader.csv_header(), reader.csv_separator());
-  Json fields;
-  try {
-    fields = parse_json(record.text);
-  } catch (const Error& e) {
-    const std::string_view what = e.what();
-    throw Fault{"bad JSON", std::string(what.starts_with("bad JSON: ") ? what.substr(10) : what)};
-  }
-  if (!fields.is_object())
-    throw Fault{kType, fmt::format("a record must be an object and is {}", fields.type_name())};
-  return fields;
+// Forms of preference data that are told apart here only to say what they are.
+const char* unread_form(const Json& fields) {
+  if (fields.contains("chosen") && fields.contains("rejected"))
+    return "a better and a worse answer (\"chosen\", \"rejected\")";
+  if (fields.contains("conversation_a") && fields.contains("conversation_b"))
+    return "two conversations and their winner (\"conversation_a\", \"conversation_b\")";
+  if (fields.contains("winner_model_a") && fields.contains("response_a"))
+    return "two answers and a column for each outcome (\"winner_model_a\", ...)";
+  return nullptr;
 }
 
 RawFormat detect(const Json& fields) {
@@ -315,35 +285,61 @@ void map_field(FieldNames& names, const std::string& mapping) {
   names[name] = mapping.substr(equals + 1);
 }
 
+const std::set<std::string>& known_fields() {
+  static const std::set<std::string> known = [] {
+    std::set<std::string> names;
+    for (const auto f : {RawFormat::judgelm, RawFormat::pandalm, RawFormat::pairs})
+      for (const auto& [name, field] : field_names(f)) names.insert(field);
+    for (int i = 1; i <= 9; ++i) names.insert("annotator" + std::to_string(i));
+    return names;
+  }();
+  return known;
+}
+
 PairReader::PairReader(const std::filesystem::path& path, const RawOptions& options)
     : path_(path), options_(options), reader_(path, options.max_record_bytes) {
-  format_ = options.format;
-  if (format_ == RawFormat::automatic) {
-    // Look at the first records that can be read at all.
-    RecordReader peek(path, options.max_record_bytes);
-    std::string seen;
-    for (const RawRecord& record : peek.next(100)) {
-      try {
-        const Json fields = fields_of(record, peek);
-        format_ = detect(fields);
-        if (format_ != RawFormat::automatic) break;
-        if (seen.empty())
-          for (const auto& [name, value] : fields.items())
-            seen += (seen.empty() ? "" : ", ") + name.substr(0, 40);
-      } catch (const Fault&) {
-      } catch (const Error&) {
-      }
-    }
-    if (format_ == RawFormat::automatic && options.field_mappings.empty())
-      fail(
-          "{}: the fields are of no known format (judgelm, pandalm, pairs); {}. Name them with "
-          "--field question=..., --field answer_a=..., --field answer_b=..., --field label=...",
-          path.string(), seen.empty() ? "no record could be read" : "the record has " + seen);
-    if (format_ == RawFormat::automatic) format_ = RawFormat::pairs;
-  }
+  FieldNames mapped = field_names(RawFormat::pairs);
+  for (const std::string& mapping : options.field_mappings) map_field(mapped, mapping);
+  columns_ = known_fields();
+  for (const auto& [name, field] : mapped) columns_.insert(field);
+  reader_.match_header(columns_);
+  format_ = options.format == RawFormat::automatic ? detect_format() : options.format;
   options_.format = format_;
   names_ = field_names(format_);
   for (const std::string& mapping : options.field_mappings) map_field(names_, mapping);
+  for (const std::string& meaning : options.label_meanings) add_meaning(meanings_, meaning);
+  if (!meanings_.empty() && names_.at("label").empty())
+    throw UsageError(fmt::format(
+        "--label: data of the format {} ({}) have no labels but scores or votes; --field "
+        "label=FIELD names one",
+        to_string(format_), path.string()));
+}
+
+// By the first records that can be read at all.
+RawFormat PairReader::detect_format() const {
+  RecordReader peek(path_, options_.max_record_bytes);
+  peek.match_header(columns_);
+  std::string seen, problem = "no record could be read";
+  for (const RawRecord& record : peek.next(100)) {
+    try {
+      const Json fields = peek.object(record);
+      if (const RawFormat format = detect(fields); format != RawFormat::automatic) return format;
+      if (!seen.empty()) continue;
+      for (const auto& [name, value] : fields.items())
+        seen += (seen.empty() ? "" : ", ") + name.substr(0, 40);
+      problem = "the record has " + seen;
+      if (const char* form = unread_form(fields))
+        problem = fmt::format("it holds {}, a form that is not read yet", form);
+    } catch (const Fault& fault) {
+      if (seen.empty() && problem.size() < 30)
+        problem += fmt::format(" (line {}: {}: {})", record.line, fault.kind, fault.detail);
+    }
+  }
+  if (!options_.field_mappings.empty()) return RawFormat::pairs;
+  fail(
+      "{}: the fields are of no known format (judgelm, pandalm, pairs); {}. Name them with "
+      "--field question=..., --field answer_a=..., --field answer_b=..., --field label=...",
+      path_.string(), problem);
 }
 
 std::vector<RawRow> PairReader::next(size_t count) {
@@ -353,15 +349,12 @@ std::vector<RawRow> PairReader::next(size_t count) {
     for (int64_t i = begin; i < end; ++i) {
       rows[i].line = records[i].line;
       try {
-        const Json fields = fields_of(records[i], reader_);
-        rows[i].pair = pair_of(Row(fields, names_, options_), options_);
+        const Json fields = reader_.object(records[i]);
+        rows[i].pair = pair_of(Row(fields, names_, options_, meanings_), options_);
         rows[i].pair->source_line = records[i].line;
       } catch (const Fault& fault) {
         rows[i].fault = fault.kind;
         rows[i].detail = fault.detail;
-      } catch (const Error& error) {
-        rows[i].fault = reader_.layout() == FileLayout::csv ? "bad CSV" : "bad record";
-        rows[i].detail = error.what();
       }
     }
   });

@@ -1,5 +1,5 @@
-// Preference data as it comes: JudgeLM-100K's JSONL, PandaLM's JSON, and plain pairs (JSONL, a JSON
-// list, or CSV), each row made a JudgePair or a reason why it is none.
+// Preference data as it comes: JudgeLM-100K's JSONL, PandaLM's JSON, and plain pairs, in any layout
+// that RecordReader knows, each row made a JudgePair or a reason why it is none.
 #pragma once
 
 #include <filesystem>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/judge_prompt.h"
+#include "data/labels.h"
 #include "data/raw_records.h"
 
 namespace gavel {
@@ -34,6 +35,7 @@ void map_field(FieldNames& names, const std::string& mapping);
 struct RawOptions {
   RawFormat format = RawFormat::automatic;
   std::vector<std::string> field_mappings;  // "question=prompt"
+  std::vector<std::string> label_meanings;  // "1=A"
   size_t max_record_bytes = size_t{16} << 20;
   size_t max_text_bytes = size_t{256} << 10;  // of a question, an answer, a reason, a reference
   double max_score = 10;                      // judgelm: of its scale; it begins at 0
@@ -57,15 +59,22 @@ class PairReader {
 
   RawFormat format() const { return format_; }
   const std::filesystem::path& path() const { return path_; }
-  int64_t bytes_total() const { return reader_.bytes_total(); }
+  int64_t bytes_total() const { return reader_.bytes_total(); }  // of the file as it lies there
   int64_t bytes_done() const { return reader_.bytes_done(); }
 
  private:
+  RawFormat detect_format() const;
+
   std::filesystem::path path_;
   RawOptions options_;
   RecordReader reader_;
   RawFormat format_ = RawFormat::pairs;
   FieldNames names_;
+  std::set<std::string> columns_;  // names that a CSV header may spell otherwise
+  LabelMeanings meanings_;
 };
+
+// The names that the fields of any format have, for RecordReader::match_header.
+const std::set<std::string>& known_fields();
 
 }  // namespace gavel

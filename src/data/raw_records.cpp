@@ -1,6 +1,8 @@
 #include "data/raw_records.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "data/jsonl.h"
@@ -8,40 +10,17 @@
 namespace gavel {
 namespace {
 
-constexpr size_t kReleaseEvery = size_t{8} << 20;
+constexpr size_t kFirstPiece = size_t{64} << 10, kPiece = size_t{4} << 20;
+constexpr size_t kMaxHeader = size_t{1} << 20;
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-// The end of the JSON value that starts at `begin` (one past its last character), by its brackets
-// and strings alone; npos where the text ends before it does.
-size_t end_of_value(std::string_view text, size_t begin) {
-  int64_t depth = 0;
-  bool in_string = false;
-  for (size_t i = begin; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-      continue;
-    }
-    if (c == '"') in_string = true;
-    if (c == '{' || c == '[') ++depth;
-    if (c == '}' || c == ']') {
-      if (depth == 0) return i;  // the end of the enclosing array
-      if (--depth == 0) return i + 1;
-    }
-    if (c == ',' && depth == 0) return i;
-  }
-  return std::string_view::npos;
-}
-
-// The end of the CSV row that starts at `begin` (its line end, or the text's), where a quote counts
-// at a field's start only; npos where it is not closed within `limit` bytes.
-size_t end_of_row(std::string_view text, size_t begin, char separator, size_t limit) {
+// The end of the CSV row that `text` begins with (its line end, or the text's), where a quote
+// counts at a field's start only; npos where it is not closed.
+size_t end_of_row(std::string_view text, char separator) {
   bool quoted = false, field_start = true;
-  for (size_t i = begin; i < text.size(); ++i) {
+  for (size_t i = 0; i < text.size(); ++i) {
     if (quoted) {
-      if (i - begin > limit) return std::string_view::npos;
       if (text[i] != '"') continue;
       if (i + 1 < text.size() && text[i + 1] == '"')
         ++i;
@@ -56,11 +35,16 @@ size_t end_of_row(std::string_view text, size_t begin, char separator, size_t li
   return quoted ? std::string_view::npos : text.size();
 }
 
+std::string_view without_return(std::string_view line) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
 }  // namespace
 
-std::vector<std::string> split_csv_row(std::string_view row, char separator) {
+std::vector<std::string> split_csv_row(std::string_view row, char separator, size_t most) {
   std::vector<std::string> fields(1);
-  for (size_t i = 0; i < row.size();) {
+  for (size_t i = 0; i < row.size() && fields.size() <= most;) {
     if (row[i] == '"' && fields.back().empty()) {
       for (++i;; ++i) {
         if (i >= row.size()) fail("a quote is not closed");
@@ -81,123 +65,363 @@ std::vector<std::string> split_csv_row(std::string_view row, char separator) {
   return fields;
 }
 
+RecordReader::RecordReader(TextSource source, size_t max_record_bytes)
+    : source_(std::move(source)), max_record_bytes_(max_record_bytes) {
+  find_layout();  // a pipe may be empty
+}
+
 RecordReader::RecordReader(const std::filesystem::path& path, size_t max_record_bytes)
-    : file_(path), max_record_bytes_(max_record_bytes) {
-  text_ = {reinterpret_cast<const char*>(file_.bytes().data()), file_.bytes().size()};
-  if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
-  const std::string extension = path.extension().string();
-  if (extension == ".csv" || extension == ".tsv") {
-    layout_ = FileLayout::csv;
-    separator_ = extension == ".tsv" ? '\t' : ',';
-    RawRecord header;
-    if (!next_row(header)) fail("{} is empty", path.string());
-    if (!header.error.empty()) fail("{}: {}", file_line(path, header.line), header.error);
-    header_ = split_csv_row(header.text, separator_);
+    : source_(path), max_record_bytes_(max_record_bytes) {
+  const std::string extension = std::filesystem::path(unpacked_name(path)).extension().string();
+  if (extension != ".csv" && extension != ".tsv") {
+    find_layout();
+    if (at_ == buffer_.size() && !list_open_)
+      fail("{} is empty: there are no records in it", source_.name());
     return;
   }
-  skip_blank();
-  if (at_ == text_.size()) fail("{} is empty", path.string());
-  if (text_[at_] == '[') {
-    layout_ = FileLayout::json_array;
-    ++at_;
-  }
+  layout_ = FileLayout::csv;
+  separator_ = extension == ".tsv" ? '\t' : ',';
+  read_header();
 }
 
-void RecordReader::skip_blank() {
-  for (; at_ < text_.size() && is_blank(text_[at_]); ++at_) line_ += text_[at_] == '\n' ? 1 : 0;
+// More text behind what is not used yet; false where there is none. Ends the life of all records.
+bool RecordReader::fill() {
+  if (ended_) return false;
+  buffer_.erase(0, at_);
+  at_ = 0;
+  const size_t had = buffer_.size();
+  piece_ = std::clamp(2 * piece_, kFirstPiece, kPiece);
+  buffer_.resize(had + std::max(piece_, had));  // twice as much each time, so that rescans are few
+  const size_t n = source_.read(buffer_.data() + had, buffer_.size() - had);
+  buffer_.resize(had + n);
+  ended_ = n == 0;
+  return !ended_;
 }
 
-bool RecordReader::next_line(RawRecord& record) {
-  skip_blank();
-  if (at_ == text_.size()) return false;
-  const size_t end = std::min(text_.find('\n', at_), text_.size());
-  record.line = line_;
-  record.text = text_.substr(at_, end - at_);
-  at_ = end;  // the line end is skipped, and counted, as a blank
-  return true;
+// Goes on to `end` of the buffer, counting lines.
+void RecordReader::drop(size_t end) {
+  line_ += std::count(buffer_.begin() + static_cast<ptrdiff_t>(at_),
+                      buffer_.begin() + static_cast<ptrdiff_t>(end), '\n');
+  at_ = end;
 }
 
-bool RecordReader::next_element(RawRecord& record) {
-  for (;;) {
-    skip_blank();
-    if (at_ < text_.size() && text_[at_] == ',') {
-      ++at_;
+void RecordReader::skip_line_ends() {
+  for (; at_ < buffer_.size() && (buffer_[at_] == '\n' || buffer_[at_] == '\r'); ++at_)
+    line_ += buffer_[at_] == '\n';
+}
+
+// False where the buffer has nothing but blanks.
+bool RecordReader::skip_blank() {
+  for (; at_ < buffer_.size() && is_blank(buffer_[at_]); ++at_) line_ += buffer_[at_] == '\n';
+  return at_ < buffer_.size();
+}
+
+bool RecordReader::ValueScan::find_end(std::string_view text) {
+  for (; at < text.size(); ++at) {
+    const char c = text[at];
+    if (in_string) {
+      in_string = escaped || c != '"';
+      escaped = !escaped && c == '\\';
       continue;
     }
-    break;
+    in_string = c == '"';
+    if (c == '{' || c == '[') ++depth;
+    if (c == '}' || c == ']') {
+      if (depth == 0) return true;  // the end of the enclosing list
+      if (--depth == 0) {
+        ++at;
+        return true;
+      }
+    }
+    if (c == ',' && depth == 0) return true;
   }
-  if (at_ == text_.size()) return false;
-  record.line = line_;
-  if (text_[at_] == ']' || text_[at_] == '}') {
-    const bool closes = text_[at_] == ']';
-    ++at_;
-    const size_t rest = at_;
-    skip_blank();
-    if (closes && at_ == text_.size()) return false;
-    at_ = rest;
-    record.error = "bad JSON: the list ends here, but the file goes on";
-    return true;
-  }
-  size_t end = end_of_value(text_, at_);
-  if (end == std::string_view::npos) {
-    record.error = "bad JSON: the file ends in the middle of this record";
-    end = text_.size();
-  } else {
-    record.text = text_.substr(at_, end - at_);
-  }
-  line_ += std::count(text_.begin() + static_cast<ptrdiff_t>(at_),
-                      text_.begin() + static_cast<ptrdiff_t>(end), '\n');
-  at_ = end;
-  return true;
+  return false;
 }
 
-bool RecordReader::next_row(RawRecord& record) {
-  while (at_ < text_.size() && (text_[at_] == '\n' || text_[at_] == '\r'))
-    line_ += text_[at_++] == '\n' ? 1 : 0;
-  if (at_ == text_.size()) return false;
-  record.line = line_;
-  const size_t line_end = std::min(text_.find('\n', at_), text_.size());
-  size_t end = end_of_row(text_, at_, separator_, max_record_bytes_);
-  if (end != std::string_view::npos) {
-    record.text = text_.substr(at_, end - at_);
-    if (record.text.ends_with('\r')) record.text.remove_suffix(1);
+void RecordReader::find_layout() {
+  while (!skip_blank())
+    if (!fill()) return;
+  if (buffer_[at_] == '[') {
+    layout_ = FileLayout::json_list;
+    list_open_ = true;
+    ++at_;
+  } else if (buffer_[at_] == '{' && runs_over_lines()) {
+    layout_ = FileLayout::json_objects;
   }
+}
+
+// Whether the first object goes on behind its line. A line of JSONL that is broken does not: it
+// ends within a string, or another object follows it.
+bool RecordReader::runs_over_lines() {
+  size_t end = 0;
+  while ((end = rest().find('\n')) == std::string_view::npos)
+    if (rest().size() > max_record_bytes_ || !fill()) return false;
+  ValueScan scan;
+  if (scan.find_end(rest().substr(0, end)) || scan.in_string) return false;
+  size_t next = 0;
+  while ((next = rest().find_first_not_of(" \t\r\n", end)) == std::string_view::npos)
+    if (rest().size() > max_record_bytes_ || !fill()) return true;
+  return rest()[next] != '{';
+}
+
+void RecordReader::read_header() {
+  const auto whole = [&] {
+    skip_line_ends();
+    return at_ < buffer_.size() && rest().find('\n') != std::string_view::npos &&
+           end_of_row(rest(), separator_) < rest().size();
+  };
+  while (!whole() && fill())
+    if (rest().size() > kMaxHeader)
+      fail("{}: the header has more than {} bytes: is this CSV?", source_.name(), kMaxHeader);
+  if (at_ == buffer_.size()) fail("{} is empty: there are no records in it", source_.name());
+  const size_t first_line = std::min(rest().find('\n'), rest().size());
+  if (rest().starts_with("sep=") && without_return(rest().substr(0, first_line)).size() == 5) {
+    drop(at_ + first_line);  // a spreadsheet's note of what the header shows
+    return read_header();
+  }
+  size_t header_end = 0;
+  bool open_quote = false;
+  for (const char separator : std::string_view(separator_ == '\t' ? "\t,;|" : ",;\t|")) {
+    const size_t end = end_of_row(rest(), separator);
+    open_quote = open_quote || end == std::string_view::npos;
+    if (end == std::string_view::npos) continue;
+    auto fields = split_csv_row(without_return(rest().substr(0, end)), separator);
+    if (fields.size() <= header_.size()) continue;
+    header_ = std::move(fields);
+    separator_ = separator;
+    header_end = end;
+  }
+  if (open_quote && header_.size() <= 1)
+    fail("{}: bad CSV: a quote is not closed", file_line(source_.name(), line_));
+  std::set<std::string> names;
+  for (const std::string& name : header_)
+    if (!name.empty() && !names.insert(name).second)
+      fail("{}: the column \"{}\" is there twice", file_line(source_.name(), line_), name);
+  drop(at_ + header_end);
+}
+
+void RecordReader::match_header(const std::set<std::string>& names) {
+  const std::set<std::string> there(header_.begin(), header_.end());
+  for (std::string& column : header_) {
+    std::string plain;
+    for (const char c : column) {
+      if (c == ' ' || c == '-')
+        plain += '_';
+      else
+        plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+    while (plain.starts_with('_')) plain.erase(0, 1);
+    while (plain.ends_with('_')) plain.pop_back();
+    if (!names.contains(column) && names.contains(plain) && !there.contains(plain)) column = plain;
+  }
+  for (size_t i = 0; i < header_.size(); ++i)
+    if (!header_[i].empty() &&
+        std::find(header_.begin(), header_.begin() + static_cast<ptrdiff_t>(i), header_[i]) !=
+            header_.begin() + static_cast<ptrdiff_t>(i))
+      fail("{}: two columns are called \"{}\", but for case and blanks", source_.name(),
+           header_[i]);
+}
+
+RecordReader::Cut RecordReader::cut_line(RawRecord& record) {
+  size_t end = rest().find('\n');
+  if (end == std::string_view::npos) {
+    if (!ended_) return rest().size() > max_record_bytes_ ? Cut::too_long : Cut::more;
+    end = rest().size();
+  }
+  record.text = rest().substr(0, end);
+  at_ += end;  // the line end is skipped, and counted, as a blank
+  return Cut::record;
+}
+
+RecordReader::Cut RecordReader::cut_value(RawRecord& record) {
+  if (!scan_.find_end(rest())) {
+    if (!ended_) return rest().size() > max_record_bytes_ ? Cut::too_long : Cut::more;
+    record.fault = {"bad JSON", "the file ends in the middle of this record"};
+    list_open_ = false;
+    drop(buffer_.size());
+  } else {
+    record.text = rest().substr(0, scan_.at);
+    drop(at_ + scan_.at);
+  }
+  scan_ = {};
+  return Cut::record;
+}
+
+RecordReader::Cut RecordReader::cut_element(RawRecord& record) {
+  if (!list_open_) {  // it ended before; for a broken record's bracket, so it may end again
+    list_open_ = true;
+    record.fault = {"bad JSON", "the list ends before this, but the file goes on"};
+    return Cut::record;
+  }
+  while (buffer_[at_] == ',' || buffer_[at_] == ']') {
+    const bool ends = buffer_[at_++] == ']';
+    if (ends) list_open_ = false;
+    if (!skip_blank()) return Cut::more;
+    if (ends) return cut_element(record);
+  }
+  record.line = line_;
+  if (buffer_[at_] != '}') return cut_value(record);
+  ++at_;
+  record.fault = {"bad JSON", "a bracket closes nothing here"};
+  return Cut::record;
+}
+
+RecordReader::Cut RecordReader::cut_row(RawRecord& record) {
+  // Rows of separators alone, as spreadsheets write below their data, are blank.
+  const std::string blank{' ', '\t', '\r', separator_};
+  size_t line_end = 0;
+  for (;;) {
+    skip_line_ends();
+    if (at_ == buffer_.size()) return ended_ ? Cut::end : Cut::more;
+    record.line = line_;
+    line_end = rest().find('\n');
+    if (line_end == std::string_view::npos) {
+      if (!ended_) return rest().size() > max_record_bytes_ ? Cut::too_long : Cut::more;
+      line_end = rest().size();
+    }
+    if (rest().substr(0, line_end).find_first_not_of(blank) != std::string_view::npos) break;
+    drop(at_ + line_end);
+  }
+  size_t end = end_of_row(rest(), separator_);
+  if (end >= rest().size() && !ended_ && rest().size() - line_end <= max_record_bytes_)
+    return Cut::more;
+  if (end != std::string_view::npos) record.text = without_return(rest().substr(0, end));
   // A quote that was opened and never closed runs to the end, or to the next one: then this line
   // alone is given up.
   if (end == std::string_view::npos ||
-      (end > line_end && !header_.empty() &&
-       split_csv_row(record.text, separator_).size() != header_.size())) {
-    record.error = "bad CSV: a quote is not closed";
+      (end > line_end && csv_values(record.text).size() != header_.size())) {
+    record.fault = {"bad CSV", "a quote is not closed"};
     record.text = {};
     end = line_end;
   }
-  line_ += std::count(text_.begin() + static_cast<ptrdiff_t>(at_),
-                      text_.begin() + static_cast<ptrdiff_t>(end), '\n');
-  at_ = end;
-  return true;
+  drop(at_ + end);
+  return Cut::record;
+}
+
+std::vector<std::string> RecordReader::csv_values(std::string_view row) const {
+  try {
+    return split_csv_row(row, separator_, header_.size());
+  } catch (const Error& e) {
+    throw RecordFault{"bad CSV", e.what()};
+  }
+}
+
+RecordReader::Cut RecordReader::cut(RawRecord& record) {
+  if (layout_ == FileLayout::csv) return cut_row(record);
+  if (!skip_blank()) {
+    if (!ended_) return Cut::more;
+    if (!list_open_) return Cut::end;
+    list_open_ = false;
+    record.line = line_;
+    record.fault = {"bad JSON", "the list is not closed: the file is cut off"};
+    return Cut::record;
+  }
+  record.line = line_;
+  if (layout_ == FileLayout::json_list) return cut_element(record);
+  // Objects alone: a comma or a closing bracket would be a value of no length.
+  return layout_ == FileLayout::json_objects && buffer_[at_] == '{' ? cut_value(record)
+                                                                    : cut_line(record);
+}
+
+// Goes behind a record that is too long to be kept, a piece at a time.
+void RecordReader::skip_long() {
+  const bool value =
+      layout_ == FileLayout::json_list || (layout_ == FileLayout::json_objects && rest()[0] == '{');
+  for (;;) {
+    if (value) {
+      if (scan_.find_end(rest())) return drop(at_ + std::exchange(scan_, {}).at);
+      scan_.at = 0;
+    } else if (const size_t end = rest().find('\n'); end != std::string_view::npos) {
+      return drop(at_ + end);
+    }
+    drop(buffer_.size());
+    if (!fill()) break;
+  }
+  scan_ = {};
+  list_open_ = false;
 }
 
 std::vector<RawRecord> RecordReader::next(size_t count) {
-  if (at_ - released_ > kReleaseEvery) {
-    file_.release(released_, at_ - released_);
-    released_ = at_;
-  }
   std::vector<RawRecord> records;
-  const size_t begin = at_;
-  while (records.size() < count && at_ - begin < kReleaseEvery) {
+  while (records.size() < count) {
     RawRecord record;
-    const bool more = layout_ == FileLayout::csv          ? next_row(record)
-                      : layout_ == FileLayout::json_array ? next_element(record)
-                                                          : next_line(record);
-    if (!more) break;
-    if (record.error.empty() && record.text.size() > max_record_bytes_) {
-      record.error = fmt::format("the record has {} bytes, more than the {} that are read",
-                                 record.text.size(), max_record_bytes_);
+    const Cut result = cut(record);
+    if (result == Cut::end) break;
+    const std::string too_long =
+        fmt::format("the record has more than the {} bytes that are read", max_record_bytes_);
+    if (result != Cut::record) {
+      if (!records.empty()) break;  // their texts lie in the buffer
+      if (result == Cut::more) {
+        fill();
+        continue;
+      }
+      skip_long();
+      record.fault = {"record too long", too_long};
+    } else if (record.text.size() > max_record_bytes_) {
+      record.fault = {"record too long", too_long};
       record.text = {};
     }
     records.push_back(std::move(record));
   }
   return records;
+}
+
+nlohmann::ordered_json RecordReader::object(const RawRecord& record) const {
+  if (record.fault) throw RecordFault(*record.fault);
+  if (const auto at = invalid_utf8_at(record.text))
+    throw RecordFault{"invalid UTF-8", fmt::format("byte {} is 0x{:02X}", *at,
+                                                   static_cast<unsigned char>(record.text[*at]))};
+  nlohmann::ordered_json fields = nlohmann::ordered_json::object();
+  if (layout_ == FileLayout::csv) {
+    const auto values = csv_values(record.text);
+    if (values.size() != header_.size())
+      throw RecordFault{
+          "bad CSV",
+          fmt::format("the row has {} fields and the header {}",
+                      values.size() > header_.size() ? "more" : std::to_string(values.size()),
+                      header_.size())};
+    for (size_t i = 0; i < header_.size(); ++i)
+      if (!header_[i].empty()) fields[header_[i]] = values[i];
+    return fields;
+  }
+  try {
+    fields = parse_record(record.text);
+  } catch (const Error& e) {
+    const std::string_view what = e.what();
+    throw RecordFault{"bad JSON",
+                      std::string(what.starts_with("bad JSON: ") ? what.substr(10) : what)};
+  }
+  if (!fields.is_object())
+    throw RecordFault{"wrong type",
+                      fmt::format("a record must be a JSON object and is {}", fields.type_name())};
+  return fields;
+}
+
+nlohmann::ordered_json parse_record(std::string_view text) {
+  try {
+    return parse_json(text);
+  } catch (const Error&) {
+    // Python's json writes these, which are not JSON.
+    std::string mended;
+    bool in_string = false, changed = false;
+    for (size_t i = 0; i < text.size(); ++i) {
+      const auto is = [&](std::string_view word) { return text.substr(i, word.size()) == word; };
+      if (!in_string && (is("NaN") || is("Infinity") || is("-Infinity"))) {
+        const std::string_view word = is("NaN") ? "NaN" : is("Infinity") ? "Infinity" : "-Infinity";
+        mended += word == "NaN" ? "null" : fmt::format("\"{}\"", word);
+        i += word.size() - 1;
+        changed = true;
+        continue;
+      }
+      if (in_string && text[i] == '\\' && i + 1 < text.size())
+        mended += text[i++];
+      else if (text[i] == '"')
+        in_string = !in_string;
+      mended += text[i];
+    }
+    if (!changed) throw;
+    return parse_json(mended);
+  }
 }
 
 }  // namespace gavel

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "base/random.h"
+#include "data/dataset.h"
 #include "generate/session.h"
 #include "judge/pairs.h"
 
@@ -225,7 +226,8 @@ class Evaluation {
     const bool with_base = request_.with_base && !(is_cases && !request_.adapter_paths.empty());
     const auto judges = find_judges(request_.adapter_paths, request_.all_checkpoints, with_base);
     std::string data = is_cases ? request_.cases : request_.data;
-    if (fs::is_directory(data)) data = (fs::path(data) / "test.jsonl").string();
+    if (fs::is_directory(data))
+      data = find_split(data, "test").value_or(fs::path(data) / "test.jsonl").string();
     const auto pairs = limited_pairs(data, request_.limit);
     const auto validation = request_.calibrate.empty() ? std::vector<JudgePair>()
                                                        : limited_pairs(request_.calibrate, 0);

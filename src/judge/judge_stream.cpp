@@ -3,12 +3,9 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <fstream>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "data/jsonl.h"
 #include "generate/session.h"
 #include "judge/calibration.h"
 #include "judge/evaluate.h"
@@ -57,26 +54,25 @@ class JudgeStream {
     std::fflush(stdout);
   }
 
-  // Waits for a line, then takes those that are there already, up to a batch.
-  void read(std::istream& in, const std::string& name, const std::function<bool()>& stop) {
-    std::string line;
+  // Waits for a record, then takes those that are there already, up to a batch.
+  void read(PairFile file, const std::string& name, const std::function<bool()>& stop) {
     int64_t number = 0, bad = 0;
-    while (!stop() && in) {
+    while (!stop()) {
+      const auto items = file.next(static_cast<size_t>(request_.max_batch));
+      if (items.empty()) break;
       std::vector<JudgePair> pairs;
-      while (std::getline(in, line)) {
+      for (const PairOrProblem& item : items) {
         ++number;
-        if (line.find_first_not_of(" \t\r") != std::string::npos) try {
-            pairs.push_back(parse_pair(line, file_line(name, number), false));
-          } catch (const Error& e) {
-            ++bad;
-            fmt::print(stderr, "gavel: {}\n", e.what());
-          }
-        if (static_cast<int>(pairs.size()) >= request_.max_batch || in.rdbuf()->in_avail() <= 0)
-          break;
+        if (item.pair) {
+          pairs.push_back(*item.pair);
+        } else {
+          ++bad;
+          fmt::print(stderr, "gavel: {}\n", item.problem);
+        }
       }
       if (!pairs.empty()) judge(pairs);
     }
-    if (bad > 0) fail("{} of {} lines of {} could not be judged", bad, number, name);
+    if (bad > 0) fail("{} of {} records of {} could not be judged", bad, number, name);
   }
 
  private:
@@ -130,12 +126,9 @@ void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested
     pair.reference = request.reference;
     stream.judge(std::span(&pair, 1));
   } else if (request.input == "-") {
-    std::ios::sync_with_stdio(false);
-    stream.read(std::cin, "standard input", stop_requested);
+    stream.read({TextSource::standard_input(), false}, "standard input", stop_requested);
   } else {
-    std::ifstream in(request.input, std::ios::binary);
-    if (!in) fail("cannot open {}", request.input);
-    stream.read(in, request.input, stop_requested);
+    stream.read({std::filesystem::path(request.input), false}, request.input, stop_requested);
   }
 }
 

@@ -3,14 +3,19 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/random.h"
 #include "data/jsonl.h"
+#include "data/labels.h"
+#include "data/raw_pairs.h"
 
 namespace gavel {
 namespace {
 
-std::string text_field(const nlohmann::ordered_json& record, const char* name, bool needed,
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kMaxRecord = size_t{64} << 20;
+
+std::string text_field(const Json& record, const char* name, bool needed,
                        const std::string& where) {
   const auto it = record.find(name);
   if (it == record.end() || it->is_null()) {
@@ -18,21 +23,25 @@ std::string text_field(const nlohmann::ordered_json& record, const char* name, b
       fail("{}: there is no \"{}\": a pair has question, answer_a and answer_b", where, name);
     return "";
   }
-  if (it->is_number_integer()) return it->dump();
-  if (!it->is_string()) fail("{}: \"{}\" is not text", where, name);
-  return it->get<std::string>();
+  auto text = text_of(*it);
+  if (!text) fail("{}: \"{}\" is not text", where, name);
+  return std::move(*text);
+}
+
+std::optional<Verdict> label_field(const Json& record, bool needed, const std::string& where) {
+  const auto it = record.find("label");
+  if (it == record.end() || is_unlabelled(*it)) {
+    if (needed) fail("{}: there is no \"label\" (A, B or tie) to measure against", where);
+    return std::nullopt;
+  }
+  const auto label = read_label(*it);
+  if (!label) fail("{}: the label {}", where, label_advice(*it));
+  return label;
 }
 
 }  // namespace
 
-JudgePair parse_pair(std::string_view line, const std::string& where, bool needs_label) {
-  nlohmann::ordered_json record;
-  try {
-    record = parse_json(line);
-  } catch (const Error& e) {
-    fail("{}: {}", where, e.what());
-  }
-  if (!record.is_object()) fail("{}: a pair is a JSON object", where);
+JudgePair to_pair(const Json& record, const std::string& where, bool needs_label) {
   JudgePair pair;
   pair.question = text_field(record, "question", true, where);
   pair.answer_a = text_field(record, "answer_a", true, where);
@@ -41,24 +50,43 @@ JudgePair parse_pair(std::string_view line, const std::string& where, bool needs
   pair.reason = text_field(record, "reason", false, where);
   pair.category = text_field(record, "category", false, where);
   pair.id = text_field(record, "id", false, where);
-  const std::string label = text_field(record, "label", false, where);
-  pair.label = parse_label(label);
-  if (!pair.label && !label.empty())
-    fail("{}: the label is \"{}\", not A, B or tie", where, label.substr(0, 40));
-  if (!pair.label && needs_label)
-    fail("{}: there is no \"label\" (A, B or tie) to measure against", where);
+  pair.label = label_field(record, needs_label, where);
   return pair;
+}
+
+PairFile::PairFile(const std::filesystem::path& path, bool needs_label)
+    : reader_(path, kMaxRecord), name_(path.string()), needs_label_(needs_label) {
+  reader_.match_header(known_fields());
+}
+
+PairFile::PairFile(TextSource source, bool needs_label)
+    : reader_(std::move(source), kMaxRecord), name_("standard input"), needs_label_(needs_label) {}
+
+std::vector<PairOrProblem> PairFile::next(size_t count) {
+  std::vector<PairOrProblem> out;
+  for (const RawRecord& record : reader_.next(count)) {
+    const std::string where = file_line(name_, record.line);
+    PairOrProblem& item = out.emplace_back();
+    try {
+      item.pair = to_pair(reader_.object(record), where, needs_label_);
+      item.pair->source_line = record.line;
+    } catch (const RecordFault& fault) {
+      item.problem = fmt::format("{}: {}: {}", where, fault.kind, fault.detail);
+    } catch (const Error& e) {
+      item.problem = e.what();
+    }
+  }
+  return out;
 }
 
 std::vector<JudgePair> read_pairs(const std::filesystem::path& path, bool needs_label) {
   std::vector<JudgePair> pairs;
-  const MappedFile file(path);
-  const auto bytes = file.bytes();
-  for_each_line({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
-                [&](int64_t number, std::string_view line) {
-                  pairs.push_back(parse_pair(line, file_line(path, number), needs_label));
-                  pairs.back().source_line = number;
-                });
+  PairFile file(path, needs_label);
+  for (auto items = file.next(1024); !items.empty(); items = file.next(1024))
+    for (PairOrProblem& item : items) {
+      if (!item.pair) fail("{}", item.problem);
+      pairs.push_back(std::move(*item.pair));
+    }
   if (pairs.empty()) fail("{} has no pairs to judge", path.string());
   return pairs;
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "data/dataset.h"
 #include "generate/session.h"
 #include "judge/evaluate.h"
 #include "judge/pairs.h"
@@ -109,7 +110,7 @@ class Sweep {
     if (file == "none") return;
     if (file.empty()) {
       if (!valid_set_ || !valid_set_->judge_data) return;
-      file = (fs::path(request_.data) / "valid.jsonl").string();
+      file = find_split(request_.data, "valid").value().string();
     }
     pairs_ = read_pairs(file, true);
     if (request_.eval_limit > 0 && pairs_.size() > static_cast<size_t>(request_.eval_limit))

@@ -129,9 +129,8 @@ std::string start_of(const Adapter& adapter, const TrainRun& run) {
 // valid.jsonl and nothing asked for depends on one.
 std::optional<Dataset> load_validation(const TrainRun& run, const TextEncoder& encoder) {
   if (run.config.val_batches == 0) return std::nullopt;
-  const fs::path file = fs::path(run.data) / "valid.jsonl";
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) {
+  if (!find_split(run.data, "valid")) {
+    const fs::path file = fs::path(run.data) / "valid.jsonl";
     if (run.config.early_stop_patience > 0 || run.make_metric)
       fail("{} does not exist, and early stopping needs it", file.string());
     say(

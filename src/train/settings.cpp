@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/random.h"
+#include "train/step.h"
 
 namespace gavel {
 
@@ -60,7 +61,7 @@ nlohmann::ordered_json run_json(const Model& model, const Dataset& train_set,
   resolved.micro_batch_tokens = micro_batch_tokens(config, model.backend);
   j.update(settings_json(resolved));
   j["device"] = model.backend.operations->name;
-  j["dtype"] = dtype_name(model.backend.dtype);
+  j["dtype"] = model.backend.dtype == mx::float32 ? "float32" : "bfloat16";
   return j;
 }
 

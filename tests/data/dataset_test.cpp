@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/jsonl.h"
+#include "packed.h"
 
 namespace gavel {
 namespace {
@@ -164,9 +165,90 @@ TEST_F(DatasetFile, ErrorsNameFileAndLine) {
   expect(R"({"text": 1})", 1, "must be a string and is number");
   expect(R"({"text": "x"})", 1, "cannot be masked", masked);
   expect(R"({"question": "x"})", 1, "has none of");
-  EXPECT_NE(error_of("").find("has no records"), std::string::npos);
-  EXPECT_NE(error_of("\n \n").find("has no records"), std::string::npos);
+  EXPECT_NE(error_of("").find("no records"), std::string::npos);
+  EXPECT_NE(error_of("\n \n").find("no records"), std::string::npos);
+  EXPECT_NE(error_of("[ ]").find("no records"), std::string::npos);
   EXPECT_NE(error_of(kChat, {.max_seq_length = 0}).find("at least 1"), std::string::npos);
+}
+
+// All of these say the same as the first.
+TEST_F(DatasetFile, FormsOfRecordsAreOneConversation) {
+  const std::string answer = R"("role": "assistant", "content": "42")";
+  const std::string chat = R"({"messages": [{"role": "system", "content": "s"}, )"
+                           R"({"role": "user", "content": "Hi"}, {)" +
+                           answer + "}]}";
+  const std::string system = R"({"role": "system", "content": "s"}, )";
+  const auto tokens = [&](const std::string& record, const DatasetOptions& options) {
+    const Dataset dataset = load(record, options);
+    const Example& example = dataset.examples.at(0);
+    return std::pair(example.tokens, example.prompt_length);
+  };
+  for (const auto mask : {MaskPrompt::no, MaskPrompt::yes}) {
+    const DatasetOptions options{.mask_prompt = mask};
+    const auto right = tokens(chat, options);
+    for (
+        const std::string& record : std::vector<std::string>{
+            R"({"prompt": [)" + system + R"({"role": "user", "content": "Hi"}], "completion": [{)" +
+                answer + "}]}",
+            R"({"prompt": [)" + system + R"({"role": "user", "content": "Hi"}], "completion": 42})",
+            R"({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "42"}],)"
+            R"( "system": "s"})",
+            R"({"conversations": [{"from": "system", "value": "s"}, {"from": "human", "value": "Hi"},)"
+            R"( {"from": "gpt", "value": "42"}]})",
+            R"({"conversations": [)" + system + R"({"role": "user", "content": "Hi"}, {)" + answer +
+                "}]}",
+            R"({"instruction": "Hi", "input": " ", "output": 42, "system": "s"})"})
+      EXPECT_EQ(tokens(record, options), right) << record;
+    EXPECT_EQ(tokens(R"({"instruction": "Hi", "input": "you", "output": "42"})", options),
+              tokens(R"({"prompt": "Hi\n\nyou", "completion": "42"})", options));
+  }
+  const auto refused = [&](const std::string& record, const std::string& part,
+                           MaskPrompt mask = MaskPrompt::no) {
+    const std::string error = error_of(record, {.mask_prompt = mask});
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+  };
+  refused(R"({"conversations": [{"from": "observation", "value": "x"}]})", "\"observation\"");
+  refused(R"({"conversations": [{"from": "human"}]})", "\"value\" is missing");
+  refused(R"({"instruction": "x", "output": "y", "history": [["a", "b"]]})", "history");
+  refused(R"({"prompt": "q", "chosen": "x", "rejected": "y"})", "gavel prepare");
+  refused(R"({"prompt": "q", "completion": "x", "label": false})", "KTO");
+  refused(
+      R"({"prompt": [], "completion": [{"role": "assistant", "content": "a"}, {)" + answer + "}]}",
+      "has 2 messages", MaskPrompt::yes);
+}
+
+TEST_F(DatasetFile, SplitsInEveryLayoutAndPacking) {
+  const auto encoder = encoder_of("smollm2");
+  const auto right = load(kChat + "\n" + kChat).examples;
+  fs::remove(dir_ / "train.jsonl");
+  for (const auto& [name, bytes] : std::vector<std::pair<std::string, std::string>>{
+           {"train.json", "[" + kChat + "," + kChat + "]"},
+           {"train.jsonl", "[\n" + Json::parse(kChat).dump(2) + ",\n" + kChat + "\n]\n"},
+           {"train.jsonl.gz", gzip(kChat + "\n" + kChat)},
+           {"train.jsonl.xz", xz(kChat + "\n" + kChat)},
+           {"train.json.zst", zstd(Json::parse(kChat).dump(1) + Json::parse(kChat).dump(1))}}) {
+    write_file_atomic(dir_ / name, bytes);
+    EXPECT_EQ(find_split(dir_, "train"), dir_ / name);
+    const auto dataset = load_split(dir_, "train", encoder, {});
+    ASSERT_EQ(dataset.examples.size(), 2u) << name;
+    for (const Example& example : dataset.examples) EXPECT_EQ(example.tokens, right[0].tokens);
+    fs::remove(dir_ / name);
+  }
+  write_file_atomic(dir_ / "train.csv", "Prompt;Completion\na;b\n");
+  EXPECT_EQ(load_split(dir_, "train", encoder, {}).kind, RecordKind::completion);
+  write_file_atomic(dir_ / "train.jsonl.gz", gzip(kChat));
+  EXPECT_THROW(load_split(dir_, "train", encoder, {}), Error);  // which of them?
+  fs::remove(dir_ / "train.csv");
+  write_file_atomic(dir_ / "train.jsonl.gz", gzip(kChat).substr(0, 40));
+  EXPECT_THROW(load_split(dir_, "train", encoder, {}), Error);
+  fs::remove(dir_ / "train.jsonl.gz");
+  write_file_atomic(dir_ / "train.parquet", "PAR1....PAR1");
+  try {
+    load_split(dir_, "train", encoder, {});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("Parquet"), std::string::npos) << e.what();
+  }
 }
 
 TEST_F(DatasetFile, NamesAMissingSplitAndWhatIsThere) {

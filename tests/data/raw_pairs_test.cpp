@@ -160,7 +160,7 @@ TEST_F(RawPairs, ReportsEachKindOfBrokenRowAndReadsTheRest) {
       {ok, ""},
       {R"({"question": "q", )", "bad JSON"},
       {R"({"question": "q", "answer_a": "x", "label": "A"})", "missing field"},
-      {R"({"question": "q", "answer_a": "x", "answer_b": 3, "label": "A"})", "wrong type"},
+      {R"({"question": "q", "answer_a": "x", "answer_b": [3], "label": "A"})", "wrong type"},
       {R"({"question": "q", "answer_a": "x", "answer_b": "y", "label": "C"})", "bad label"},
       {R"({"question": "q", "answer_a": "x", "answer_b": "y", "label": 5})", "bad label"},
       {R"({"question": "q", "answer_a": "x", "answer_b": "y"})", "missing field"},
@@ -204,6 +204,68 @@ TEST_F(RawPairs, ABrokenElementOfAListCostsItselfAlone) {
   EXPECT_EQ(faults_[0].line, 2);
   EXPECT_EQ(faults_[1].line, 4);
   EXPECT_NE(faults_[1].detail.find("ends in the middle"), std::string::npos);
+}
+
+TEST_F(RawPairs, NumbersAreAnswersAndIds) {
+  const auto pairs = good(
+      file("n.json", R"([{"id": 7.5, "question": 1, "answer_a": 4, "answer_b": -2.5, "label": "A"},
+{"instruction": "q", "response1": 3, "response2": "x", "annotator1": 1}])"));
+  ASSERT_EQ(pairs.size(), 1u);
+  EXPECT_EQ(pairs[0].id, "7.5");
+  EXPECT_EQ(pairs[0].question, "1");
+  EXPECT_EQ(pairs[0].answer_a, "4");
+  EXPECT_EQ(pairs[0].answer_b, "-2.5");
+  EXPECT_EQ(good(file("p.json", R"([{"instruction": "q", "response1": 3, "response2": "x",
+    "annotator1": 1, "idx": 5}])"))[0]
+                .answer_a,
+            "3");
+}
+
+TEST_F(RawPairs, ReadsWhatSpreadsheetsWrite) {
+  const auto pairs = good(file("s.csv",
+                               "\xEF\xBB\xBFId;Question;Answer A;Answer B;Label\r\n"
+                               "1;q;x;y;model_a\r\n2;q2;x;y;1\r\n;;;;\r\n"),
+                          {.label_meanings = {"1=B"}});
+  ASSERT_EQ(pairs.size(), 2u);
+  EXPECT_TRUE(faults_.empty());
+  EXPECT_EQ(pairs[0].id, "1");
+  EXPECT_EQ(pairs[0].label, Verdict::a);
+  EXPECT_EQ(pairs[1].label, Verdict::b);
+  // Names that the user gives are those of the file, or these but for their case.
+  const std::string rows = "Frage;Answer A;Answer B;Question\nq;x;y;tie\n";
+  const RawOptions options{.field_mappings = {"question=frage", "label=Question"}};
+  ASSERT_EQ(good(file("g.csv", rows), options).size(), 1u);
+  EXPECT_EQ(good(file("g.csv", rows), options)[0].question, "q");
+}
+
+TEST_F(RawPairs, NanIsNoValue) {
+  const std::string row = R"({"question": "q", "answer_a": "x", "answer_b": "y", "label": )";
+  const auto pairs =
+      good(file("n.jsonl", row + "\"A\", \"reference\": NaN}\n" + row + "NaN}\n" + row +
+                               "NaN, \"score_a\": Infinity, \"score_b\": 1}\n"));
+  ASSERT_EQ(pairs.size(), 1u);
+  EXPECT_EQ(pairs[0].reference, "");
+  ASSERT_EQ(faults_.size(), 2u);
+  EXPECT_EQ(faults_[0].fault, "missing field");
+  EXPECT_EQ(faults_[1].detail, "a score is not finite");
+}
+
+TEST_F(RawPairs, FormsThatAreNotReadAreNamed) {
+  for (const auto& [row, part] : std::vector<std::pair<std::string, std::string>>{
+           {R"({"prompt": "q", "chosen": "x", "rejected": "y"})", "a better and a worse answer"},
+           {R"({"conversation_a": [], "conversation_b": [], "winner": "a"})", "two conversations"},
+           {R"({"response_a": "x", "response_b": "y", "winner_model_a": 1})", "for each outcome"},
+           {"{\"question\": ", "no record could be read (line 1: bad JSON"}}) {
+    try {
+      good(file("f.jsonl", row + "\n"));
+      FAIL() << row;
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
+    }
+  }
+  EXPECT_THROW(good(file("j.jsonl", R"({"question_body": "Q", "answer1_body": "x"})"),
+                    {.label_meanings = {"1=A"}}),
+               UsageError);
 }
 
 TEST_F(RawPairs, RefusesFilesItCannotUnderstand) {

@@ -226,14 +226,15 @@ TEST_F(Evaluate, PairsAreReadWithTheirLines) {
   EXPECT_EQ(pairs[1].source_line, 3);
   const auto error_of = [&](const std::string& line, bool needs_label) -> std::string {
     try {
-      parse_pair(line, "f:3", needs_label);
+      const auto path = write("f.jsonl", "\n\n" + line);
+      read_pairs(path, needs_label);
     } catch (const Error& e) {
       return e.what();
     }
     return "";
   };
-  EXPECT_NE(error_of("{", true).find("f:3"), std::string::npos);
-  EXPECT_NE(error_of("[]", true).find("JSON object"), std::string::npos);
+  EXPECT_NE(error_of("{", true).find("f.jsonl:3"), std::string::npos);
+  EXPECT_NE(error_of("3", true).find("JSON object"), std::string::npos);
   EXPECT_NE(error_of(R"({"question":"q"})", true).find("answer_a"), std::string::npos);
   const std::string pair = R"({"question":"q","answer_a":"x","answer_b":"y")";
   EXPECT_NE(error_of(pair + "}", true).find("label"), std::string::npos);
@@ -242,6 +243,18 @@ TEST_F(Evaluate, PairsAreReadWithTheirLines) {
   EXPECT_NE(error_of(pair + R"(,"reference":[1]})", false).find("reference"), std::string::npos);
   EXPECT_THROW(read_pairs(write("empty.jsonl", "\n"), true), Error);
   EXPECT_NE(pairs_fingerprint(pairs), pairs_fingerprint({pairs[0]}));
+  // A label that is spelled otherwise, numbers, a list, a spreadsheet: one pair.
+  for (const auto& [name, text] : std::vector<std::pair<std::string, std::string>>{
+           {"p.jsonl", R"({"question":"q","answer_a":"1","answer_b":"y","label":"B"})"},
+           {"p.json", R"([{"question":"q","answer_a":1,"answer_b":"y","label":"model_b"}])"},
+           {"p.csv", "Question;Answer A;Answer B;Label\nq;1;y;[[B]]\n"}}) {
+    const auto read = read_pairs(write(name, text), true);
+    ASSERT_EQ(read.size(), 1u) << name;
+    EXPECT_EQ(read[0].label, Verdict::b);
+    EXPECT_EQ(pairs_fingerprint(read), pairs_fingerprint(read_pairs(write("p.jsonl", R"({"question":
+      "q","answer_a":"1","answer_b":"y","label":"B"})"),
+                                                                    true)));
+  }
 }
 
 }  // namespace
