@@ -1,5 +1,7 @@
 #include "export/tokenizer_export.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -7,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "model/gguf_model.h"
+#include "text/added_tokens.h"
 #include "text/gguf_pre_tokenizer.h"
 
 namespace gavel {
@@ -130,29 +133,28 @@ GgufTokenizerFields fields_from_json(const LoadedModel& model, const fs::path& p
     f.token_types[id.get<size_t>()] = kind;
   };
   for (const auto& [token, id] : bpe["vocab"].items()) put(token, id, 1);
-  for (const json& a : field(tokenizer, "added_tokens"))
-    put(text_of(field(a, "content")), field(a, "id"), field(a, "special") == true ? 3 : 4);
+  // Those of the directory's other files, too.
+  const DirectoryTokenizer whole = Tokenizer::from_directory(path.parent_path());
+  for (const AddedToken& a : whole.tokenizer.added_tokens()) {
+    if (a.id < static_cast<int>(size))
+      put(a.content, a.id, a.special ? 3 : 4);
+    else
+      spdlog::warn("{}: token \"{}\" has the id {}, beyond the model's {}, and is left out", where,
+                   a.content, a.id, size);
+  }
   for (size_t i = 0; i < size; ++i)
     if (f.token_types[i] == 5) f.tokens[i] = fmt::format("[PAD{}]", i);
   f.merges = merges_of(bpe, where);
   const auto id_of = [&](const std::string& token) -> std::optional<int> {
-    if (token.empty()) return std::nullopt;
-    return model.tokenizer->token_to_id(token);
+    const auto id = token.empty() ? std::nullopt : model.tokenizer->token_to_id(token);
+    return id && *id < static_cast<int>(size) ? id : std::nullopt;
   };
   f.bos_token_id = id_of(model.bos_token);
   f.eos_token_id = id_of(model.eos_token);
   if (!f.eos_token_id && !model.eos_token_ids.empty()) f.eos_token_id = model.eos_token_ids.front();
   special_ids(*model.tokenizer, f);
-  const fs::path config_path = path.parent_path() / "tokenizer_config.json";
-  if (fs::exists(config_path)) {
-    const json config = json::parse(read_file(config_path), nullptr, false);
-    const auto named = [&](const char* key) {
-      const json& t = field(config, key);
-      return id_of(t.is_object() ? text_of(field(t, "content")) : text_of(t));
-    };
-    f.unknown_token_id = named("unk_token");
-    f.padding_token_id = named("pad_token");
-  }
+  f.unknown_token_id = id_of(whole.unknown_token);
+  f.padding_token_id = id_of(whole.padding_token);
   return f;
 }
 

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "model/config_fields.h"
 #include "model/safetensors.h"
+#include "text/added_tokens.h"
 
 namespace gavel {
 namespace fs = std::filesystem;
@@ -148,17 +149,6 @@ Weight read_matrix(const Shards& shards, const TensorSpec& spec,
 
 // ---- tokenizer side ----
 
-// A special token, written as a string or as {"content": ...}.
-std::string token_text(const json& config, const char* key) {
-  const auto it = config.find(key);
-  if (it == config.end()) return "";
-  if (it->is_string()) return it->get<std::string>();
-  if (it->is_object())
-    if (const auto content = it->find("content"); content != it->end() && content->is_string())
-      return content->get<std::string>();
-  return "";
-}
-
 // chat_template: a string, or a list of {"name", "template"} of which "default" is taken.
 std::optional<std::string> template_text(const json& config) {
   const auto it = config.find("chat_template");
@@ -168,7 +158,8 @@ std::optional<std::string> template_text(const json& config) {
   for (const auto& named : *it) {
     if (!named.is_object()) continue;
     const auto source = named.find("template");
-    if (token_text(named, "name") == "default" && source != named.end() && source->is_string())
+    const auto title = named.find("name");
+    if (title != named.end() && *title == "default" && source != named.end() && source->is_string())
       return source->get<std::string>();
   }
   return std::nullopt;
@@ -189,19 +180,33 @@ void add_end_ids(const std::optional<json>& config, std::set<int>& ids) {
     add(*it);
 }
 
+void read_tokenizer(const fs::path& directory, LoadedModel& model) {
+  DirectoryTokenizer read = Tokenizer::from_directory(directory);
+  for (const std::string& sentence : read.contradictions) spdlog::warn("{}", sentence);
+  std::string outside;
+  for (const AddedToken& token : read.tokenizer.added_tokens())
+    if (token.id >= model.config.vocab_size && outside.size() < 200)
+      outside += fmt::format("{}\"{}\" ({})", outside.empty() ? "" : ", ", token.content, token.id);
+  if (!outside.empty())
+    spdlog::warn(
+        "{}: these tokens have ids beyond the {} that the model's embedding has, so a text that "
+        "holds one is refused: {}",
+        directory.string(), model.config.vocab_size, outside);
+  model.tokenizer = std::move(read.tokenizer);
+  model.bos_token = std::move(read.bos_token);
+  model.eos_token = std::move(read.eos_token);
+}
+
 void read_text_side(const fs::path& directory, const json& config, LoadedModel& model) {
   const auto tokenizer_config = read_json(directory / "tokenizer_config.json");
   if (fs::exists(directory / "tokenizer.json"))
-    model.tokenizer = Tokenizer::from_file(directory / "tokenizer.json");
+    read_tokenizer(directory, model);
   else if (fs::exists(directory / "tokenizer.model"))
     spdlog::warn(
         "{} has a tokenizer.model (SentencePiece), which is not read, and no tokenizer.json",
         directory.string());
-  if (tokenizer_config && tokenizer_config->is_object()) {
-    model.bos_token = token_text(*tokenizer_config, "bos_token");
-    model.eos_token = token_text(*tokenizer_config, "eos_token");
+  if (tokenizer_config && tokenizer_config->is_object())
     model.chat_template = template_text(*tokenizer_config);
-  }
   if (fs::exists(directory / "chat_template.jinja"))
     model.chat_template = read_file(directory / "chat_template.jinja", size_t{16} << 20);
   std::set<int> ids;

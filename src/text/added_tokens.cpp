@@ -55,6 +55,31 @@ bool is_control(const AddedToken& token) {
   return token.special || bracketed('<', '>') || bracketed('[', ']') || is_thought_tag(text);
 }
 
+void AddedTokenList::add(const std::vector<AddedToken>& tokens, const Bpe& model) {
+  int next = static_cast<int>(model.size());
+  for (const AddedToken& token : tokens_) next = std::max(next, token.id + 1);
+  for (AddedToken token : tokens) {
+    if (token.content.empty()) continue;
+    if (token.special) special_.insert(token.content);
+    const auto known = by_content_.find(token.content);
+    if (known != by_content_.end()) {
+      token.id = tokens_[known->second].id;
+      tokens_[known->second] = std::move(token);
+      continue;
+    }
+    const auto id = model.token_to_id(token.content);
+    token.id = id ? *id : next++;
+    by_content_.emplace(token.content, tokens_.size());
+    tokens_.push_back(std::move(token));
+  }
+}
+
+std::vector<AddedToken> AddedTokenList::finished() const {
+  std::vector<AddedToken> out = tokens_;
+  for (AddedToken& token : out) token.special = special_.contains(token.content);
+  return out;
+}
+
 void AddedTokens::Finder::add(std::string_view content, int token) {
   if (content.empty()) return;
   uint32_t node = 0;
@@ -86,6 +111,8 @@ int AddedTokens::Finder::longest(std::string_view text, size_t at, size_t& end) 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens,
                          const std::function<std::string(const std::string&)>& normalize)
     : tokens_(std::move(tokens)) {
+  for (const AddedToken& token : tokens_)
+    decoded_.push_back(token.normalized ? normalize(token.content) : token.content);
   // Special tokens go first: where two have the same text, the first one found counts.
   for (const bool special : {true, false})
     for (size_t i = 0; i < tokens_.size(); ++i) {
@@ -93,14 +120,18 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens,
       if (token.special != special) continue;
       by_id_[token.id] = i;
       by_content_.emplace(token.content, i);
-      finders_[token.normalized ? 1 : 0].add(
-          token.normalized ? normalize(token.content) : token.content, static_cast<int>(i));
+      finders_[token.normalized ? 1 : 0].add(decoded_[i], static_cast<int>(i));
       size_t second = 0;
       if (!token.content.empty()) unicode::next(token.content, second);
       if (!is_control(token) || second >= token.content.size()) continue;
       control_.add(token.content, static_cast<int>(i));
       longest_control_ = std::max(longest_control_, token.content.size());
     }
+}
+
+const std::string* AddedTokens::decoded(int id) const {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : &decoded_[it->second];
 }
 
 void AddedTokens::split(std::string_view text, bool normalized,

@@ -6,7 +6,10 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
+
+#include "text/bpe.h"
 
 namespace gavel {
 
@@ -18,6 +21,25 @@ struct AddedToken {
   bool rstrip = false;       // takes the white space after it along
   bool normalized = false;   // is looked for in the normalized text
   bool special = false;
+  bool operator==(const AddedToken&) const = default;
+};
+
+// Added tokens while files are read, with the ids that `tokenizers` gives them.
+class AddedTokenList {
+ public:
+  // A token whose text is known, here or to the model, keeps its id and takes the new settings;
+  // the others get the ids after the highest there is, in order. Empty ones are dropped. The ids
+  // of `tokens` are not looked at.
+  void add(const std::vector<AddedToken>& tokens, const Bpe& model);
+
+  const std::vector<AddedToken>& tokens() const { return tokens_; }
+  // Those whose text was special once stay special: decoding leaves them out.
+  std::vector<AddedToken> finished() const;
+
+ private:
+  std::vector<AddedToken> tokens_;  // each text once
+  std::unordered_map<std::string, size_t> by_content_;
+  std::unordered_set<std::string> special_;
 };
 
 // Whether a token says what a text is and is no part of it: a special token, or one written in
@@ -49,6 +71,8 @@ class AddedTokens {
   bool any(bool normalized) const { return !finders_[normalized ? 1 : 0].edges.empty(); }
   const AddedToken* by_id(int id) const;
   const AddedToken* by_content(std::string_view content) const;
+  // What decoders see of a token: its normalized text where it is looked for in normalized text.
+  const std::string* decoded(int id) const;
   const std::vector<AddedToken>& all() const { return tokens_; }
 
  private:
@@ -62,6 +86,7 @@ class AddedTokens {
   };
 
   std::vector<AddedToken> tokens_;
+  std::vector<std::string> decoded_;
   std::unordered_map<int, size_t> by_id_;
   std::unordered_map<std::string, size_t> by_content_;
   Finder finders_[2], control_;

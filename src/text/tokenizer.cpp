@@ -14,6 +14,11 @@ const std::string* Tokenizer::Impl::token_text(int id) const {
   return token != nullptr ? &token->content : model.id_to_token(id);
 }
 
+const std::string* Tokenizer::Impl::decoded_text(int id) const {
+  const std::string* text = added.decoded(id);
+  return text != nullptr ? text : model.id_to_token(id);
+}
+
 void Tokenizer::Impl::encode_plain(std::string_view text, bool at_start, BpeWorkspace& workspace,
                                    std::vector<int>& ids) const {
   const Words words = pre_tokenize(pre_tokenizers, std::string(text), at_start);
@@ -85,7 +90,7 @@ std::string Tokenizer::decode(std::span<const int> ids, bool skip_special_tokens
   tokens.reserve(ids.size());
   for (int id : ids) {
     if (skip_special_tokens && is_special(id)) continue;
-    if (const std::string* text = impl_->token_text(id)) tokens.push_back(*text);
+    if (const std::string* text = impl_->decoded_text(id)) tokens.push_back(*text);
   }
   return decode_tokens(impl_->decoders, std::move(tokens));
 }
@@ -111,10 +116,12 @@ bool Tokenizer::is_special(int id) const {
   return token != nullptr && token->special;
 }
 
+const std::vector<AddedToken>& Tokenizer::added_tokens() const { return impl_->added.all(); }
+
 std::string Tokenizer::token_bytes(int id) const { return piece(id, false); }
 
 std::string Tokenizer::piece(int id, bool first) const {
-  const std::string* text = impl_->token_text(id);
+  const std::string* text = impl_->decoded_text(id);
   return text != nullptr ? decode_piece(impl_->decoders, *text, first) : "";
 }
 

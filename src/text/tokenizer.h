@@ -11,6 +11,9 @@
 
 namespace gavel {
 
+struct AddedToken;  // text/added_tokens.h
+struct DirectoryTokenizer;
+
 // The tokenizer.ggml.* metadata of a GGUF file.
 struct GgufTokenizerFields {
   std::string model;                // "gpt2" is byte-level BPE; others are refused
@@ -34,6 +37,9 @@ class Tokenizer {
   // The same from the file's text; `name` is what errors call it.
   static Tokenizer from_json(std::string_view text, const std::string& name);
   static Tokenizer from_gguf(const GgufTokenizerFields& fields, const std::string& name);
+  // tokenizer.json with the tokens that a directory's other files name, as transformers puts them
+  // together: the ids after the vocabulary go to those that are in none of tokenizer.json's lists.
+  static DirectoryTokenizer from_directory(const std::filesystem::path& directory);
 
   // Ids of `text`. Special and added tokens written out in the text become their ids, as in
   // `tokenizers`. add_special_tokens applies the file's post-processor (BOS and the like).
@@ -58,6 +64,7 @@ class Tokenizer {
   std::optional<int> token_to_id(std::string_view token) const;  // exact token text
   std::string id_to_token(int id) const;                         // "" where there is none
   bool is_special(int id) const;
+  const std::vector<AddedToken>& added_tokens() const;
   // The bytes that one id decodes to (special tokens: their text).
   std::string token_bytes(int id) const;
 
@@ -70,6 +77,13 @@ class Tokenizer {
 
   explicit Tokenizer(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
   std::shared_ptr<const Impl> impl_;  // immutable, so copies are cheap and threads may share it
+};
+
+// A directory's tokenizer and what it calls its special tokens ("" where it names none).
+struct DirectoryTokenizer {
+  Tokenizer tokenizer;
+  std::string bos_token, eos_token, unknown_token, padding_token;
+  std::vector<std::string> contradictions;  // between its files, as sentences
 };
 
 // Decodes a stream of ids and gives out only whole UTF-8 characters.

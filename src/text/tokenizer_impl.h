@@ -33,8 +33,9 @@ struct Tokenizer::Impl {
 
   // `marked`: the text is one of mark_literal's.
   std::vector<int> encode(const std::string& text, bool marked) const;
-  // The text of a token as the file writes it; nullptr where there is none.
+  // The text of a token as the file writes it, and as decoders see it; nullptr where there is none.
   const std::string* token_text(int id) const;
+  const std::string* decoded_text(int id) const;
 
  private:
   void encode_plain(std::string_view text, bool at_start, BpeWorkspace& workspace,
@@ -44,5 +45,14 @@ struct Tokenizer::Impl {
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<BpeWorkspace>> idle_;
 };
+
+// A tokenizer.json, but for its added tokens, which other files may add to: finish_added_tokens().
+struct TokenizerFile {
+  std::shared_ptr<Tokenizer::Impl> impl;
+  AddedTokenList added;
+  std::vector<AddedToken> stated;  // the file's own list, with the ids that it claims
+};
+TokenizerFile read_tokenizer_json(std::string_view text, const std::string& name);
+void finish_added_tokens(TokenizerFile& file);
 
 }  // namespace gavel

@@ -261,24 +261,15 @@ Bpe read_model(const Fields& model) {
   return Bpe(std::move(tokens), merges, std::move(settings));
 }
 
-// An added token has the id of its text in the vocabulary; one that is not there comes after the
-// vocabulary, in the order of the file, as `tokenizers` counts (the ids in the file say the same).
-std::vector<AddedToken> read_added_tokens(const Fields& file, const Bpe& model) {
-  std::unordered_map<std::string, int> seen;
-  int next = static_cast<int>(model.size());
+// The list as the file has it; the ids in it are what it claims, see AddedTokenList.
+std::vector<AddedToken> read_added_tokens(const Fields& file) {
   std::vector<AddedToken> tokens;
   if (file.find("added_tokens") == nullptr) return tokens;
   for (const Json& json : file.list("added_tokens")) {
     const Fields fields(json, fmt::format("added token {}", tokens.size()));
     AddedToken token;
     token.content = fields.text("content");
-    if (token.content.empty()) continue;
-    if (const auto it = seen.find(token.content); it != seen.end())
-      token.id = it->second;
-    else
-      token.id = model.token_to_id(token.content).value_or(next);
-    seen.emplace(token.content, token.id);
-    next = std::max(next, token.id + 1);
+    token.id = fields.find("id") != nullptr ? fields.number("id", 0, max_token_id) : -1;
     token.single_word = fields.flag("single_word", false);
     token.lstrip = fields.flag("lstrip", false);
     token.rstrip = fields.flag("rstrip", false);
@@ -289,8 +280,9 @@ std::vector<AddedToken> read_added_tokens(const Fields& file, const Bpe& model) 
   return tokens;
 }
 
-void read(const Json& json, Tokenizer::Impl& impl) {
+void read(const Json& json, TokenizerFile& out) {
   const Fields file(json, "it");
+  Tokenizer::Impl& impl = *out.impl;
   const auto steps = [&](const char* key, const char* list, const auto& read_step) {
     if (const Json* value = file.find(key))
       each_step(*value, fmt::format("the {}", key), list, read_step);
@@ -302,24 +294,36 @@ void read(const Json& json, Tokenizer::Impl& impl) {
   steps("post_processor", "processors", [&](const Fields& f) { read_post_processor(f, impl); });
   steps("decoder", "decoders", [&](const Fields& f) { impl.decoders.push_back(read_decoder(f)); });
   impl.model = read_model(file.object("model"));
-  impl.added = AddedTokens(read_added_tokens(file, impl.model), [&](const std::string& content) {
-    return normalize(impl.normalizers, content);
-  });
+  out.stated = read_added_tokens(file);
+  out.added.add(out.stated, impl.model);
 }
 
 }  // namespace
 
-Tokenizer Tokenizer::from_json(std::string_view text, const std::string& name) {
-  auto impl = std::make_shared<Impl>();
-  impl->name = name;
+TokenizerFile read_tokenizer_json(std::string_view text, const std::string& name) {
+  TokenizerFile out;
+  out.impl = std::make_shared<Tokenizer::Impl>();
+  out.impl->name = name;
   try {
-    read(Json::parse(text), *impl);
+    read(Json::parse(text), out);
   } catch (const Json::exception& e) {
     fail("{} is not a tokenizer.json: {}", name, e.what());
   } catch (const Error& e) {
     fail("{} is not a tokenizer.json that can be used: {}", name, e.what());
   }
-  return Tokenizer(std::move(impl));
+  return out;
+}
+
+void finish_added_tokens(TokenizerFile& file) {
+  file.impl->added = AddedTokens(file.added.finished(), [&](const std::string& content) {
+    return normalize(file.impl->normalizers, content);
+  });
+}
+
+Tokenizer Tokenizer::from_json(std::string_view text, const std::string& name) {
+  TokenizerFile file = read_tokenizer_json(text, name);
+  finish_added_tokens(file);
+  return Tokenizer(std::move(file.impl));
 }
 
 }  // namespace gavel
