@@ -80,6 +80,9 @@ void add_export_command(CLI::App& app) {
   c->add_option("--type", r->type,
                 "of the GGUF's matrices: auto (as they are), F32, F16, BF16, Q8_0, Q4_0 or Q4_1")
       ->capture_default_str();
+  c->add_option("--split-max-size", r->split_max_size,
+                "split the GGUF into parts of at most so much, as in 2G or 500M: FILE.gguf becomes "
+                "FILE-00001-of-0000N.gguf and so on");
   c->add_option("--gguf-lora", r->gguf_lora, "llama.cpp LoRA file to write: the adapter alone");
   c->add_option("--peft", r->peft, "PEFT adapter directory to write");
   c->footer(

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <memory>
 
@@ -190,6 +191,24 @@ bool is_rotated(const std::string& name) {
          name.find(".self_attn.k_proj") != std::string::npos;
 }
 
+std::string model_name(const fs::path& path) {
+  const fs::path whole = fs::absolute(path).lexically_normal();
+  if (const auto part = parse_gguf_part_name(whole.filename().string())) return part->prefix;
+  return whole.stem().string();
+}
+
+// A split model that is written over its own parts would be lost where writing fails.
+void check_not_source(const fs::path& source, const fs::path& path) {
+  const auto folder = [](const fs::path& file) {
+    return file.parent_path().empty() ? fs::path(".") : file.parent_path();
+  };
+  std::error_code ec;
+  if (parse_gguf_part_name(source.filename().string()) &&
+      gguf_part_prefix(source) == gguf_part_prefix(path) &&
+      fs::equivalent(folder(source), folder(path), ec))
+    fail("{} would overwrite parts of the model itself: write to another file", path.string());
+}
+
 }  // namespace
 
 std::optional<GgufKind> parse_gguf_kind(const std::string& text) {
@@ -208,13 +227,24 @@ std::optional<GgufKind> parse_gguf_kind(const std::string& text) {
   return std::nullopt;
 }
 
-GgufExportReport export_gguf(const LoadedModel& model, GgufKind kind, const fs::path& path) {
+std::optional<uint64_t> parse_part_size(const std::string& text) {
+  uint64_t n = 0;
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, n);
+  const std::string_view unit(at, static_cast<size_t>(end - at));
+  const uint64_t factor = unit == "G" ? 1000000000 : unit == "M" ? 1000000 : unit.empty() ? 1 : 0;
+  if (error != std::errc() || factor == 0 || n == 0 || n > UINT64_MAX / factor) return std::nullopt;
+  return n * factor;
+}
+
+GgufExportReport export_gguf(const LoadedModel& model, GgufKind kind, const fs::path& path,
+                             uint64_t part_bytes) {
   const ModelConfig& c = model.config;
   GgufExportReport report;
   GgufWriter out;
   out.set("general.architecture", architecture(c));
   out.set("general.type", "model");
-  out.set("general.name", fs::absolute(model.path).lexically_normal().stem().string());
+  out.set("general.name", model_name(model.path));
   out.set_u32("general.file_type", file_type(kind));
   out.set_u32("general.quantization_version", 2);
   put_config(out, c);
@@ -228,8 +258,9 @@ GgufExportReport export_gguf(const LoadedModel& model, GgufKind kind, const fs::
     else
       add_vector(out, spec.name, model.vectors.at(spec.name), head_dim);
   }
-  out.write(path);
-  report.bytes = fs::file_size(path);
+  check_not_source(model.path, path);
+  report.files = out.write(path, part_bytes);
+  for (const fs::path& file : report.files) report.bytes += fs::file_size(file);
   return report;
 }
 

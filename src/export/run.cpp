@@ -162,6 +162,13 @@ void run_export(const ExportRequest& r) {
   if (!kind)
     throw UsageError(fmt::format(
         "unknown type \"{}\": auto, F32, F16, BF16, Q8_0, Q4_0 and Q4_1 are known", r.type));
+  const auto part_bytes =
+      r.split_max_size.empty() ? std::optional<uint64_t>(0) : parse_part_size(r.split_max_size);
+  if (!part_bytes)
+    throw UsageError(
+        fmt::format("--split-max-size \"{}\": write a size as in 2G or 500M", r.split_max_size));
+  if (!r.split_max_size.empty() && r.gguf.empty())
+    throw UsageError("--split-max-size belongs to --gguf");
   if (!r.peft.empty()) check_peft_target(r.peft);
   const fs::path model = resolve_model(r.model);
   for (const std::string& file : {r.gguf, r.gguf_lora}) check_file_target(file, model);
@@ -180,8 +187,11 @@ void run_export(const ExportRequest& r) {
   }
   if (r.gguf.empty()) return;
   if (adapter) fuse_adapter(loaded, *adapter);
-  const GgufExportReport report = export_gguf(loaded, *kind, r.gguf);
-  fmt::print("{}: {}, {:.3f} bits a weight", r.gguf, size_text(report.bytes),
+  const GgufExportReport report = export_gguf(loaded, *kind, r.gguf, *part_bytes);
+  std::string where = report.files.front().string();
+  if (report.files.size() > 1)
+    where += fmt::format(" ... {}", report.files.back().filename().string());
+  fmt::print("{}: {}, {:.3f} bits a weight", where, size_text(report.bytes),
              static_cast<double>(report.bytes) * 8.0 / static_cast<double>(report.weights));
   if (report.lossless > 0)
     fmt::print(", {} quantized matrices carried over exactly", report.lossless);

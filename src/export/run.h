@@ -38,6 +38,7 @@ struct ExportRequest {
   std::string model;
   std::vector<std::string> adapters;  // fused for `gguf`; alone for `gguf_lora` and `peft`
   std::string gguf;                   // file to write, or ""
+  std::string split_max_size;         // of its parts, see parse_part_size; "": one file
   std::string type = "auto";          // see parse_gguf_kind
   std::string gguf_lora;
   std::string peft;

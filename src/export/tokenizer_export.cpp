@@ -211,7 +211,8 @@ std::string text_of_json(const ordered_json& j) {
 }
 
 std::map<std::string, std::string> files_from_gguf(const LoadedModel& model) {
-  const GgufFile file(model.path);
+  const GgufParts parts(model.path);
+  const GgufFile& file = parts.first();
   if (file.text("tokenizer.ggml.model") == nullptr) return {};
   const GgufTokenizerFields f = gguf_tokenizer_fields(file);
   std::map<std::string, std::string> out;
@@ -245,7 +246,7 @@ std::map<std::string, std::string> files_from_gguf(const LoadedModel& model) {
 }  // namespace
 
 GgufTokenizerFields tokenizer_to_gguf(const LoadedModel& model) {
-  if (!fs::is_directory(model.path)) return gguf_tokenizer_fields(GgufFile(model.path));
+  if (!fs::is_directory(model.path)) return gguf_tokenizer_fields(GgufParts(model.path).first());
   if (!model.tokenizer) fail("{} has no tokenizer.json", model.path.string());
   return fields_from_json(model, model.path / "tokenizer.json");
 }

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/gguf_part_name.h"
 #include "base/interrupt.h"
 #include "hub/cache.h"
 #include "hub/http.h"
@@ -323,8 +324,8 @@ void on_connections(size_t count, const HubOptions& o,
 fs::path download(const HubName& name, const HubOptions& o) {
   Revision revision;
   on_connections(1, o, [&](HttpClient& http, size_t) { revision = ask_revision(http, name, o); });
-  const std::vector<std::string> names = name.file.empty() ? needed_files(revision.files, name.repo)
-                                                           : std::vector<std::string>{name.file};
+  const std::vector<std::string> names =
+      name.file.empty() ? needed_files(revision.files, name.repo) : gguf_part_names(name.file);
   std::vector<RemoteFile> files(names.size());
   on_connections(names.size(), o, [&](HttpClient& http, size_t i) {
     files[i] = ask_file(http, name, revision.commit, names[i], o);

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/gguf_part_name.h"
 #include "base/progress.h"
 #include "hub/cache.h"
 #include "hub/download.h"
@@ -52,6 +53,7 @@ bool wanted(const std::string& file) {
                                            "tokenizer.json",
                                            "tokenizer_config.json",
                                            "special_tokens_map.json",
+                                           "added_tokens.json",
                                            "chat_template.jinja",
                                            "model.safetensors.index.json"};
   return names.contains(file) || (file.starts_with("model") && file.ends_with(".safetensors") &&
@@ -171,7 +173,10 @@ std::optional<fs::path> find_cached_model(const HubName& name, const HubOptions&
   const fs::path snapshot = repo / "snapshots" / *commit;
   std::error_code ec;
   if (!name.file.empty()) {
-    if (fs::exists(snapshot / name.file, ec)) return snapshot / name.file;
+    const auto parts = gguf_part_names(name.file);
+    if (std::all_of(parts.begin(), parts.end(),
+                    [&](const auto& part) { return fs::exists(snapshot / part, ec); }))
+      return snapshot / name.file;
     return std::nullopt;
   }
   if (hub::is_complete(snapshot)) return snapshot;

@@ -42,9 +42,10 @@ int required(const GgufFile& file, const std::string& key) {
 
 // Llama 3's scaling comes as a table of divisors. Its usual parameters are tried, since with them
 // the configuration can be written as a config.json again; else the table itself is kept.
-void read_rope_factors(const GgufFile& file, ModelConfig& c) {
-  const GgufTensor* t = file.find_tensor("rope_freqs.weight");
+void read_rope_factors(const GgufParts& parts, ModelConfig& c) {
+  const auto [owner, t] = parts.find_tensor("rope_freqs.weight");
   if (t == nullptr) return;
+  const GgufFile& file = *owner;
   if (t->type != GgmlType::f32 || t->shape.size() != 1 || t->shape[0] != c.head_dim / 2)
     fail("{}: rope_freqs.weight must be {} numbers in F32", file.name(), c.head_dim / 2);
   std::vector<float> factors(static_cast<size_t>(t->shape[0]));
@@ -65,7 +66,8 @@ void read_rope_factors(const GgufFile& file, ModelConfig& c) {
   }
 }
 
-void read_rope(const GgufFile& file, const std::string& arch, ModelConfig& c) {
+void read_rope(const GgufParts& parts, const std::string& arch, ModelConfig& c) {
+  const GgufFile& file = parts.first();
   c.rope_theta =
       static_cast<float>(file.number(arch + ".rope.freq_base").value_or(double{c.rope_theta}));
   const auto dimensions = file.integer(arch + ".rope.dimension_count");
@@ -83,10 +85,10 @@ void read_rope(const GgufFile& file, const std::string& arch, ModelConfig& c) {
   if (!(factor >= 0) || !std::isfinite(factor)) fail("{}: {} is {}", file.name(), key, factor);
   if ((type == nullptr || *type == "linear") && factor != 0 && factor != 1)
     c.rope_scaling = RopeScaling{.rope_type = "linear", .factor = static_cast<float>(factor)};
-  if (c.rope_scaling && file.find_tensor("rope_freqs.weight") != nullptr)
+  if (c.rope_scaling && parts.find_tensor("rope_freqs.weight").tensor != nullptr)
     fail("{}: linear rotary scaling ({}) together with rope_freqs.weight is not supported",
          file.name(), key);
-  read_rope_factors(file, c);
+  read_rope_factors(parts, c);
 }
 
 // Ids that end a generation: those that the metadata names, and control tokens whose text says so.
@@ -143,7 +145,8 @@ bool gguf_interleaves_rope(const std::string& model_type) {
   return model_type == "llama" || model_type == "mistral";
 }
 
-ModelConfig gguf_config(const GgufFile& file) {
+ModelConfig gguf_config(const GgufParts& parts) {
+  const GgufFile& file = parts.first();
   const std::string* architecture = file.text("general.architecture");
   if (architecture == nullptr) fail("{}: metadata general.architecture is missing", file.name());
   const std::string& arch = *architecture;
@@ -173,17 +176,18 @@ ModelConfig gguf_config(const GgufFile& file) {
   c.max_position_embeddings = required(file, arch + ".context_length");
   c.rms_norm_eps =
       static_cast<float>(file.number(arch + ".attention.layer_norm_rms_epsilon").value_or(1e-6));
-  const GgufTensor* embedding = file.find_tensor("token_embd.weight");
+  const auto has = [&](const char* name) { return parts.find_tensor(name).tensor != nullptr; };
+  const GgufTensor* embedding = parts.find_tensor("token_embd.weight").tensor;
   if (embedding == nullptr || embedding->shape.size() != 2)
     fail("{}: tensor token_embd.weight is missing or no matrix", file.name());
   c.vocab_size = static_cast<int>(embedding->shape[0]);
-  c.tie_word_embeddings = file.find_tensor("output.weight") == nullptr;
-  c.attention_bias = file.find_tensor("blk.0.attn_q.bias") != nullptr;
-  c.attention_out_bias = file.find_tensor("blk.0.attn_output.bias") != nullptr;
-  c.mlp_bias = file.find_tensor("blk.0.ffn_up.bias") != nullptr;
-  c.qk_norm = file.find_tensor("blk.0.attn_q_norm.weight") != nullptr;
+  c.tie_word_embeddings = !has("output.weight");
+  c.attention_bias = has("blk.0.attn_q.bias");
+  c.attention_out_bias = has("blk.0.attn_output.bias");
+  c.mlp_bias = has("blk.0.ffn_up.bias");
+  c.qk_norm = has("blk.0.attn_q_norm.weight");
   check_model_config(c, file.name());
-  read_rope(file, arch, c);
+  read_rope(parts, arch, c);
   check_model_config(c, file.name());
   const std::string window = arch + ".attention.sliding_window";
   if (const auto v = file.integer(window); v && *v > 0) c.sliding_window = narrow(file, window, *v);
@@ -221,18 +225,18 @@ GgufTokenizerFields gguf_tokenizer_fields(const GgufFile& file) {
 }
 
 LoadedModel load_gguf_model(const std::filesystem::path& path) {
-  const auto file = std::make_shared<const GgufFile>(path);
+  const GgufParts parts(path);
   LoadedModel model;
   model.path = path;
-  model.config = gguf_config(*file);
+  model.config = gguf_config(parts);
   const ModelConfig& c = model.config;
   std::set<std::string> dequantized, used{"rope_freqs.weight"};
   for (const TensorSpec& spec : model_tensors(c)) {
     const bool matrix = spec.cols > 0;
     const auto name = gguf_tensor_name(matrix ? spec.name + ".weight" : spec.name);
-    const GgufTensor* tensor = name ? file->find_tensor(*name) : nullptr;
+    const auto [file, tensor] = name ? parts.find_tensor(*name) : GgufParts::Tensor{};
     if (tensor == nullptr)
-      fail("{}: tensor {} ({}) is missing", file->name(), name.value_or("?"), spec.name);
+      fail("{}: tensor {} ({}) is missing", parts.first().name(), name.value_or("?"), spec.name);
     used.insert(*name);
     std::vector<int64_t> shape{spec.rows};
     if (matrix) shape.push_back(spec.cols);
@@ -253,13 +257,14 @@ LoadedModel load_gguf_model(const std::filesystem::path& path) {
       model.quantization = Quantization{w.group_size, w.bits};
     model.weights.emplace(spec.name, std::move(w));
   }
-  for (const GgufTensor& t : file->tensors())
-    if (!used.contains(t.name))
-      fail("{}: tensor {} is not known in a model of this family and may change what it computes",
-           file->name(), t.name);
+  for (const auto& file : parts.files())
+    for (const GgufTensor& t : file->tensors())
+      if (!used.contains(t.name))
+        fail("{}: tensor {} is not known in a model of this family and may change what it computes",
+             file->name(), t.name);
   if (!dequantized.empty())
-    spdlog::info("{}: tensors in {} are held as f16", file->name(), fmt::join(dequantized, ", "));
-  read_text_side(*file, model);
+    spdlog::info("{}: tensors in {} are held as f16", path.string(), fmt::join(dequantized, ", "));
+  read_text_side(parts.first(), model);
   return model;
 }
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "model/gguf.h"
+#include "model/gguf_parts.h"
 #include "model/weights.h"
 
 namespace gavel {
@@ -18,7 +18,7 @@ std::optional<std::string> gguf_tensor_name(const std::string& hugging_face_name
 bool gguf_interleaves_rope(const std::string& model_type);
 
 // The configuration that the metadata (and rope_freqs.weight, where it is there) describe.
-ModelConfig gguf_config(const GgufFile& file);
+ModelConfig gguf_config(const GgufParts& parts);
 
 // The tokenizer.ggml.* metadata. Throws Error where tokens are missing or ids are out of range.
 GgufTokenizerFields gguf_tokenizer_fields(const GgufFile& file);

@@ -68,8 +68,7 @@ void make_special(NamedToken& t) {
 }
 
 NamedToken read_named(const Json& j, const std::string& where) {
-  if (j.is_string())
-    return {.token = {.id = -1, .content = j.get<std::string>(), .special = true}};
+  if (j.is_string()) return {.token = {.id = -1, .content = j.get<std::string>(), .special = true}};
   if (!j.is_object()) fail("{} is neither a string nor a token's settings", where);
   return read_settings(j, where);
 }
@@ -112,8 +111,8 @@ Claims read_decoder(const Json& decoder, const std::string& where) {
 
 // What the files beside tokenizer.json say, put together.
 struct Named {
-  Roles roles;              // the standard ones, in kRoles' order
-  Roles typed_own, own;     // other "..._token" keys: a map's or with settings; a config's strings
+  Roles roles;           // the standard ones, in kRoles' order
+  Roles typed_own, own;  // other "..._token" keys: a map's or with settings; a config's strings
   std::optional<Json> extra, additional;  // lists; two names of one thing
   Claims claims;
 };
@@ -326,9 +325,8 @@ DirectoryTokenizer Tokenizer::from_directory(const fs::path& directory) {
   say(other_ids(out.tokenizer, in_added, added_name));
   Named other;
   read_map(map, map_name, other);
-  for (const auto& [key, mine, theirs] :
-       {std::tuple("bos_token", out.bos_token, config_bos),
-        std::tuple("eos_token", out.eos_token, config_eos)}) {
+  for (const auto& [key, mine, theirs] : {std::tuple("bos_token", out.bos_token, config_bos),
+                                          std::tuple("eos_token", out.eos_token, config_eos)}) {
     if (!map.contains(key)) continue;
     const std::string mapped = content_of(other.roles, key);
     if (mapped != theirs && !(mine == mapped && theirs.empty()))

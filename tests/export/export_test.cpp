@@ -250,6 +250,41 @@ TEST(ExportGguf, EmbeddedModelKeepsItsBytes) {
     EXPECT_EQ(before.integer(key), after.integer(key));
 }
 
+TEST(ExportGguf, SplitModelIsTheWholeOne) {
+  if (!fs::exists(embedded())) GTEST_SKIP() << "run ./run setup for the embedded model";
+  ScratchDirectory scratch;
+  const LoadedModel model = load_model(embedded());
+  const auto report =
+      export_gguf(model, GgufKind::automatic, scratch.path() / "m.gguf", 30'000'000);
+  ASSERT_EQ(report.files.size(), 4u);
+  EXPECT_EQ(report.files[1].filename(), "m-00002-of-00004.gguf");
+  EXPECT_FALSE(fs::exists(scratch.path() / "m.gguf"));
+  for (const fs::path& file : report.files) EXPECT_LT(fs::file_size(file), 34'000'000u);
+  for (const fs::path& named : {report.files[0], report.files[2]}) {
+    const LoadedModel back = load_model(named);
+    ASSERT_EQ(back.weights.size(), model.weights.size());
+    for (const auto& [name, w] : model.weights)
+      EXPECT_TRUE(mx::array_equal(w.data, back.weights.at(name).data).item<bool>()) << name;
+    EXPECT_EQ(back.tokenizer->encode("Hello <|im_end|>"),
+              model.tokenizer->encode("Hello <|im_end|>"));
+  }
+  const LoadedModel split = load_model(report.files[0]);
+  EXPECT_ERROR(export_gguf(split, GgufKind::automatic, scratch.path() / "m.gguf", 50'000'000),
+               "would overwrite parts of the model itself");
+  EXPECT_FALSE(tokenizer_files(load_model(report.files[3])).empty());
+  fs::remove(report.files[1]);
+  EXPECT_ERROR(load_model(report.files[0]),
+               "m-00001-of-00004.gguf is part 1 of 4 of a split model, and part 2 is missing: ");
+}
+
+TEST(ExportGguf, PartSizes) {
+  EXPECT_EQ(parse_part_size("2G"), 2'000'000'000u);
+  EXPECT_EQ(parse_part_size("500M"), 500'000'000u);
+  EXPECT_EQ(parse_part_size("4096"), 4096u);
+  for (const char* bad : {"", "G", "0M", "-1G", "1.5G", "2T", "2 G", "99999999999G", "1GB"})
+    EXPECT_EQ(parse_part_size(bad), std::nullopt) << bad;
+}
+
 TEST(ExportDirectory, FromGgufWithItsTokenizer) {
   if (!fs::exists(embedded())) GTEST_SKIP() << "run ./run setup for the embedded model";
   ScratchDirectory scratch;

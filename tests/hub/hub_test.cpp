@@ -145,6 +145,21 @@ TEST_F(Hub, OneGgufFile) {
   EXPECT_ERROR(fetch(), "has no model*.safetensors");
 }
 
+TEST_F(Hub, AllPartsOfASplitGgufFile) {
+  for (const char* file : {"tiny-00001-of-00002.gguf", "tiny-00002-of-00002.gguf"})
+    server.files[file] = {std::string("GGUF ") + file, sha256(std::string("GGUF ") + file), true};
+  name.file = "tiny-00002-of-00002.gguf";
+  const auto path = fetch();
+  EXPECT_EQ(read_file(path), "GGUF tiny-00002-of-00002.gguf");
+  EXPECT_EQ(read_file(path.parent_path() / "tiny-00001-of-00002.gguf"),
+            "GGUF tiny-00001-of-00002.gguf");
+  fs::remove(path.parent_path() / "tiny-00001-of-00002.gguf");
+  EXPECT_EQ(fetch(), path);  // the other one is fetched again
+  EXPECT_TRUE(fs::exists(path.parent_path() / "tiny-00001-of-00002.gguf"));
+  name.file = "tiny-00001-of-00003.gguf";
+  EXPECT_ERROR(fetch(), "org/tiny@main has no file tiny-00001-of-00003.gguf");
+}
+
 TEST_F(Hub, TheTokenStaysAtHome) {
   options.token = "secret";
   fetch();

@@ -337,5 +337,89 @@ TEST_F(Gguf, ASlidingWindowIsNamedOnce) {
   EXPECT_EQ(warnings.count("the sliding window of 4 tokens is not applied"), 1);
 }
 
+// The tiny llama in two parts, as gguf-split writes them.
+class SplitGguf : public Gguf {
+ protected:
+  SplitGguf() {
+    first = tiny_llama();
+    second.tensors.assign(first.tensors.begin() + 5, first.tensors.end());
+    first.tensors.resize(5);
+    describe(first, 0, 2, 11);
+    describe(second, 1, 2, 11);
+  }
+  static void describe(GgufBuilder& g, uint16_t no, uint16_t count, int32_t tensors) {
+    g.values.push_back(Bytes().text("split.no").add<uint32_t>(2).add(no).data);
+    g.values.push_back(Bytes().text("split.count").add<uint32_t>(2).add(count).data);
+    g.values.push_back(Bytes().text("split.tensors.count").add<uint32_t>(5).add(tensors).data);
+  }
+  void write() {
+    one = scratch.write("m-00001-of-00002.gguf", first.build());
+    two = scratch.write("m-00002-of-00002.gguf", second.build());
+  }
+  GgufBuilder first, second;
+  std::filesystem::path one, two;
+};
+
+TEST_F(SplitGguf, AnyPartNamesTheModel) {
+  write();
+  const LoadedModel whole = load(tiny_llama());
+  for (const auto& path : {one, two}) {
+    const LoadedModel model = load_model(path);
+    ASSERT_EQ(model.weights.size(), whole.weights.size());
+    for (const auto& [name, w] : whole.weights)
+      EXPECT_EQ(values(w), values(model.weights.at(name))) << name;
+  }
+}
+
+TEST_F(SplitGguf, WrongPartsAreNamed) {
+  write();
+  std::filesystem::remove(one);
+  EXPECT_ERROR(load_model(two), "is part 2 of 2 of a split model, and part 1 is missing: ");
+  write();
+  const auto renamed = scratch.write("model.gguf", first.build());
+  EXPECT_ERROR(load_model(renamed), "its name does not tell where the others are");
+  const GgufBuilder good = second;
+  second.values.clear();
+  describe(second, 0, 2, 11);
+  write();
+  EXPECT_ERROR(load_model(one),
+               "m-00002-of-00002.gguf calls itself part 1 of 2 of a split model, and its name "
+               "part 2 of 2");
+  second = tiny_llama();  // a whole model under a part's name
+  write();
+  EXPECT_ERROR(load_model(one), "calls itself part 1 of 1");
+  second = good;
+  second.values.clear();
+  describe(second, 1, 2, 12);
+  write();
+  EXPECT_ERROR(load_model(one), "belongs to a model of 12 tensors, and part 1 to one of 11");
+  second = good;
+  second.tensors.push_back(first.tensors[0]);
+  write();
+  EXPECT_ERROR(load_model(one), "tensor token_embd.weight is also in another part");
+  second = good;
+  second.tensors.pop_back();
+  write();
+  EXPECT_ERROR(load_model(one), "hold 10 tensors, and split.tensors.count says 11");
+}
+
+// Some name whole files so.
+TEST_F(Gguf, APartsNameWithoutItsMetadataIsAWholeModel) {
+  const auto path = scratch.write("m-00001-of-00002.gguf", tiny_llama().build());
+  EXPECT_EQ(load_model(path).weights.size(), 8u);
+}
+
+TEST(GgufPartName, IsReadAndWritten) {
+  const auto name = parse_gguf_part_name("qwen2.5-7b-instruct-q4_k_m-00002-of-00002.gguf");
+  ASSERT_TRUE(name);
+  EXPECT_EQ(name->prefix, "qwen2.5-7b-instruct-q4_k_m");
+  EXPECT_EQ(name->part, 2);
+  EXPECT_EQ(gguf_part_name(*name), "qwen2.5-7b-instruct-q4_k_m-00002-of-00002.gguf");
+  for (const char* other : {"m.gguf", "m-00003-of-00002.gguf", "m-00000-of-00002.gguf",
+                            "m-0001-of-00002.gguf", "-00001-of-00002.gguf", "m-00001-of-00002.bin",
+                            "m-00001_of-00002.gguf", "m-0000x-of-00002.gguf"})
+    EXPECT_FALSE(parse_gguf_part_name(other)) << other;
+}
+
 }  // namespace
 }  // namespace gavel
