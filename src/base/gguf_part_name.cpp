@@ -40,7 +40,8 @@ std::vector<std::string> gguf_part_names(const std::string& file_name) {
   auto name = parse_gguf_part_name(file_name);
   if (!name) return {file_name};
   std::vector<std::string> out;
-  for (name->part = 1; name->part <= name->count; ++name->part) out.push_back(gguf_part_name(*name));
+  for (name->part = 1; name->part <= name->count; ++name->part)
+    out.push_back(gguf_part_name(*name));
   return out;
 }
 

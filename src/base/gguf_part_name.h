@@ -19,8 +19,8 @@ std::string gguf_part_name(const GgufPartName& name);
 // The names of all parts that a file's name speaks of; else the name itself.
 std::vector<std::string> gguf_part_names(const std::string& file_name);
 
-// What the names of parts begin with where a model is to be written as `path`, which may be a part's
-// name itself.
+// What the names of parts begin with where a model is to be written as `path`, which may be a
+// part's name itself.
 std::string gguf_part_prefix(const std::filesystem::path& path);
 
 }  // namespace gavel

@@ -172,7 +172,12 @@ void put_tokenizer(GgufWriter& out, const LoadedModel& model) {
   out.set_strings("tokenizer.ggml.tokens", f.tokens);
   out.set_i32s("tokenizer.ggml.token_type",
                f.token_types.empty() ? std::vector<int>(f.tokens.size(), 1) : f.token_types);
-  out.set_strings("tokenizer.ggml.merges", f.merges);
+  if (f.model == "llama") {
+    out.set_f32s("tokenizer.ggml.scores", f.scores);
+    out.set_bool("tokenizer.ggml.add_space_prefix", f.add_space_prefix);
+  } else {
+    out.set_strings("tokenizer.ggml.merges", f.merges);
+  }
   const auto id = [&](const char* which, const std::optional<int>& value) {
     if (value)
       out.set_u32(fmt::format("tokenizer.ggml.{}_token_id", which), static_cast<uint32_t>(*value));

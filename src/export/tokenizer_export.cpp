@@ -11,12 +11,15 @@
 #include "model/gguf_model.h"
 #include "text/added_tokens.h"
 #include "text/gguf_pre_tokenizer.h"
+#include "text/spm_merges.h"
 
 namespace gavel {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using nlohmann::ordered_json;
 namespace {
+
+constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581, which SentencePiece writes for a space
 
 // ---- tokenizer.json -> GGUF ----
 
@@ -111,16 +114,87 @@ void special_ids(const Tokenizer& tokenizer, GgufTokenizerFields& f) {
   if (*f.add_eos_token) f.eos_token_id = whole.back();
 }
 
+bool is_step(const json& step, const char* type) { return field(step, "type") == type; }
+
+// {"String": " "} -> "▁", the replacement that SentencePiece makes.
+bool replaces_spaces(const json& step) {
+  return is_step(step, "Replace") && field(field(step, "pattern"), "String") == " " &&
+         field(step, "content") == kSpace;
+}
+
+// Whether a tokenizer.json is a SentencePiece model's, and how it treats a text's beginning:
+// nothing where it is none. Two forms are written: normalizers, or Metaspace as a pre-tokenizer.
+struct SpaceRule {
+  bool prefix = true;
+  bool exact = true;  // GGUF says the same
+};
+std::optional<SpaceRule> sentencepiece_rule(const json& tokenizer) {
+  if (field(field(tokenizer, "model"), "byte_fallback") != true) return std::nullopt;
+  const json& normalizer = field(tokenizer, "normalizer");
+  const json& pre = field(tokenizer, "pre_tokenizer");
+  if (pre.is_null()) {
+    if (replaces_spaces(normalizer)) return SpaceRule{false, true};
+    const json& steps = field(normalizer, "normalizers");
+    if (!is_step(normalizer, "Sequence") || !steps.is_array()) return std::nullopt;
+    if (steps.size() == 1 && replaces_spaces(steps[0])) return SpaceRule{false, true};
+    if (steps.size() == 2 && is_step(steps[0], "Prepend") && field(steps[0], "prepend") == kSpace &&
+        replaces_spaces(steps[1]))
+      return SpaceRule{true, true};
+    return std::nullopt;
+  }
+  if (!normalizer.is_null() || !is_step(pre, "Metaspace") || field(pre, "replacement") != kSpace ||
+      field(pre, "split") != false)
+    return std::nullopt;
+  const bool never = field(pre, "prepend_scheme") == "never";
+  return SpaceRule{!never, never};
+}
+
+void sentencepiece_fields(const json& tokenizer, const SpaceRule& rule, const std::string& where,
+                          GgufTokenizerFields& f) {
+  f.model = "llama";
+  f.pre = "default";
+  f.add_space_prefix = rule.prefix;
+  if (!rule.exact)
+    spdlog::warn(
+        "{}: it puts a space before a text only at its beginning and only where there is none; "
+        "GGUF can only say to put one at the beginning and after every special token",
+        where);
+  std::set<std::string> bytes;
+  for (int b = 0; b < 256; ++b) bytes.insert(fmt::format("<0x{:02X}>", b));
+  for (size_t i = 0; i < f.tokens.size(); ++i)
+    if (f.token_types[i] == 1 && bytes.contains(f.tokens[i])) f.token_types[i] = 6;
+  const std::string unknown = text_of(field(field(tokenizer, "model"), "unk_token"));
+  for (size_t i = 0; i < f.tokens.size(); ++i)
+    if (!unknown.empty() && f.tokens[i] == unknown) {
+      f.token_types[i] = 2;
+      f.unknown_token_id = static_cast<int>(i);
+    }
+  MergeList merges;
+  for (const std::string& m : merges_of(field(tokenizer, "model"), where)) {
+    const size_t space = m.find(' ', 1);
+    if (space == std::string::npos) fail("{}: merge \"{}\" has no space", where, m);
+    merges.emplace_back(m.substr(0, space), m.substr(space + 1));
+  }
+  auto scores = scores_from_merges(f.tokens, merges, ordinary_pieces(f));
+  if (!scores)
+    fail(
+        "{}: its merges are not those of a SentencePiece vocabulary, and GGUF has only scores of "
+        "tokens for such a tokenizer, so it cannot be written there",
+        where);
+  f.scores = std::move(*scores);
+}
+
 GgufTokenizerFields fields_from_json(const LoadedModel& model, const fs::path& path) {
   const std::string where = path.string();
   const json tokenizer = json::parse(read_file(path, size_t{256} << 20), nullptr, false);
   const json& bpe = field(tokenizer, "model");
   const std::string type = text_of(field(bpe, "type"));
   if ((type != "BPE" && !type.empty()) || !field(bpe, "vocab").is_object())
-    fail("{}: only byte-level BPE tokenizers can be written to GGUF, this is \"{}\"", where, type);
+    fail("{}: only BPE tokenizers can be written to GGUF, this is \"{}\"", where, type);
+  const auto rule = sentencepiece_rule(tokenizer);
   GgufTokenizerFields f;
   f.model = "gpt2";
-  f.pre = pre_tokenizer_name(tokenizer, where);
+  if (!rule) f.pre = pre_tokenizer_name(tokenizer, where);
   const auto size = static_cast<size_t>(std::max(model.config.vocab_size, 1));
   f.tokens.resize(size);
   f.token_types.assign(size, 5);
@@ -144,7 +218,10 @@ GgufTokenizerFields fields_from_json(const LoadedModel& model, const fs::path& p
   }
   for (size_t i = 0; i < size; ++i)
     if (f.token_types[i] == 5) f.tokens[i] = fmt::format("[PAD{}]", i);
-  f.merges = merges_of(bpe, where);
+  if (rule)
+    sentencepiece_fields(tokenizer, *rule, where, f);
+  else
+    f.merges = merges_of(bpe, where);
   const auto id_of = [&](const std::string& token) -> std::optional<int> {
     const auto id = token.empty() ? std::nullopt : model.tokenizer->token_to_id(token);
     return id && *id < static_cast<int>(size) ? id : std::nullopt;
@@ -153,7 +230,7 @@ GgufTokenizerFields fields_from_json(const LoadedModel& model, const fs::path& p
   f.eos_token_id = id_of(model.eos_token);
   if (!f.eos_token_id && !model.eos_token_ids.empty()) f.eos_token_id = model.eos_token_ids.front();
   special_ids(*model.tokenizer, f);
-  f.unknown_token_id = id_of(whole.unknown_token);
+  if (!whole.unknown_token.empty()) f.unknown_token_id = id_of(whole.unknown_token);
   f.padding_token_id = id_of(whole.padding_token);
   return f;
 }
@@ -184,10 +261,10 @@ json pre_tokenizer_json(const GgufPreTokenizer& pre) {
 }
 
 // Puts BOS and EOS around a text, as the metadata ask.
-json post_processor_json(const GgufTokenizerFields& f, const GgufPreTokenizer& pre) {
-  const bool bos = f.add_bos_token.value_or(pre.add_bos) && f.bos_token_id.has_value();
+json post_processor_json(const GgufTokenizerFields& f, bool add_bos) {
+  const bool bos = f.add_bos_token.value_or(add_bos) && f.bos_token_id.has_value();
   const bool eos = f.add_eos_token.value_or(false) && f.eos_token_id.has_value();
-  if (!bos && !eos) return byte_level(true);
+  if (!bos && !eos) return f.model == "llama" ? json(nullptr) : byte_level(true);
   json single = json::array(), pair = json::array();
   json specials = json::object();
   const auto add = [&](int id, std::initializer_list<json*> to) {
@@ -204,6 +281,42 @@ json post_processor_json(const GgufTokenizerFields& f, const GgufPreTokenizer& p
           {"single", single},
           {"pair", pair},
           {"special_tokens", specials}};
+}
+
+json replace_step(const char* from, const char* to) {
+  json pattern;
+  pattern["String"] = from;
+  return {{"type", "Replace"}, {"pattern", pattern}, {"content", to}};
+}
+
+json sentencepiece_normalizer(bool prefix) {
+  json steps = json::array();
+  if (prefix) steps.push_back({{"type", "Prepend"}, {"prepend", kSpace}});
+  steps.push_back(replace_step(" ", kSpace));
+  return {{"type", "Sequence"}, {"normalizers", steps}};
+}
+
+json sentencepiece_decoder(bool prefix) {
+  json steps = json::array();
+  steps.push_back(replace_step(kSpace, " "));
+  for (const char* type : {"ByteFallback", "Fuse"}) steps.push_back(json{{"type", type}});
+  if (prefix) steps.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  return {{"type", "Sequence"}, {"decoders", steps}};
+}
+
+json merges_json(const GgufTokenizerFields& f, const std::string& name) {
+  json merges = json::array();
+  if (f.model == "llama") {
+    for (const auto& [left, right] : merges_from_scores(f.tokens, f.scores, ordinary_pieces(f)))
+      merges.push_back({left, right});
+    return merges;
+  }
+  for (const std::string& m : f.merges) {
+    const size_t space = m.find(' ', 1);
+    if (space == std::string::npos) fail("{}: merge \"{}\" has no space", name, m);
+    merges.push_back({m.substr(0, space), m.substr(space + 1)});
+  }
+  return merges;
 }
 
 std::string text_of_json(const ordered_json& j) {
@@ -252,50 +365,54 @@ GgufTokenizerFields tokenizer_to_gguf(const LoadedModel& model) {
 }
 
 json tokenizer_from_gguf(const GgufTokenizerFields& f, const std::string& name) {
+  const bool sentencepiece = f.model == "llama";
   const GgufPreTokenizer* pre = find_gguf_pre_tokenizer(f.pre.empty() ? "gpt-2" : f.pre);
-  if (f.model != "gpt2" || pre == nullptr)
+  if (!sentencepiece && (f.model != "gpt2" || pre == nullptr))
     fail("{}: the tokenizer \"{}\" / \"{}\" cannot be written as tokenizer.json", name, f.model,
          f.pre);
   // Not in the order of ids: an ordered object looks through all of itself at each insertion.
   json vocab = json::object(), added = json::array();
   for (size_t i = 0; i < f.tokens.size(); ++i) {
     const int kind = f.token_types.empty() ? 1 : f.token_types[i];
-    if (kind == 5) continue;  // unused
+    if (kind == 5 && !sentencepiece) continue;  // unused
     vocab[f.tokens[i]] = i;
-    if (kind == 3 || kind == 4)
+    if (kind == 3 || kind == 4 || (kind == 2 && sentencepiece))
       added.push_back({{"id", i},
                        {"content", f.tokens[i]},
                        {"single_word", false},
                        {"lstrip", false},
                        {"rstrip", false},
                        {"normalized", false},
-                       {"special", kind == 3}});
-  }
-  json merges = json::array();
-  for (const std::string& m : f.merges) {
-    const size_t space = m.find(' ', 1);
-    if (space == std::string::npos) fail("{}: merge \"{}\" has no space", name, m);
-    merges.push_back({m.substr(0, space), m.substr(space + 1)});
+                       {"special", kind != 4}});
   }
   json j;
   j["version"] = "1.0";
   j["truncation"] = nullptr;
   j["padding"] = nullptr;
   j["added_tokens"] = std::move(added);
-  j["normalizer"] = pre->normalize ? json{{"type", "NFC"}} : json(nullptr);
-  j["pre_tokenizer"] = pre_tokenizer_json(*pre);
-  j["post_processor"] = post_processor_json(f, *pre);
-  j["decoder"] = byte_level(true);
+  const bool add_bos = sentencepiece ? f.bos_token_id.has_value() : pre->add_bos;
+  j["post_processor"] = post_processor_json(f, add_bos);
   j["model"] = {{"type", "BPE"},
                 {"dropout", nullptr},
                 {"unk_token", nullptr},
                 {"continuing_subword_prefix", nullptr},
                 {"end_of_word_suffix", nullptr},
-                {"fuse_unk", false},
-                {"byte_fallback", false},
-                {"ignore_merges", pre->ignore_merges}};
+                {"fuse_unk", sentencepiece},
+                {"byte_fallback", sentencepiece},
+                {"ignore_merges", !sentencepiece && pre->ignore_merges}};
+  if (sentencepiece) {
+    j["normalizer"] = sentencepiece_normalizer(f.add_space_prefix);
+    j["pre_tokenizer"] = nullptr;
+    j["decoder"] = sentencepiece_decoder(f.add_space_prefix);
+    if (f.unknown_token_id)
+      j["model"]["unk_token"] = f.tokens[static_cast<size_t>(*f.unknown_token_id)];
+  } else {
+    j["normalizer"] = pre->normalize ? json{{"type", "NFC"}} : json(nullptr);
+    j["pre_tokenizer"] = pre_tokenizer_json(*pre);
+    j["decoder"] = byte_level(true);
+  }
   j["model"]["vocab"] = std::move(vocab);
-  j["model"]["merges"] = std::move(merges);
+  j["model"]["merges"] = merges_json(f, name);
   return j;
 }
 

@@ -92,7 +92,7 @@ std::optional<Probabilities> probabilities_at(const Tokenizer& tokenizer, const 
   std::array<int, 3> ids{};
   std::array<double, 3> logprobs{};
   for (size_t k = 0; k < 3; ++k) {
-    const auto tokens = tokenizer.encode(before + parsed.labels[k]);
+    const auto tokens = tokenizer.encode_within(before + parsed.labels[k]);
     if (tokens.empty()) return std::nullopt;
     ids[k] = kVerdicts[k] == parsed.verdict ? written.tokens[at] : tokens[0];
     const auto it = std::find_if(here.top.begin(), here.top.end(),

@@ -334,4 +334,11 @@ const std::vector<int64_t>* GgufFile::integers(const std::string& key) const {
   fail("{}: metadata {} must be an array of whole numbers", name_, key);
 }
 
+const std::vector<double>* GgufFile::numbers(const std::string& key) const {
+  const GgufValue* v = find(key);
+  if (v == nullptr) return nullptr;
+  if (const auto* s = std::get_if<std::vector<double>>(&v->value)) return s;
+  fail("{}: metadata {} must be an array of numbers", name_, key);
+}
+
 }  // namespace gavel

@@ -95,6 +95,7 @@ class GgufFile {
   const std::string* text(const std::string& key) const;
   const std::vector<std::string>* strings(const std::string& key) const;
   const std::vector<int64_t>* integers(const std::string& key) const;
+  const std::vector<double>* numbers(const std::string& key) const;
 
  private:
   const GgufValue* find(const std::string& key) const;

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "model/config_fields.h"
 #include "model/gguf_tensors.h"
+#include "text/spm_merges.h"
 
 namespace gavel {
 namespace {
@@ -121,6 +122,40 @@ void read_text_side(const GgufFile& file, LoadedModel& model) {
   if (const std::string* t = file.text("tokenizer.chat_template")) model.chat_template = *t;
 }
 
+// Scores, and what llama.cpp takes where a SentencePiece vocabulary does not say it.
+void read_sentencepiece(const GgufFile& file, GgufTokenizerFields& f) {
+  if (const auto* list = file.numbers("tokenizer.ggml.scores")) {
+    if (list->size() != f.tokens.size())
+      fail("{}: {} token scores for {} tokens", file.name(), list->size(), f.tokens.size());
+    f.scores.assign(list->begin(), list->end());
+  }
+  f.add_space_prefix = file.boolean("tokenizer.ggml.add_space_prefix").value_or(true);
+  if (file.boolean("tokenizer.ggml.remove_extra_whitespaces").value_or(false))
+    spdlog::warn("{}: tokenizer.ggml.remove_extra_whitespaces is not applied, as in llama.cpp",
+                 file.name());
+  const auto fallback = [&](std::optional<int>& id, int usual) {
+    if (!id && usual < static_cast<int>(f.tokens.size())) id = usual;
+  };
+  fallback(f.unknown_token_id, 0);
+  fallback(f.bos_token_id, 1);
+  fallback(f.eos_token_id, 2);
+  // Some converters know no scores and write the same for all. Pieces are numbered best first.
+  const auto ordinary = ordinary_pieces(f);
+  bool same = true;
+  for (size_t i = 0, first = f.tokens.size(); i < f.scores.size() && same; ++i) {
+    if (!ordinary[i] || (i < f.token_types.size() && f.token_types[i] != 1)) continue;
+    if (first == f.tokens.size()) first = i;
+    same = f.scores[i] == f.scores[first];
+  }
+  if (!same) return;
+  spdlog::warn(
+      "{}: its tokens have no scores or all the same; their order is taken for it, as in the model "
+      "that such a vocabulary comes from",
+      file.name());
+  f.scores.resize(f.tokens.size());
+  for (size_t i = 0; i < f.scores.size(); ++i) f.scores[i] = -static_cast<float>(i);
+}
+
 }  // namespace
 
 std::optional<std::string> gguf_tensor_name(const std::string& name) {
@@ -219,6 +254,7 @@ GgufTokenizerFields gguf_tokenizer_fields(const GgufFile& file) {
   f.eos_token_id = id("eos");
   f.unknown_token_id = id("unknown");
   f.padding_token_id = id("padding");
+  if (f.model == "llama") read_sentencepiece(file, f);
   f.add_bos_token = file.boolean("tokenizer.ggml.add_bos_token");
   f.add_eos_token = file.boolean("tokenizer.ggml.add_eos_token");
   return f;

@@ -1,6 +1,6 @@
 // A GGUF model in one file or split into several, as llama.cpp's gguf-split writes them:
-// NAME-00001-of-00003.gguf and so on. Part 1 has the metadata; every part says in split.no (from 0),
-// split.count and split.tensors.count (of all parts) what it belongs to.
+// NAME-00001-of-00003.gguf and so on. Part 1 has the metadata; every part says in split.no (from
+// 0), split.count and split.tensors.count (of all parts) what it belongs to.
 #pragma once
 
 #include <filesystem>

@@ -107,7 +107,7 @@ bool Tokenizer::holds_control(std::string_view text) const {
 
 std::vector<int> Tokenizer::encode_marked(std::string_view marked) const {
   try {
-    return impl_->encode(unicode::lossy(marked), true);
+    return impl_->encode(unicode::lossy(marked), {.marked = true});
   } catch (const Error& e) {
     fail("tokenizer {}: {}", impl_->name, e.what());
   }

@@ -142,7 +142,11 @@ std::string decode_piece(const std::vector<DecoderStep>& steps, std::string toke
     if (std::holds_alternative<decoder::ByteLevel>(step)) {
       if (auto bytes = from_byte_level(token)) token = std::move(*bytes);
     } else if (std::holds_alternative<decoder::ByteFallback>(step)) {
-      if (const auto byte = fallback_byte(token)) return std::string(1, *byte);
+      // One byte of a character: nothing below but Strip could apply to it.
+      if (const auto byte = fallback_byte(token)) {
+        token.assign(1, *byte);
+        if (static_cast<uint8_t>(*byte) >= 0x80) return token;
+      }
     } else if (std::holds_alternative<decoder::Fuse>(step)) {
       fused = true;
     } else if (const auto* s = std::get_if<decoder::Replace>(&step)) {

@@ -19,15 +19,27 @@ const std::string* Tokenizer::Impl::decoded_text(int id) const {
   return text != nullptr ? text : model.id_to_token(id);
 }
 
-void Tokenizer::Impl::encode_plain(std::string_view text, bool at_start, BpeWorkspace& workspace,
+void Tokenizer::Impl::prepare_within() {
+  for (const Normalizer& step : normalizers)
+    if (!std::holds_alternative<normalizer::Prepend>(step)) within_normalizers_.push_back(step);
+  within_pre_tokenizers_ = pre_tokenizers;
+  for (PreTokenizer& step : within_pre_tokenizers_) {
+    if (auto* s = std::get_if<pre_tokenizer::Metaspace>(&step))
+      s->prepend = pre_tokenizer::Metaspace::never;
+    if (auto* s = std::get_if<pre_tokenizer::ByteLevel>(&step)) s->add_prefix_space = false;
+  }
+}
+
+void Tokenizer::Impl::encode_plain(const std::vector<PreTokenizer>& steps, std::string_view text,
+                                   bool at_start, BpeWorkspace& workspace,
                                    std::vector<int>& ids) const {
-  const Words words = pre_tokenize(pre_tokenizers, std::string(text), at_start);
+  const Words words = pre_tokenize(steps, std::string(text), at_start);
   for (const Words::Span& s : words.spans)
     model.encode(std::string_view(words.text).substr(s.begin, s.end - s.begin), words.byte_level,
                  workspace, ids);
 }
 
-std::vector<int> Tokenizer::Impl::encode(const std::string& text, bool marked) const {
+std::vector<int> Tokenizer::Impl::encode(const std::string& text, TextPlace place) const {
   std::unique_ptr<BpeWorkspace> workspace;
   {
     const std::lock_guard lock(mutex_);
@@ -47,19 +59,21 @@ std::vector<int> Tokenizer::Impl::encode(const std::string& text, bool marked) c
       ids.push_back(part.id);
       continue;
     }
-    const std::string normal =
-        normalize(normalizers, text.substr(part.begin, part.end - part.begin));
+    const bool continued = place.within && part.begin == 0;
+    const std::string normal = normalize(continued ? within_normalizers_ : normalizers,
+                                         text.substr(part.begin, part.end - part.begin));
     inner.clear();
     added.split(normal, true, inner);
     for (const TextPart& p : inner) {
       const auto plain = std::string_view(normal).substr(p.begin, p.end - p.begin);
       const bool at_start = part.begin == 0 && p.begin == 0;
+      const auto& pre = continued && p.begin == 0 ? within_pre_tokenizers_ : pre_tokenizers;
       if (p.id >= 0)
         ids.push_back(p.id);
-      else if (marked)
-        encode_plain(without_marks(plain), at_start, *workspace, ids);
+      else if (place.marked)
+        encode_plain(pre, without_marks(plain), at_start, *workspace, ids);
       else
-        encode_plain(plain, at_start, *workspace, ids);
+        encode_plain(pre, plain, at_start, *workspace, ids);
     }
   }
   const std::lock_guard lock(mutex_);
@@ -74,7 +88,7 @@ Tokenizer Tokenizer::from_file(const std::filesystem::path& path) {
 std::vector<int> Tokenizer::encode(std::string_view text, bool add_special_tokens) const {
   std::vector<int> ids;
   try {
-    ids = impl_->encode(unicode::lossy(text), false);
+    ids = impl_->encode(unicode::lossy(text), {});
   } catch (const Error& e) {
     fail("tokenizer {}: {}", impl_->name, e.what());
   }
@@ -83,6 +97,14 @@ std::vector<int> Tokenizer::encode(std::string_view text, bool add_special_token
     ids.insert(ids.end(), impl_->suffix.begin(), impl_->suffix.end());
   }
   return ids;
+}
+
+std::vector<int> Tokenizer::encode_within(std::string_view text, bool marked) const {
+  try {
+    return impl_->encode(unicode::lossy(text), {.marked = marked, .within = true});
+  } catch (const Error& e) {
+    fail("tokenizer {}: {}", impl_->name, e.what());
+  }
 }
 
 std::string Tokenizer::decode(std::span<const int> ids, bool skip_special_tokens) const {

@@ -1,4 +1,4 @@
-// Byte-level BPE tokenizers, identical to Hugging Face `tokenizers` on the files they read.
+// BPE tokenizers, identical to Hugging Face `tokenizers` on the files they read.
 #pragma once
 
 #include <filesystem>
@@ -16,11 +16,13 @@ struct DirectoryTokenizer;
 
 // The tokenizer.ggml.* metadata of a GGUF file.
 struct GgufTokenizerFields {
-  std::string model;                // "gpt2" is byte-level BPE; others are refused
+  std::string model;                // "gpt2": byte-level BPE; "llama": SentencePiece BPE
   std::string pre;                  // the pre-tokenizer's name: "smollm", "qwen2", "llama-bpe", ...
   std::vector<std::string> tokens;  // token i's text in the byte-level alphabet
   std::vector<int> token_types;  // 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
   std::vector<std::string> merges;  // "left right"
+  std::vector<float> scores;        // of SentencePiece's tokens: the best are merged first
+  bool add_space_prefix = true;     // SentencePiece: a space is put before a text
   std::optional<int> bos_token_id, eos_token_id, unknown_token_id, padding_token_id;
   std::optional<bool> add_bos_token, add_eos_token;  // nothing: as the pre-tokenizer's family does
 };
@@ -56,6 +58,11 @@ class Tokenizer {
   std::vector<int> encode_marked(std::string_view marked) const;
   // Whether `text` holds a control token written out, so that it would be marked.
   bool holds_control(std::string_view text) const;
+
+  // Ids of `text` within a longer text: no space is put before it where the tokenizer would do so
+  // at a beginning. Special tokens are found as in encode(), or
+  // encode_marked() for a text that is marked.
+  std::vector<int> encode_within(std::string_view text, bool marked = false) const;
 
   // The text of `ids`. Bytes that are not UTF-8 become U+FFFD, as in `tokenizers`.
   std::string decode(std::span<const int> ids, bool skip_special_tokens = false) const;

@@ -1,7 +1,10 @@
 // Builds a tokenizer from a GGUF file's metadata. It names the pre-tokenizer instead of describing
 // it: the table below says what each name stands for in the model's own tokenizer.json.
+#include <cmath>
+
 #include "base/error.h"
 #include "text/gguf_pre_tokenizer.h"
+#include "text/spm_merges.h"
 #include "text/tokenizer_impl.h"
 #include "text/unicode.h"
 
@@ -88,16 +91,58 @@ std::pair<std::string, std::string> split_merge(const std::string& merge, size_t
   return {merge.substr(0, space), merge.substr(space + 1)};
 }
 
-void build(const GgufTokenizerFields& fields, Tokenizer::Impl& impl) {
-  if (fields.model != "gpt2")
-    fail("its tokenizer model \"{}\" is not supported, only \"gpt2\" (byte-level BPE)",
-         fields.model);
+using Tokens = std::vector<std::pair<std::string, int>>;
+
+void put_ends(const GgufTokenizerFields& fields, bool add_bos, Tokenizer::Impl& impl) {
+  const auto put = [&](bool wanted, const std::optional<int>& id, std::vector<int>& where,
+                       const char* what) {
+    if (!wanted) return;
+    if (!id || *id < 0 || static_cast<size_t>(*id) >= fields.tokens.size())
+      fail("it asks for a {} token and names none of its tokens", what);
+    where.push_back(*id);
+  };
+  put(fields.add_bos_token.value_or(add_bos), fields.bos_token_id, impl.prefix, "BOS");
+  put(fields.add_eos_token.value_or(false), fields.eos_token_id, impl.suffix, "EOS");
+}
+
+// SentencePiece's BPE as transformers' LlamaTokenizerFast does it: spaces are "▁", one is put
+// before each piece of text between special tokens, and characters without a token become byte
+// tokens.
+void build_sentencepiece(const GgufTokenizerFields& fields, Tokenizer::Impl& impl) {
+  if (fields.scores.size() != fields.tokens.size())
+    fail("it has {} tokens and {} scores", fields.tokens.size(), fields.scores.size());
+  constexpr const char* space = "\xE2\x96\x81";  // U+2581
+  if (fields.add_space_prefix) impl.normalizers.push_back(normalizer::Prepend{space});
+  impl.normalizers.push_back(normalizer::Replace{Regex(Regex::escape(" ")), space});
+  impl.decoders.push_back(decoder::Replace{Regex(Regex::escape(space)), " "});
+  impl.decoders.push_back(decoder::ByteFallback{});
+  impl.decoders.push_back(decoder::Fuse{});
+  if (fields.add_space_prefix) impl.decoders.push_back(decoder::Strip{U' ', 1, 0});
+  Tokens tokens;
+  std::vector<AddedToken> added;
+  for (size_t i = 0; i < fields.tokens.size(); ++i) {
+    const int id = static_cast<int>(i);
+    const std::string& text = fields.tokens[i];
+    if (!unicode::is_valid(text)) fail("token {} is not UTF-8", id);
+    if (!std::isfinite(fields.scores[i])) fail("the score of token {} is no number", id);
+    tokens.emplace_back(text, id);
+    const int kind = fields.token_types.empty() ? 1 : fields.token_types[i];
+    if (kind >= 2 && kind <= 4 && !text.empty())
+      added.push_back({.id = id, .content = text, .special = kind != 4});
+  }
+  BpeSettings settings{.fuse_unknown = true, .byte_fallback = true};
+  if (const auto unknown = fields.unknown_token_id)
+    if (!fields.tokens[static_cast<size_t>(*unknown)].empty())
+      settings.unknown_token = fields.tokens[static_cast<size_t>(*unknown)];
+  const auto merges = merges_from_scores(fields.tokens, fields.scores, ordinary_pieces(fields));
+  impl.model = Bpe(std::move(tokens), merges, std::move(settings));
+  impl.added = AddedTokens(std::move(added), [](const std::string& content) { return content; });
+  put_ends(fields, fields.bos_token_id.has_value(), impl);
+}
+
+void build_byte_level(const GgufTokenizerFields& fields, Tokenizer::Impl& impl) {
   const GgufPreTokenizer* type = find_gguf_pre_tokenizer(fields.pre.empty() ? "gpt-2" : fields.pre);
   if (type == nullptr) fail("its pre-tokenizer \"{}\" is not known", fields.pre);
-  if (fields.tokens.size() > static_cast<size_t>(max_token_id))
-    fail("it has {} tokens, more than is possible", fields.tokens.size());
-  if (!fields.token_types.empty() && fields.token_types.size() != fields.tokens.size())
-    fail("it has {} tokens and {} token types", fields.tokens.size(), fields.token_types.size());
 
   if (type->normalize) impl.normalizers.push_back(normalizer::Unicode{unicode::Form::nfc});
   if (type->digits) impl.pre_tokenizers.push_back(pre_tokenizer::Digits{true});
@@ -107,7 +152,7 @@ void build(const GgufTokenizerFields& fields, Tokenizer::Impl& impl) {
   impl.pre_tokenizers.push_back(pre_tokenizer::ByteLevel{false, false});
   impl.decoders.push_back(decoder::ByteLevel{});
 
-  std::vector<std::pair<std::string, int>> tokens;
+  Tokens tokens;
   tokens.reserve(fields.tokens.size());
   std::vector<AddedToken> added;
   for (size_t i = 0; i < fields.tokens.size(); ++i) {
@@ -126,25 +171,37 @@ void build(const GgufTokenizerFields& fields, Tokenizer::Impl& impl) {
   impl.model = Bpe(std::move(tokens), merges, {.ignore_merges = type->ignore_merges});
   impl.added = AddedTokens(std::move(added), [](const std::string& content) { return content; });
 
-  const auto put = [&](bool wanted, const std::optional<int>& id, std::vector<int>& where,
-                       const char* what) {
-    if (!wanted) return;
-    if (!id || *id < 0 || static_cast<size_t>(*id) >= fields.tokens.size())
-      fail("it asks for a {} token and names none of its tokens", what);
-    where.push_back(*id);
-  };
-  put(fields.add_bos_token.value_or(type->add_bos && fields.bos_token_id), fields.bos_token_id,
-      impl.prefix, "BOS");
-  put(fields.add_eos_token.value_or(false), fields.eos_token_id, impl.suffix, "EOS");
+  put_ends(fields, type->add_bos && fields.bos_token_id, impl);
+}
+
+void build(const GgufTokenizerFields& fields, Tokenizer::Impl& impl) {
+  if (fields.tokens.size() > static_cast<size_t>(max_token_id))
+    fail("it has {} tokens, more than is possible", fields.tokens.size());
+  if (!fields.token_types.empty() && fields.token_types.size() != fields.tokens.size())
+    fail("it has {} tokens and {} token types", fields.tokens.size(), fields.token_types.size());
+  if (fields.model == "gpt2") return build_byte_level(fields, impl);
+  if (fields.model == "llama") return build_sentencepiece(fields, impl);
+  fail(
+      "its tokenizer model \"{}\" is not supported, only \"gpt2\" (byte-level BPE) and \"llama\" "
+      "(SentencePiece BPE)",
+      fields.model);
 }
 
 }  // namespace
+
+std::vector<bool> ordinary_pieces(const GgufTokenizerFields& fields) {
+  std::vector<bool> out(fields.tokens.size(), true);
+  for (size_t i = 0; i < fields.token_types.size() && i < out.size(); ++i)
+    out[i] = fields.token_types[i] == 1 || fields.token_types[i] == 4 || fields.token_types[i] == 5;
+  return out;
+}
 
 Tokenizer Tokenizer::from_gguf(const GgufTokenizerFields& fields, const std::string& name) {
   auto impl = std::make_shared<Impl>();
   impl->name = name;
   try {
     build(fields, *impl);
+    impl->prepare_within();
   } catch (const Error& e) {
     fail("the tokenizer of {} cannot be used: {}", name, e.what());
   }

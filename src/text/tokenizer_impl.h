@@ -31,15 +31,23 @@ struct Tokenizer::Impl {
   std::vector<int> prefix, suffix;  // what the post-processor puts around a text
   std::vector<DecoderStep> decoders;
 
-  // `marked`: the text is one of mark_literal's.
-  std::vector<int> encode(const std::string& text, bool marked) const;
+  struct TextPlace {
+    bool marked = false;  // the text is one of mark_literal's
+    bool within = false;  // it stands within a longer one, see Tokenizer::encode_within
+  };
+  std::vector<int> encode(const std::string& text, TextPlace place) const;
+  void prepare_within();  // once normalizers and pre-tokenizers are there
   // The text of a token as the file writes it, and as decoders see it; nullptr where there is none.
   const std::string* token_text(int id) const;
   const std::string* decoded_text(int id) const;
 
  private:
-  void encode_plain(std::string_view text, bool at_start, BpeWorkspace& workspace,
-                    std::vector<int>& ids) const;
+  void encode_plain(const std::vector<PreTokenizer>& steps, std::string_view text, bool at_start,
+                    BpeWorkspace& workspace, std::vector<int>& ids) const;
+
+  // What is done to the beginning of a text within a longer one: nothing is put before it.
+  std::vector<Normalizer> within_normalizers_;
+  std::vector<PreTokenizer> within_pre_tokenizers_;
 
   // Workspaces that no encode() holds at the moment.
   mutable std::mutex mutex_;

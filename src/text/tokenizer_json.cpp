@@ -294,6 +294,7 @@ void read(const Json& json, TokenizerFile& out) {
   steps("post_processor", "processors", [&](const Fields& f) { read_post_processor(f, impl); });
   steps("decoder", "decoders", [&](const Fields& f) { impl.decoders.push_back(read_decoder(f)); });
   impl.model = read_model(file.object("model"));
+  impl.prepare_within();
   out.stated = read_added_tokens(file);
   out.added.add(out.stated, impl.model);
 }

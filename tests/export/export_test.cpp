@@ -285,6 +285,54 @@ TEST(ExportGguf, PartSizes) {
     EXPECT_EQ(parse_part_size(bad), std::nullopt) << bad;
 }
 
+// A SentencePiece vocabulary: GGUF's scores become tokenizer.json's merges and come back.
+TEST(ExportTokenizer, SentencePieceBothWays) {
+  const auto json = nlohmann::json::parse(read_file(golden("tokenizers/sentencepiece.json")));
+  GgufTokenizerFields f;
+  f.model = "llama";
+  f.tokens = json.at("tokens").get<std::vector<std::string>>();
+  f.scores = json.at("scores").get<std::vector<float>>();
+  f.token_types = json.at("types").get<std::vector<int>>();
+  f.unknown_token_id = 0;
+  f.bos_token_id = 1;
+  f.eos_token_id = 2;
+  for (const bool prefix : {true, false}) {
+    ScratchDirectory scratch;
+    f.add_space_prefix = prefix;
+    const auto file = tokenizer_from_gguf(f, "m.gguf");
+    scratch.write("tokenizer.json", file.dump());
+    scratch.write("tokenizer_config.json",
+                  R"({"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"})");
+    LoadedModel model;
+    model.path = scratch.path();
+    model.config.vocab_size = 1408;  // more than there are tokens
+    DirectoryTokenizer read = Tokenizer::from_directory(scratch.path());
+    model.tokenizer = read.tokenizer;
+    model.bos_token = read.bos_token;
+    model.eos_token = read.eos_token;
+    const Tokenizer direct = Tokenizer::from_gguf(f, "m.gguf");
+    for (const char* text : kTexts) {
+      EXPECT_EQ(read.tokenizer.encode(text, true), direct.encode(text, true)) << text;
+      EXPECT_EQ(read.tokenizer.decode(direct.encode(text)), direct.decode(direct.encode(text)));
+    }
+    const GgufTokenizerFields back = tokenizer_to_gguf(model);
+    EXPECT_EQ(back.model, "llama");
+    EXPECT_EQ(back.add_space_prefix, prefix);
+    EXPECT_EQ(back.add_bos_token, true);
+    EXPECT_EQ(std::tie(back.unknown_token_id, back.bos_token_id, back.eos_token_id),
+              std::tie(f.unknown_token_id, f.bos_token_id, f.eos_token_id));
+    ASSERT_EQ(back.tokens.size(), 1408u);
+    EXPECT_TRUE(std::equal(f.tokens.begin(), f.tokens.end(), back.tokens.begin()));
+    EXPECT_TRUE(std::equal(f.token_types.begin(), f.token_types.end(), back.token_types.begin()));
+    EXPECT_EQ(tokenizer_from_gguf(back, "m")["model"]["merges"], file["model"]["merges"]);
+    // Merges that no scores express.
+    auto spoilt = file;
+    spoilt["model"]["merges"].erase(50);
+    scratch.write("tokenizer.json", spoilt.dump());
+    EXPECT_ERROR(tokenizer_to_gguf(model), "its merges are not those of a SentencePiece");
+  }
+}
+
 TEST(ExportDirectory, FromGgufWithItsTokenizer) {
   if (!fs::exists(embedded())) GTEST_SKIP() << "run ./run setup for the embedded model";
   ScratchDirectory scratch;

@@ -57,6 +57,13 @@ struct GgufBuilder {
     for (const auto& s : list) b.text(s);
     values.push_back(b.data);
   }
+  template <typename T>
+  void set_numbers(const std::string& key, uint32_t type, const std::vector<T>& list) {
+    Bytes b;
+    b.text(key).add<uint32_t>(9).add(type).add<uint64_t>(list.size());
+    for (const T v : list) b.add(v);
+    values.push_back(b.data);
+  }
   void add_f32(const std::string& name, const std::vector<uint64_t>& dims, float value = 0.5f) {
     uint64_t count = 1;
     for (const auto d : dims) count *= d;

@@ -337,6 +337,36 @@ TEST_F(Gguf, ASlidingWindowIsNamedOnce) {
   EXPECT_EQ(warnings.count("the sliding window of 4 tokens is not applied"), 1);
 }
 
+// A vocabulary of SentencePiece: "ab" is better than "bc", whatever their order.
+TEST_F(Gguf, SentencePieceVocabulary) {
+  const std::vector<std::string> tokens{"<unk>", "<s>", "</s>", "<0x0A>", "bc",
+                                        "ab",    "a",   "b",    "c",      "\xE2\x96\x81"};
+  const auto with = [&](const std::vector<float>& scores) {
+    GgufBuilder g = tiny_llama();
+    g.set("tokenizer.ggml.model", "llama");
+    g.set_strings("tokenizer.ggml.tokens", tokens);
+    g.set_numbers<int32_t>("tokenizer.ggml.token_type", 5, {2, 3, 3, 6, 1, 1, 1, 1, 1, 1});
+    if (!scores.empty()) g.set_numbers("tokenizer.ggml.scores", 6, scores);
+    return g;
+  };
+  const LoadedModel model = load(with({0, 0, 0, 0, -2, -1, -3, -4, -5, -6}));
+  EXPECT_EQ(model.tokenizer->encode("abc\n</s>", true), (std::vector<int>{1, 9, 5, 8, 3, 2}));
+  EXPECT_EQ(model.tokenizer->decode(std::vector<int>{1, 9, 5, 8, 3, 2}, true), "abc\n");
+  EXPECT_EQ(model.eos_token, "</s>");
+  EXPECT_EQ(model.eos_token_ids, std::vector<int>{2});
+  // Without scores, or all the same: the order of the pieces.
+  for (const auto& scores : {std::vector<float>{}, std::vector<float>(10, -1000.0f)})
+    EXPECT_EQ(load(with(scores)).tokenizer->encode("abc"), (std::vector<int>{9, 6, 4}));
+  EXPECT_ERROR(load(with({1, 2})), "2 token scores for 10 tokens");
+  GgufBuilder g = with({});
+  g.set("tokenizer.ggml.scores", "x");
+  EXPECT_ERROR(load(g), "tokenizer.ggml.scores must be an array of numbers");
+  g = with({0, 0, 0, 0, -2, -1, -3, -4, -5, -6});
+  g.values.push_back(
+      Bytes().text("tokenizer.ggml.add_space_prefix").add<uint32_t>(7).add(uint8_t{0}).data);
+  EXPECT_EQ(load(g).tokenizer->encode("abc"), (std::vector<int>{5, 8}));
+}
+
 // The tiny llama in two parts, as gguf-split writes them.
 class SplitGguf : public Gguf {
  protected:
