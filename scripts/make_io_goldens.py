@@ -138,7 +138,8 @@ def ggml_blocks(path):
     rng = np.random.default_rng(0)
     out = {}
     halves = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0],
-              "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
+              "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208],
+              "IQ4_NL": [0], "IQ4_XS": [0]}
     for name, at in halves.items():
         kind = gguf.GGMLQuantizationType[name]
         values, size = gguf.GGML_QUANT_SIZES[kind]

@@ -9,7 +9,7 @@
 namespace gavel {
 namespace {
 
-constexpr std::array<GgmlTypeInfo, 14> kTypes{{
+constexpr std::array<GgmlTypeInfo, 16> kTypes{{
     {GgmlType::f32, "F32", 1, 4},
     {GgmlType::f16, "F16", 1, 2},
     {GgmlType::bf16, "BF16", 1, 2},
@@ -24,6 +24,8 @@ constexpr std::array<GgmlTypeInfo, 14> kTypes{{
     {GgmlType::q5_k, "Q5_K", 256, 176},
     {GgmlType::q6_k, "Q6_K", 256, 210},
     {GgmlType::q8_k, "Q8_K", 256, 292},
+    {GgmlType::iq4_nl, "IQ4_NL", 32, 18},
+    {GgmlType::iq4_xs, "IQ4_XS", 256, 136},
 }};
 
 // Reads little-endian values one after another and never past the end.
@@ -206,7 +208,7 @@ GgufTensor take_tensor(Cursor& in, const std::string& name) {
   if (info == nullptr)
     fail(
         "{}: tensor {} has the type number {}, which is not supported; supported are F32, F16, "
-        "BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and the K-quants",
+        "BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, the K-quants, IQ4_NL and IQ4_XS",
         name, t.name, type);
   t.type = info->type;
   if (t.shape.back() % info->block_values != 0)

@@ -55,6 +55,8 @@ enum class GgmlType : uint32_t {
   q5_k = 13,
   q6_k = 14,
   q8_k = 15,
+  iq4_nl = 20,
+  iq4_xs = 23,
   bf16 = 30
 };
 

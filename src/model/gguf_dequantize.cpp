@@ -132,6 +132,28 @@ void q8_k(const uint8_t* b, float* y) {
   for (int i = 0; i < 256; ++i) y[i] = d * static_cast<float>(static_cast<int8_t>(b[4 + i]));
 }
 
+// As Q4_0, with values from a table.
+void iq4_nl(const uint8_t* b, float* y) {
+  const float d = half_at(b);
+  for (int j = 0; j < 16; ++j) {
+    y[j] = d * static_cast<float>(iq4_values[b[2 + j] & 15]);
+    y[j + 16] = d * static_cast<float>(iq4_values[b[2 + j] >> 4]);
+  }
+}
+
+// d, and eight such groups of 32 with a scale each.
+void iq4_xs(const uint8_t* b, float* y) {
+  const float d = half_at(b);
+  for (int sub = 0; sub < 8; ++sub) {
+    const float s = d * static_cast<float>(iq4_xs_scale(b, sub));
+    const uint8_t* q = b + 8 + 16 * sub;
+    for (int j = 0; j < 16; ++j) {
+      y[32 * sub + j] = s * static_cast<float>(iq4_values[q[j] & 15]);
+      y[32 * sub + j + 16] = s * static_cast<float>(iq4_values[q[j] >> 4]);
+    }
+  }
+}
+
 void dequantize_block(GgmlType type, const uint8_t* b, float* y) {
   switch (type) {
     case GgmlType::f32:
@@ -168,6 +190,10 @@ void dequantize_block(GgmlType type, const uint8_t* b, float* y) {
       return q6_k(b, y);
     case GgmlType::q8_k:
       return q8_k(b, y);
+    case GgmlType::iq4_nl:
+      return iq4_nl(b, y);
+    case GgmlType::iq4_xs:
+      return iq4_xs(b, y);
   }
 }
 

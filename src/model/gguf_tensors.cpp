@@ -37,6 +37,14 @@ void repack_nibbles(const uint8_t* from, uint8_t* to) {
   }
 }
 
+// 16 bytes of such nibbles, each the place of a value in IQ4's table, become 32 bytes, 128 added.
+void repack_table(const uint8_t* from, uint8_t* to) {
+  for (int i = 0; i < 16; ++i) {
+    to[i] = static_cast<uint8_t>(iq4_values[from[i] & 15] + 128);
+    to[16 + i] = static_cast<uint8_t>(iq4_values[from[i] >> 4] + 128);
+  }
+}
+
 // 32 five-bit values as a little-endian stream of bits: 8 values in 5 bytes.
 void pack_five_bits(const uint8_t* values, uint8_t* to) {
   for (int g = 0; g < 4; ++g) {
@@ -98,6 +106,18 @@ bool convert_block(GgmlType type, const uint8_t* b, uint8_t* packed, S* scales, 
     case GgmlType::q8_0:  // -128..127 becomes 0..255
       for (int i = 0; i < 32; ++i) packed[i] = b[2 + i] ^ 0x80u;
       return store_group(scales, d, biases, -128.0f * d);
+    case GgmlType::iq4_nl:
+      repack_table(b + 2, packed);
+      return store_group(scales, d, biases, -128.0f * d);
+    case GgmlType::iq4_xs: {
+      bool exact = true;
+      for (int sub = 0; sub < 8; ++sub) {
+        const float scale = d * static_cast<float>(iq4_xs_scale(b, sub));
+        repack_table(b + 8 + 16 * sub, packed + 32 * sub);
+        exact &= store_group(scales + sub, scale, biases + sub, -128.0f * scale);
+      }
+      return exact;
+    }
     default:
       break;
   }
@@ -139,6 +159,8 @@ int packed_bits(GgmlType type) {
     case GgmlType::q5_k:
       return 5;
     case GgmlType::q8_0:
+    case GgmlType::iq4_nl:
+    case GgmlType::iq4_xs:
       return 8;
     default:
       return 0;
@@ -252,7 +274,7 @@ Weight read_gguf_matrix(const std::shared_ptr<const GgufFile>& file, const GgufT
     return {dense(file, tensor, *dtype, deinterleave_head_dim), std::nullopt, std::nullopt, 0, 0};
   if (packed_bits(tensor.type) == 0)
     return {dequantize(*file, tensor, deinterleave_head_dim), std::nullopt, std::nullopt, 0, 0};
-  // A K-quant's scale is a product of an f16 and a small integer: that needs f32.
+  // A K-quant's (or IQ4_XS's) scale is a product of an f16 and a small integer: that needs f32.
   const bool k_quant = ggml_type_info(tensor.type).block_values > 32;
   if (!k_quant)
     if (auto w = convert_packed<uint16_t>(*file, tensor, deinterleave_head_dim)) return *w;

@@ -1,8 +1,8 @@
 // A GGUF tensor's blocks as MLX arrays.
 //
 // Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K and Q5_K are affine groups of 32 already and become MLX's
-// packed form without loss. The other K-quants are dequantized to f16. F32, F16 and BF16 are used
-// where they lie in the mapped file.
+// packed form without loss; so do IQ4_NL and IQ4_XS, whose table of values takes 8 bits. The other
+// K-quants are dequantized to f16. F32, F16 and BF16 are used where they lie in the mapped file.
 #pragma once
 
 #include <memory>
@@ -35,6 +35,17 @@ inline void k_scale_min(const uint8_t* packed, int sub, int& scale, int& minimum
     scale = (packed[sub + 4] & 15) | (packed[sub - 4] >> 6) << 4;
     minimum = (packed[sub + 4] >> 4) | (packed[sub] >> 6) << 4;
   }
+}
+
+// The values of IQ4_NL and IQ4_XS.
+inline constexpr int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                          1,    13,   25,  38,  53,  69,  89,  113};
+
+// The scale, -32 to 31, of group `sub` of an IQ4_XS block: upper bits in two bytes, lower in four.
+inline int iq4_xs_scale(const uint8_t* block, int sub) {
+  const int low = (block[4 + sub / 2] >> (4 * (sub % 2))) & 15;
+  const int high = (block[2 + sub / 4] >> (2 * (sub % 4))) & 3;
+  return (low | high << 4) - 32;
 }
 
 // Row of Hugging Face's order at which GGUF's row `row` belongs.

@@ -15,8 +15,8 @@ namespace {
 constexpr size_t kLongest = 1024;
 
 struct Split {
-  int piece, left, right;             // ids
-  size_t left_length, right_length;   // in characters
+  int piece, left, right;            // ids
+  size_t left_length, right_length;  // in characters
 };
 
 std::vector<Split> all_splits(const std::vector<std::string>& tokens,
@@ -28,7 +28,9 @@ std::vector<Split> all_splits(const std::vector<std::string>& tokens,
   std::vector<size_t> starts;
   for (size_t i = 0; i < tokens.size(); ++i) {
     const std::string_view text = tokens[i];
-    if (!mergeable[i] || text.empty() || text.size() > kLongest || ids.at(text) != static_cast<int>(i)) continue;
+    if (!mergeable[i] || text.empty() || text.size() > kLongest ||
+        ids.at(text) != static_cast<int>(i))
+      continue;
     starts.clear();
     for (size_t at = 0; at < text.size(); unicode::next(text, at)) starts.push_back(at);
     const auto begin = static_cast<std::ptrdiff_t>(out.size());

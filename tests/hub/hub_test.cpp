@@ -157,7 +157,7 @@ TEST_F(Hub, AllPartsOfASplitGgufFile) {
   EXPECT_EQ(fetch(), path);  // the other one is fetched again
   EXPECT_TRUE(fs::exists(path.parent_path() / "tiny-00001-of-00002.gguf"));
   name.file = "tiny-00001-of-00003.gguf";
-  EXPECT_ERROR(fetch(), "org/tiny@main has no file tiny-00001-of-00003.gguf");
+  EXPECT_ERROR(fetch(), "org/tiny@main has no file tiny-0000");  // any of the three
 }
 
 TEST_F(Hub, TheTokenStaysAtHome) {

@@ -110,8 +110,9 @@ TEST_F(Gguf, RestoresRotaryRows) {
 TEST_F(Gguf, PacksEveryQuantizedTypeWithoutLoss) {
   const auto blocks = read_safetensors(golden("ggml_blocks.safetensors"));
   const std::vector<std::tuple<std::string, uint32_t, int>> types{
-      {"Q4_0", 2, 4},  {"Q4_1", 3, 4},  {"Q5_0", 6, 5},  {"Q5_1", 7, 5},  {"Q8_0", 8, 8},
-      {"Q4_K", 12, 4}, {"Q5_K", 13, 5}, {"Q2_K", 10, 0}, {"Q3_K", 11, 0}, {"Q6_K", 14, 0}};
+      {"Q4_0", 2, 4},  {"Q4_1", 3, 4},  {"Q5_0", 6, 5},    {"Q5_1", 7, 5},
+      {"Q8_0", 8, 8},  {"Q4_K", 12, 4}, {"Q5_K", 13, 5},   {"Q2_K", 10, 0},
+      {"Q3_K", 11, 0}, {"Q6_K", 14, 0}, {"IQ4_NL", 20, 8}, {"IQ4_XS", 23, 8}};
   for (const auto& [name, type, bits] : types) {
     const auto& data = blocks.at(name + ".blocks");
     const auto expected = floats(blocks.at(name + ".values"));

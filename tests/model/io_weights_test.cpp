@@ -99,10 +99,10 @@ TEST(LoadModel, RopeFrequenciesEqualTransformers) {
 TEST(GgmlBlocks, EqualGgufPy) {
   const auto blocks = read_safetensors(golden("ggml_blocks.safetensors"));
   const std::vector<std::pair<const char*, GgmlType>> types{
-      {"Q4_0", GgmlType::q4_0}, {"Q4_1", GgmlType::q4_1}, {"Q5_0", GgmlType::q5_0},
-      {"Q5_1", GgmlType::q5_1}, {"Q8_0", GgmlType::q8_0}, {"Q2_K", GgmlType::q2_k},
-      {"Q3_K", GgmlType::q3_k}, {"Q4_K", GgmlType::q4_k}, {"Q5_K", GgmlType::q5_k},
-      {"Q6_K", GgmlType::q6_k}};
+      {"Q4_0", GgmlType::q4_0}, {"Q4_1", GgmlType::q4_1},     {"Q5_0", GgmlType::q5_0},
+      {"Q5_1", GgmlType::q5_1}, {"Q8_0", GgmlType::q8_0},     {"Q2_K", GgmlType::q2_k},
+      {"Q3_K", GgmlType::q3_k}, {"Q4_K", GgmlType::q4_k},     {"Q5_K", GgmlType::q5_k},
+      {"Q6_K", GgmlType::q6_k}, {"IQ4_NL", GgmlType::iq4_nl}, {"IQ4_XS", GgmlType::iq4_xs}};
   for (const auto& [name, type] : types) {
     const auto& data = blocks.at(std::string(name) + ".blocks");
     const auto expected = floats(blocks.at(std::string(name) + ".values"));
