@@ -77,12 +77,20 @@ def tiny_quantized(out):
             return {"group_size": 32, "bits": 6}
         return True
 
-    for source, name, bits, predicate in [("qwen2", "qwen2_mlx4", 4, mixed),
-                                          ("llama", "llama_mlx3", 3, None)]:
+    def floating(path, module):  # mxfp4, layer 1 in nvfp4, the head in mxfp8
+        if not hasattr(module, "to_quantized"):
+            return False
+        if path.startswith("model.layers.1."):
+            return {"group_size": 16, "bits": 4, "mode": "nvfp4"}
+        return {"group_size": 32, "bits": 8, "mode": "mxfp8"} if path == "lm_head" else True
+
+    for source, name, bits, predicate, mode in [("qwen2", "qwen2_mlx4", 4, mixed, "affine"),
+                                                ("llama", "llama_mlx3", 3, None, "affine"),
+                                                ("llama", "llama_mxfp4", 4, floating, "mxfp4")]:
         where = out / name
         shutil.rmtree(where, ignore_errors=True)
         convert(str(out / source), mlx_path=str(where), quantize=True, q_group_size=32, q_bits=bits,
-                quant_predicate=predicate)
+                q_mode=mode, quant_predicate=predicate)
         for extra in ("README.md", ".gitattributes"):
             (where / extra).unlink(missing_ok=True)
 
@@ -110,6 +118,12 @@ def directory_tensors(where):
         module = name.removesuffix(".weight")
         if module + ".scales" in w:
             q = base.get(module, base)
+            if (mode := q.get("mode", "affine")) != "affine":
+                a = mx.dequantize(a, w[module + ".scales"], None, q["group_size"], q["bits"], mode,
+                                  dtype=mx.float32)
+                # E2M1 has a negative zero, which is read as the other one.
+                yield name, np.array(a) + np.float32(0.0 if mode != "mxfp8" else -0.0)
+                continue
             a = mx.dequantize(a, w[module + ".scales"].astype(mx.float32),
                               w[module + ".biases"].astype(mx.float32), q["group_size"], q["bits"])
         yield name, np.array(a.astype(mx.float32))

@@ -117,11 +117,24 @@ std::optional<int> window_of(const json& j, const std::string& name, const Model
 
 Quantization quantization_from(const json& j, const std::string& name, const std::string& where) {
   Quantization q;
+  const auto mode = get<std::string>(j, "mode", name).value_or("affine");
+  for (const Quantization& only : {Quantization{32, 4, QuantizationMode::mxfp4},
+                                   {32, 8, QuantizationMode::mxfp8},
+                                   {16, 4, QuantizationMode::nvfp4}}) {
+    if (mode != to_string(only.mode)) continue;
+    q.mode = only.mode;
+    q.group_size = get<int>(j, "group_size", name).value_or(only.group_size);
+    q.bits = get<int>(j, "bits", name).value_or(only.bits);
+    if (q != only)
+      fail("{}: {} ({}) has groups of {} with {} bits, and not of {} with {}", name, mode, where,
+           only.group_size, only.bits, q.group_size, q.bits);
+    return q;
+  }
+  if (mode != "affine")
+    fail("{}: quantization mode \"{}\" of {} is not supported (affine, mxfp4, mxfp8 and nvfp4 are)",
+         name, mode, where);
   q.group_size = get<int>(j, "group_size", name).value_or(64);
   q.bits = get<int>(j, "bits", name).value_or(4);
-  const auto mode = get<std::string>(j, "mode", name).value_or("affine");
-  if (mode != "affine")
-    fail("{}: quantization mode \"{}\" of {} is not supported (affine is)", name, mode, where);
   if (q.bits < 2 || q.bits > 8 || q.bits == 7)
     fail("{}: {} bits a weight ({}) are not supported (2, 3, 4, 5, 6 and 8 are)", name, q.bits,
          where);
@@ -131,6 +144,20 @@ Quantization quantization_from(const json& j, const std::string& name, const std
 }
 
 }  // namespace
+
+const char* to_string(QuantizationMode mode) {
+  switch (mode) {
+    case QuantizationMode::affine:
+      return "affine";
+    case QuantizationMode::mxfp4:
+      return "mxfp4";
+    case QuantizationMode::mxfp8:
+      return "mxfp8";
+    case QuantizationMode::nvfp4:
+      return "nvfp4";
+  }
+  return "";
+}
 
 std::string supported_families() {
   std::string out;
@@ -220,7 +247,7 @@ std::optional<QuantizationMap> parse_quantization(const json& j, const std::stri
   }
   if (q == nullptr) return std::nullopt;
   if (const auto it = q->find("quant_method"); it != q->end())
-    fail("{}: {} quantization is not supported (MLX's affine is); take the unquantized model", name,
+    fail("{}: {} quantization is not supported (MLX's is); take the unquantized model", name,
          it->is_string() ? it->get<std::string>() : it->dump());
   QuantizationMap map;
   map.base = quantization_from(*q, name, "the default");

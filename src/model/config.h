@@ -22,9 +22,14 @@ struct RopeScaling {
   std::vector<float> factors;
 };
 
+// affine: MLX's usual one; the others: floating-point formats, see model/mx_formats.h.
+enum class QuantizationMode { affine, mxfp4, mxfp8, nvfp4 };
+const char* to_string(QuantizationMode mode);
+
 struct Quantization {
   int group_size = 64;
   int bits = 4;
+  QuantizationMode mode = QuantizationMode::affine;
   bool operator==(const Quantization&) const = default;
 };
 
@@ -65,7 +70,7 @@ ModelConfig parse_model_config(const nlohmann::json& json, const std::string& na
                                bool has_lm_head);
 
 // The "quantization" (or, the same, "quantization_config") of a config.json as mlx_lm writes it.
-// Throws Error for other kinds of quantization (GPTQ, AWQ, MXFP4 and so on).
+// Throws Error for other kinds of quantization (GPTQ, AWQ and so on).
 std::optional<QuantizationMap> parse_quantization(const nlohmann::json& json,
                                                   const std::string& name);
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "model/config_fields.h"
+#include "model/mx_formats.h"
 #include "model/safetensors.h"
 #include "text/added_tokens.h"
 
@@ -135,10 +136,18 @@ Weight read_matrix(const Shards& shards, const TensorSpec& spec,
   if (spec.cols % q.group_size != 0 || int64_t{spec.cols} * q.bits % 32 != 0)
     fail("{}: {} has {} columns, which do not divide into groups of {}", directory, spec.name,
          spec.cols, q.group_size);
-  Weight w{shards.read(name), shards.read(spec.name + ".scales"),
-           shards.read(spec.name + ".biases"), q.group_size, q.bits};
   const auto words = static_cast<int>(int64_t{spec.cols} * q.bits / 32);
   const mx::Shape groups{spec.rows, spec.cols / q.group_size};
+  if (q.mode != QuantizationMode::affine) {
+    const mx::array packed = shards.read(name), scales = shards.read(spec.name + ".scales");
+    check_tensor(shards, name, packed, {spec.rows, words}, true);
+    if (scales.shape() != groups || scales.dtype() != mx::uint8)
+      fail("{}: tensor {}.scales must be U8 [{}] for {}", shards.file_of(name), spec.name,
+           fmt::join(groups, ", "), to_string(q.mode));
+    return read_mx_weight(packed, scales, q, directory + ": " + spec.name);
+  }
+  Weight w{shards.read(name), shards.read(spec.name + ".scales"),
+           shards.read(spec.name + ".biases"), q.group_size, q.bits};
   check_tensor(shards, name, w.data, {spec.rows, words}, true);
   check_tensor(shards, spec.name + ".scales", *w.scales, groups, false);
   check_tensor(shards, spec.name + ".biases", *w.biases, groups, false);
@@ -239,7 +248,8 @@ LoadedModel load_directory_model(const fs::path& directory) {
   if (const auto unknown = unknown_config_fields(*config); !unknown.empty())
     spdlog::warn("{}: not known here and not used: {}", name, fmt::join(unknown, ", "));
   const auto quantization = parse_quantization(*config, name);
-  if (quantization) model.quantization = quantization->base;
+  if (quantization && quantization->base.mode == QuantizationMode::affine)
+    model.quantization = quantization->base;
   std::set<std::string> used;
   for (const TensorSpec& spec : model_tensors(model.config)) {
     if (spec.cols > 0) {

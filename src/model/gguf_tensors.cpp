@@ -10,6 +10,7 @@
 #include "base/threads.h"
 #include "mlx/allocator.h"
 #include "model/mapped_array.h"
+#include "model/packing.h"
 
 namespace gavel {
 namespace mx = mlx::core;
@@ -42,15 +43,6 @@ void repack_table(const uint8_t* from, uint8_t* to) {
   for (int i = 0; i < 16; ++i) {
     to[i] = static_cast<uint8_t>(iq4_values[from[i] & 15] + 128);
     to[16 + i] = static_cast<uint8_t>(iq4_values[from[i] >> 4] + 128);
-  }
-}
-
-// 32 five-bit values as a little-endian stream of bits: 8 values in 5 bytes.
-void pack_five_bits(const uint8_t* values, uint8_t* to) {
-  for (int g = 0; g < 4; ++g) {
-    uint64_t bits = 0;
-    for (int i = 0; i < 8; ++i) bits |= uint64_t{values[8 * g + i]} << (5 * i);
-    std::memcpy(to + 5 * g, &bits, 5);
   }
 }
 

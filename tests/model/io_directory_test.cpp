@@ -180,7 +180,13 @@ TEST_F(Directory, BadConfigsAreNamed) {
       },
       "gptq quantization is not supported");
   expect_with(
-      "qwen2_mlx4", [](J& j) { j["quantization"]["mode"] = "mxfp4"; }, "\"mxfp4\"");
+      "qwen2_mlx4", [](J& j) { j["quantization"]["mode"] = "mxfp3"; }, "\"mxfp3\"");
+  expect_with(
+      "qwen2_mlx4", [](J& j) { j["quantization"]["mode"] = "mxfp4"; },
+      "model.embed_tokens.scales must be U8 [288, 1] for mxfp4");
+  expect_with(
+      "llama_mxfp4", [](J& j) { j["quantization"]["group_size"] = 64; },
+      "mxfp4 (the default) has groups of 32 with 4 bits, and not of 64 with 4");
   expect_with(
       "qwen2_mlx4", [](J& j) { j["quantization"]["bits"] = 7; }, "7 bits");
   expect_with(

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "io_support.h"
 #include "model/gguf_tensors.h"
+#include "model/mx_formats.h"
 #include "model/safetensors.h"
 #include "model/transformer.h"
 
@@ -54,8 +55,8 @@ TEST(LoadModel, EmbeddedGgufEqualsGgufPy) {
 }
 
 TEST(LoadModel, DirectoriesEqualMlx) {
-  for (const char* name :
-       {"llama", "llama_bias", "mistral", "qwen2", "qwen3", "qwen2_mlx4", "llama_mlx3"}) {
+  for (const char* name : {"llama", "llama_bias", "mistral", "qwen2", "qwen3", "qwen2_mlx4",
+                           "llama_mlx3", "llama_mxfp4"}) {
     const LoadedModel model = load_model(golden("models") / name);
     expect_same(model, name);
     EXPECT_EQ(model.eos_token_ids, std::vector<int>{2}) << name;
@@ -79,6 +80,10 @@ TEST(LoadModel, ConfigsAreUnderstood) {
   EXPECT_EQ(mixed.weights.at("model.layers.0.mlp.up_proj").bits, 4);
   EXPECT_EQ(mixed.weights.at("model.layers.1.mlp.up_proj").bits, 6);
   EXPECT_FALSE(mixed.weights.at("model.layers.1.self_attn.o_proj").quantized());
+  const auto floating = load_model(golden("models/llama_mxfp4"));
+  EXPECT_EQ(floating.weights.at("model.layers.0.mlp.up_proj").bits, 5);
+  for (const char* dense : {"model.layers.1.mlp.up_proj", "lm_head"})  // nvfp4, mxfp8
+    EXPECT_EQ(floating.weights.at(dense).data.dtype(), mlx::core::bfloat16) << dense;
 }
 
 TEST(LoadModel, RopeFrequenciesEqualTransformers) {
@@ -133,6 +138,46 @@ TEST(LoadModel, TheHashOfItsWeightsIsOfTheirContents) {
     fs::remove(file);
     fs::rename(written, file);
     EXPECT_NE(hash(scratch.path() / "copy"), right) << changed;
+  }
+}
+
+// All codes with scales from the least to the greatest, against MLX's own dequantize.
+TEST(MxFormats, EqualMlx) {
+  namespace mx = mlx::core;
+  for (const Quantization& q : {Quantization{32, 4, QuantizationMode::mxfp4},
+                                {32, 8, QuantizationMode::mxfp8},
+                                {16, 4, QuantizationMode::nvfp4}}) {
+    const int groups = 128, words = q.group_size * q.bits / 32;
+    std::vector<uint32_t> packed;
+    uint32_t code = 0;
+    for (int i = 0; i < 2 * groups * words; ++i) {
+      uint32_t word = 0;
+      for (int shift = 0; shift < 32; shift += 8, code += q.bits == 8 ? 1 : 37) {
+        uint32_t byte = code & 0xff;
+        if (q.bits == 8 && (byte & 0x7f) == 0x7f) byte = 0x11;  // E4M3's NaN
+        word |= byte << shift;
+      }
+      packed.push_back(word);
+    }
+    std::vector<uint8_t> scales;
+    for (int i = 0; i < 2 * groups; ++i)
+      scales.push_back(
+          static_cast<uint8_t>(q.mode == QuantizationMode::nvfp4 ? i % 0x7f : 3 + i % 242));
+    mx::array w(packed.begin(), {2, groups * words}, mx::uint32);
+    mx::array s(scales.begin(), {2, groups}, mx::uint8);
+    mx::eval({w, s});
+    const auto got = values(read_mx_weight(w, s, q, "t"));
+    const auto expected =
+        floats(mx::dequantize(w, s, std::nullopt, q.group_size, q.bits, to_string(q.mode),
+                              std::nullopt, mx::float32, mx::Device::cpu));
+    ASSERT_EQ(got.size(), expected.size());
+    for (size_t i = 0; i < got.size(); ++i)
+      ASSERT_EQ(got[i], expected[i])
+          << to_string(q.mode) << " value " << i << ", scale " << int{scales[i / q.group_size]};
+    scales[5] = 0xff;
+    mx::array bad(scales.begin(), {2, groups}, mx::uint8);
+    bad.eval();
+    EXPECT_ERROR(read_mx_weight(w, bad, q, "t"), "t: a scale is 0xff");
   }
 }
 
