@@ -1,5 +1,6 @@
-"""Makes tests/golden/datasets.json: records of training data, and the tokens and prompt lengths that
-mlx_lm's dataset classes make of them. Needs mlx_lm, transformers.
+"""Makes tests/golden/datasets.json: records of training data, the tokens and prompt lengths that
+mlx_lm's dataset classes make of them, and whether the tokens begin with the prompt's (`follows`).
+Needs mlx_lm, transformers.
 
 usage: golden_datasets.py   (from the repository's root)
 """
@@ -80,6 +81,16 @@ def tokenizer_of(template, bos):
         return load(folder), json.dumps(data)
 
 
+def follows(tokenizer, record, tokens):
+    if "text" in record:
+        return True
+    messages = record.get("messages") or [
+        turn("user", record["prompt"]), turn("assistant", record["completion"])]
+    prompt = tokenizer.apply_chat_template(messages[:-1], tools=record.get("tools"),
+                                           add_generation_prompt=True, return_dict=False)
+    return list(tokens[: len(prompt)]) == list(prompt)
+
+
 def main():
     cases = []
 
@@ -94,6 +105,7 @@ def main():
                 "records": records,
                 "tokens": [list(map(int, t)) for t, _ in processed],
                 "offsets": [int(o) for _, o in processed],
+                "follows": [follows(dataset.tokenizer, r, t) for r, (t, _) in zip(records, processed)],
             }
         )
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "text/thought.h"
+#include "data/chat_turn.h"
 
 namespace gavel {
 namespace {
@@ -135,6 +135,39 @@ std::vector<std::string> control_values(const Tokenizer& tokenizer, const Json& 
   return values;
 }
 
+std::vector<int> tokens_of(const TextEncoder& encoder, const std::string& text, bool marked) {
+  return marked ? encoder.tokenizer.encode_marked(text) : encoder.tokenizer.encode(text);
+}
+
+// The messages but for the last as inference has them before it answers, and what it is to write.
+struct Asked {
+  std::string prompt;
+  std::vector<int> tokens;  // the prompt's
+  std::optional<AnswerTurn> turn;
+};
+
+Asked ask(const TextEncoder& encoder, const Json& messages, const Json& tools, bool marked) {
+  Asked out;
+  const Json before(messages.begin(), messages.end() - 1);
+  out.prompt = render(encoder, before, tools, true);
+  out.tokens = tokens_of(encoder, out.prompt, marked);
+  out.turn = answer_turn(out.prompt, render(encoder, messages, tools, false),
+                         before.empty() ? Json::object() : before.back(), messages.back());
+  return out;
+}
+
+// Tokens of `text` after the prompt's own, which no token runs across: those that a text of both
+// has, where that begins with the prompt's.
+std::vector<int> continuation(const TextEncoder& encoder, const Asked& asked,
+                              const std::string& text, bool marked) {
+  const std::vector<int> both = tokens_of(encoder, asked.prompt + text, marked);
+  const auto n = static_cast<std::ptrdiff_t>(asked.tokens.size());
+  if (both.size() >= asked.tokens.size() &&
+      std::equal(asked.tokens.begin(), asked.tokens.end(), both.begin()))
+    return {both.begin() + n, both.end()};
+  return encoder.tokenizer.encode_within(text, marked);
+}
+
 }  // namespace
 
 bool is_judge_record(const Json& record) {
@@ -164,8 +197,7 @@ Json checked_chat(const TextEncoder& encoder, const Json& messages, const Json& 
 
 std::vector<int> encode_chat(const TextEncoder& encoder, const Json& messages, const Json& tools,
                              bool add_generation_prompt, bool marked) {
-  const std::string text = render(encoder, messages, tools, add_generation_prompt);
-  return marked ? encoder.tokenizer.encode_marked(text) : encoder.tokenizer.encode(text);
+  return tokens_of(encoder, render(encoder, messages, tools, add_generation_prompt), marked);
 }
 
 std::vector<int> encode_chat(const TextEncoder& encoder, const std::vector<Message>& messages,
@@ -175,18 +207,25 @@ std::vector<int> encode_chat(const TextEncoder& encoder, const std::vector<Messa
   return encode_chat(encoder, list, Json(), add_generation_prompt, marked);
 }
 
-std::string before_answer(const TextEncoder& encoder, const std::vector<Message>& messages) {
-  constexpr const char* kAnswer = "(the answer)";
+std::optional<EncodedTurn> encode_turn(const TextEncoder& encoder, const Json& messages,
+                                       const Json& tools, bool marked) {
+  const Asked asked = ask(encoder, messages, tools, marked);
+  if (!asked.turn) return std::nullopt;
+  return EncodedTurn{asked.tokens, continuation(encoder, asked, asked.turn->text, marked),
+                     asked.turn->follows};
+}
+
+std::vector<int> encode_answer(const TextEncoder& encoder, std::vector<Message> messages,
+                               const std::string& answer) {
+  messages.push_back({"assistant", answer});
   bool marked = false;
-  Json list = to_json(encoder, messages, marked);
-  const std::string prompt = render(encoder, list, Json(), true);
-  list.push_back({{"role", "assistant"}, {"content", kAnswer}});
-  const std::string whole = render(encoder, list, Json(), false);
-  const size_t answer = whole.rfind(kAnswer);
-  if (answer != std::string::npos && answer >= prompt.size() && whole.starts_with(prompt))
-    return whole.substr(prompt.size(), answer - prompt.size());
-  const std::string_view close = open_thought(prompt);
-  return close.empty() ? "" : fmt::format("\n{}\n\n", close);
+  const Json list = to_json(encoder, messages, marked);
+  const Asked asked = ask(encoder, list, Json(), marked);
+  const std::string said = list.back().at("content");
+  const std::string text = asked.turn ? asked.turn->text : said;
+  const size_t at = text.rfind(said);
+  return continuation(encoder, asked,
+                      at == std::string::npos ? said : text.substr(0, at + said.size()), marked);
 }
 
 }  // namespace gavel

@@ -47,8 +47,23 @@ std::vector<int> encode_chat(const TextEncoder& encoder, const nlohmann::ordered
 std::vector<int> encode_chat(const TextEncoder& encoder, const std::vector<Message>& messages,
                              bool add_generation_prompt);
 
-// What stands between the generation prompt and the assistant's own text, as templates write it:
-// Qwen3's empty thought, the end of a thought that the prompt begins (DeepSeek-R1), mostly "".
-std::string before_answer(const TextEncoder& encoder, const std::vector<Message>& messages);
+// A conversation whose last message is the assistant's: the tokens that encode_chat gives the
+// messages before it with a generation prompt, and then those of the answer's turn, to its end (see
+// data/chat_turn.h).
+struct EncodedTurn {
+  std::vector<int> prompt, answer;
+  bool follows = false;  // the chat template renders the whole conversation as just this
+};
+
+// Nothing where the chat template does not tell where the answer begins.
+std::optional<EncodedTurn> encode_turn(const TextEncoder& encoder,
+                                       const nlohmann::ordered_json& messages,
+                                       const nlohmann::ordered_json& tools, bool marked);
+
+// The tokens that a model writes after encode_chat(messages, true) to say `answer`, up to its last
+// character: with what the chat template has before an answer (a thought that the prompt opened is
+// closed). The bare answer's where the template does not tell.
+std::vector<int> encode_answer(const TextEncoder& encoder, std::vector<Message> messages,
+                               const std::string& answer);
 
 }  // namespace gavel

@@ -42,7 +42,7 @@ bool is_assistant(const Json& message) { return message.at("role") == "assistant
 struct Encoded {
   Example example;
   int64_t full_length = 0;
-  bool prompt_not_prefix = false;
+  bool rebuilt = false;  // the chat template renders the whole conversation otherwise
 };
 
 // `record`: what the messages belong to.
@@ -53,21 +53,31 @@ Encoded encode_messages(const Json& raw, const Json& record, const TextEncoder& 
   const Json& tools = tools_of(record);
   if (std::none_of(messages.begin(), messages.end(), is_assistant))
     fail("no message has the role \"assistant\", so there is nothing to learn");
+  if (masked && !is_assistant(messages.back()))
+    fail(
+        "the last message has the role {}, and with a masked prompt it must be the assistant's, "
+        "since it alone carries loss",
+        messages.back().at("role").dump());
   Encoded out;
-  const std::vector<int> ids = encode_chat(encoder, messages, tools, false, marked);
-  out.example.tokens.assign(ids.begin(), ids.end());
-  if (masked) {
-    if (!is_assistant(messages.back()))
-      fail(
-          "the last message has the role {}, and with a masked prompt it must be the assistant's, "
-          "since it alone carries loss",
-          messages.back().at("role").dump());
-    const Json prompt(messages.begin(), messages.end() - 1);
-    const std::vector<int> prompt_ids = encode_chat(encoder, prompt, tools, true, marked);
-    out.example.prompt_length = static_cast<int32_t>(prompt_ids.size());
-    out.prompt_not_prefix = prompt_ids.size() > ids.size() ||
-                            !std::equal(prompt_ids.begin(), prompt_ids.end(), ids.begin());
+  auto& tokens = out.example.tokens;
+  if (!is_assistant(messages.back()) || (!masked && messages.size() == 1)) {
+    // Nothing is asked: as the template has it.
+    const std::vector<int> ids = encode_chat(encoder, messages, tools, false, marked);
+    tokens.assign(ids.begin(), ids.end());
+    return out;
   }
+  // The tokens that inference has as a prompt, and then the answer's.
+  const auto turn = encode_turn(encoder, messages, tools, marked);
+  if (!turn)
+    fail(
+        "the chat template renders the messages before the last answer in one way as a prompt and "
+        "in another within the whole conversation, so training on it would teach what generate, "
+        "judge and serve never ask: give a template that renders both alike with --chat-template, "
+        "or write the record as {{\"text\": ...}}");
+  out.rebuilt = !turn->follows;
+  tokens.assign(turn->prompt.begin(), turn->prompt.end());
+  tokens.insert(tokens.end(), turn->answer.begin(), turn->answer.end());
+  if (masked) out.example.prompt_length = static_cast<int32_t>(turn->prompt.size());
   return out;
 }
 
@@ -193,17 +203,17 @@ Dataset load_dataset(const std::filesystem::path& path, const TextEncoder& encod
   }
   if (encoded.empty()) fail("{} has no records", path.string());
 
-  int64_t longest = 0, not_prefix = 0;
+  int64_t longest = 0, rebuilt = 0;
   dataset.examples.reserve(encoded.size());
   for (Encoded& e : encoded) {
     longest = std::max(longest, e.full_length);
-    not_prefix += e.prompt_not_prefix ? 1 : 0;
+    rebuilt += e.rebuilt ? 1 : 0;
     dataset.examples.push_back(std::move(e.example));
   }
   assign_groups(dataset.examples, groups);
   dataset.summary = summarize(dataset.examples);
   dataset.summary.longest = longest;
-  dataset.summary.prompt_not_prefix = not_prefix;
+  dataset.summary.rebuilt = rebuilt;
   return dataset;
 }
 
@@ -248,9 +258,11 @@ std::string describe(const Dataset& dataset, const DatasetOptions& options) {
                        options.max_seq_length, grouped_digits(s.longest));
   if (s.without_targets > 0)
     out += fmt::format(", {} with no token that carries loss", grouped_digits(s.without_targets));
-  if (s.prompt_not_prefix > 0)
-    out += fmt::format(", {} whose prompt is no prefix under this chat template",
-                       grouped_digits(s.prompt_not_prefix));
+  if (s.rebuilt > 0)
+    out += fmt::format(
+        ", {} with the answer put after the prompt that inference has (the chat template renders "
+        "whole conversations otherwise)",
+        grouped_digits(s.rebuilt));
   return out;
 }
 

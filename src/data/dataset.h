@@ -48,13 +48,13 @@ struct DatasetOptions {
 
 struct DatasetSummary {
   int64_t examples = 0;
-  int64_t tokens = 0;             // after truncation
-  int64_t loss_tokens = 0;        // targets that carry loss
-  int64_t truncated = 0;          // examples cut to max_seq_length
-  int64_t without_targets = 0;    // examples no token of which carries loss
-  int64_t longest = 0;            // tokens of the longest example before truncation
-  int64_t prompt_not_prefix = 0;  // masked examples whose prompt alone does not render to a prefix
-                                  // of the whole: their mask may be off by some tokens
+  int64_t tokens = 0;           // after truncation
+  int64_t loss_tokens = 0;      // targets that carry loss
+  int64_t truncated = 0;        // examples cut to max_seq_length
+  int64_t without_targets = 0;  // examples no token of which carries loss
+  int64_t longest = 0;          // tokens of the longest example before truncation
+  int64_t rebuilt = 0;          // whose answer was put after inference's prompt, since the chat
+                                // template renders the whole conversation otherwise
 };
 
 struct Dataset {
@@ -69,8 +69,8 @@ struct Dataset {
 // Reads one file (see data/raw_records.h for the layouts, data/record_forms.h for the forms of
 // records) and tokenizes its records in parallel, in the file's order. The first record decides the
 // kind, as in mlx_lm. Throws Error naming file and line: bad JSON, invalid UTF-8, a missing or
-// mistyped field, no assistant message, a masked chat that does not end with the assistant; and for
-// an empty file.
+// mistyped field, no assistant message, a masked chat that does not end with the assistant, an answer
+// that cannot be put after inference's prompt; and for an empty file.
 Dataset load_dataset(const std::filesystem::path& path, const TextEncoder& encoder,
                      const DatasetOptions& options);
 

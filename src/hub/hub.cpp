@@ -48,14 +48,10 @@ std::optional<std::string> cached_commit(const fs::path& repo, const std::string
 }
 
 bool wanted(const std::string& file) {
-  static const std::set<std::string> names{"config.json",
-                                           "generation_config.json",
-                                           "tokenizer.json",
-                                           "tokenizer_config.json",
-                                           "special_tokens_map.json",
-                                           "added_tokens.json",
-                                           "chat_template.jinja",
-                                           "model.safetensors.index.json"};
+  static const std::set<std::string> names{
+      "config.json",           "generation_config.json",      "tokenizer.json",
+      "tokenizer_config.json", "special_tokens_map.json",     "added_tokens.json",
+      "chat_template.jinja",   "model.safetensors.index.json"};
   return names.contains(file) || (file.starts_with("model") && file.ends_with(".safetensors") &&
                                   file.find('/') == std::string::npos);
 }

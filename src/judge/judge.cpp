@@ -31,17 +31,19 @@ Probabilities exchanged(Probabilities p) {
   return p;
 }
 
-// The three labels as continuations of a prompt, behind `lead`: what their tokens share
-// goes to the prompt, the rest to the candidates.
+// The three labels as continuations of the prompt of `messages`: what their tokens share (`lead`,
+// and what the chat template has before an answer) goes to the prompt, the rest to the candidates.
 struct LabelTokens {
   std::vector<int> shared;
   std::vector<std::vector<int>> candidates;
 };
 
-LabelTokens label_tokens(const Tokenizer& tokenizer, const std::string& lead) {
+LabelTokens label_tokens(const TextEncoder& encoder, const std::vector<Message>& messages,
+                         const std::string& lead) {
   LabelTokens result;
   for (Verdict d : kVerdicts)
-    result.candidates.push_back(tokenizer.encode(lead + " " + std::string(to_string(d))));
+    result.candidates.push_back(
+        encode_answer(encoder, messages, lead + " " + std::string(to_string(d))));
   auto& c = result.candidates;
   size_t shared = 0;
   while (shared + 1 < std::min({c[0].size(), c[1].size(), c[2].size()}) &&
@@ -57,7 +59,8 @@ LabelTokens label_tokens(const Tokenizer& tokenizer, const std::string& lead) {
 struct Task {
   size_t pair = 0;
   bool exchanged = false;
-  std::vector<int> prompt;
+  std::vector<Message> messages;
+  std::vector<int> prompt;  // the messages' tokens
   OrderResult result;
 };
 
@@ -165,10 +168,9 @@ void write_reasons(const JudgeModel& model, std::vector<Task*>& tasks,
   }
 }
 
-// `before`: what the chat template puts between the prompts and a judge's text.
-void score_verdicts(const JudgeModel& model, std::vector<Task*>& tasks, const std::string& before) {
-  const std::string& lead = model.prompt.verdict_lead();
-  const LabelTokens labels = label_tokens(model.encoder.tokenizer, before + lead);
+void score_verdicts(const JudgeModel& model, std::vector<Task*>& tasks) {
+  const LabelTokens labels =
+      label_tokens(model.encoder, tasks.front()->messages, model.prompt.verdict_lead());
   std::vector<ScoreRequest> requests;
   for (const Task* task : tasks) {
     ScoreRequest request{task->prompt, labels.candidates};
@@ -200,8 +202,8 @@ std::vector<Task> make_tasks(const JudgeModel& model, std::span<const JudgePair>
       task.pair = i;
       task.exchanged = order == 1;
       const JudgePair& pair = pairs[i];
-      const auto messages = model.prompt.to_messages(task.exchanged ? swapped(pair) : pair);
-      task.prompt = encode_chat(model.encoder, messages, true);
+      task.messages = model.prompt.to_messages(task.exchanged ? swapped(pair) : pair);
+      task.prompt = encode_chat(model.encoder, task.messages, true);
       task.result.prompt = model.encoder.tokenizer.decode(task.prompt);
       const auto length = static_cast<int64_t>(task.prompt.size());
       if (model.max_prompt_tokens > 0 && length > model.max_prompt_tokens)
@@ -229,8 +231,7 @@ std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const Jud
     if (options.mode == JudgeMode::reason)
       write_reasons(model, asked, options);
     else
-      score_verdicts(model, asked,
-                     before_answer(model.encoder, model.prompt.to_messages(pairs.front())));
+      score_verdicts(model, asked);
   }
   std::vector<JudgedPair> judged(pairs.size());
   for (Task& task : tasks) {

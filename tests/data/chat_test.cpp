@@ -149,11 +149,15 @@ TEST(Chat, AFileTakesThePlaceOfTheModelsTemplate) {
   std::filesystem::remove(bad);
 }
 
-TEST(Chat, TheTextBeforeAnAnswerIsTheTemplates) {
+TEST(Chat, AnAnswerComesAfterWhatTheTemplateHasBeforeIt) {
   const std::vector<Message> messages = {{"user", "Q"}};
-  EXPECT_EQ(before_answer(encoder_of("smollm2"), messages), "");
-  EXPECT_EQ(before_answer(encoder_of("mistral-v0.1"), messages), "");
-  EXPECT_EQ(before_answer(encoder_of("deepseek-r1-distill"), messages), "\n</think>\n\n");
+  const auto text = [&](const char* name) {
+    const TextEncoder encoder = encoder_of(name);
+    return encoder.tokenizer.decode(encode_answer(encoder, messages, "**Verdict:** A"));
+  };
+  EXPECT_EQ(text("smollm2"), "**Verdict:** A");
+  EXPECT_EQ(text("mistral-v0.1"), "**Verdict:** A");
+  EXPECT_EQ(text("deepseek-r1-distill"), "\n</think>\n\n**Verdict:** A");
 }
 
 }  // namespace

@@ -58,28 +58,45 @@ class DatasetFile : public testing::Test {
   fs::path dir_;
 };
 
+// Where mlx_lm's tokens do not begin with the prompt's, the record is refused; see ChatTurn's
+// tests.
 TEST_F(DatasetFile, TokensAndPromptLengthsAreThoseOfMlxLm) {
   const Json cases = Json::parse(read_file(kGolden / "datasets.json"));
-  int compared = 0;
+  int compared = 0, refused = 0;
   for (const Json& c : cases) {
-    std::string text;
-    for (const Json& record : c.at("records")) text += record.dump() + "\n";
+    const std::string what =
+        c.at("template").get<std::string>() + " " + c.at("kind").get<std::string>() + " ";
     const DatasetOptions options{.mask_prompt =
                                      c.at("masked").get<bool>() ? MaskPrompt::yes : MaskPrompt::no};
-    const Dataset dataset =
-        load(text, options, c.at("template").get<std::string>(), c.at("bos").get<bool>());
-    ASSERT_EQ(dataset.examples.size(), c.at("records").size());
-    for (size_t i = 0; i < dataset.examples.size(); ++i) {
+    const auto load_lines = [&](const std::string& text) {
+      return load(text, options, c.at("template").get<std::string>(), c.at("bos").get<bool>());
+    };
+    std::string text;
+    std::vector<size_t> records;
+    for (size_t i = 0; i < c.at("records").size(); ++i) {
+      const std::string line = c["records"][i].dump() + "\n";
+      if (c.at("follows")[i].get<bool>()) {
+        text += line;
+        records.push_back(i);
+        continue;
+      }
+      EXPECT_THROW(load_lines(line), Error) << what << i;
+      ++refused;
+    }
+    const Dataset dataset = load_lines(text);
+    ASSERT_EQ(dataset.examples.size(), records.size());
+    EXPECT_EQ(dataset.summary.rebuilt, 0) << what;
+    for (size_t i = 0; i < records.size(); ++i) {
       const Example& example = dataset.examples[i];
-      const std::string what = c.at("template").get<std::string>() + " " +
-                               c.at("kind").get<std::string>() + " " + std::to_string(i);
-      EXPECT_EQ(example.tokens, c.at("tokens")[i].get<std::vector<int32_t>>()) << what;
-      EXPECT_EQ(example.prompt_length, c.at("offsets")[i].get<int32_t>()) << what;
+      const size_t r = records[i];
+      EXPECT_EQ(example.tokens, c.at("tokens")[r].get<std::vector<int32_t>>()) << what << r;
+      EXPECT_EQ(example.prompt_length, c.at("offsets")[r].get<int32_t>()) << what << r;
       EXPECT_EQ(example.source_line, static_cast<int64_t>(i) + 1);
       ++compared;
     }
   }
   EXPECT_GT(compared, 150);
+  EXPECT_EQ(refused, 4);
 }
 
 const std::string kChat =
@@ -125,6 +142,19 @@ TEST_F(DatasetFile, MasksJudgeDataByDefaultAndGroupsBothOrders) {
   EXPECT_NE(judge.examples[0].group, judge.examples[3].group);
   EXPECT_FALSE(load(kChat).masked);
   EXPECT_FALSE(load(R"({"text": "x"})").masked);
+}
+
+TEST_F(DatasetFile, SaysWhereAnswersWerePutAfterThePromptOfInference) {
+  const Dataset masked = load(kChat, {.mask_prompt = MaskPrompt::yes}, "deepseek-r1-distill");
+  const Dataset whole = load(kChat, {.mask_prompt = MaskPrompt::no}, "deepseek-r1-distill");
+  EXPECT_EQ(masked.summary.rebuilt, 1);
+  EXPECT_EQ(whole.examples[0].tokens, masked.examples[0].tokens);
+  EXPECT_EQ(whole.examples[0].prompt_length, 0);
+  const auto text = encoder_of("smollm2").tokenizer.decode(whole.examples[0].tokens);
+  EXPECT_NE(text.find("<｜Assistant｜><think>\n\n</think>\n\nAnswer."), std::string::npos) << text;
+  EXPECT_NE(describe(whole, {}).find("1 with the answer put after the prompt that inference has"),
+            std::string::npos)
+      << describe(whole, {});
 }
 
 TEST_F(DatasetFile, JoinsTextPartsAndFollowsFeatureNames) {

@@ -58,6 +58,23 @@ TEST(Judge, ScoresTheLabelsDirectly) {
   EXPECT_FALSE(judged[0].second);
 }
 
+// As in training: a thought that the prompt opens is closed before the verdict.
+TEST(Judge, ScoresTheLabelsWhereTrainingHasThem) {
+  JudgeOptions options;
+  options.mode = JudgeMode::verdict;
+  std::string seen;
+  JudgeModel judge = fake_judge([&](const std::string& prompt) {
+    seen = prompt;
+    return prefers_good(prompt);
+  });
+  judge.encoder.chat_template.emplace(
+      "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+      "{% if add_generation_prompt %}<assistant><think>\n{% endif %}");
+  const auto judged = judge_pairs(judge, kPairs, options);
+  EXPECT_TRUE(seen.ends_with("<assistant><think>\n\n</think>\n\n**Verdict:** ")) << seen;
+  EXPECT_EQ(judged[1].verdict, Decision::b);
+}
+
 TEST(Judge, BothOrdersAverage) {
   JudgeOptions options;
   options.both_orders = true;
