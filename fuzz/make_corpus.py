@@ -16,7 +16,8 @@ GOLDEN = ROOT / "tests" / "golden"
 TYPES = {"F32": (0, 1, 4), "F16": (1, 1, 2), "Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20),
          "Q5_0": (6, 32, 22), "Q5_1": (7, 32, 24), "Q8_0": (8, 32, 34), "Q2_K": (10, 256, 84),
          "Q3_K": (11, 256, 110), "Q4_K": (12, 256, 144), "Q5_K": (13, 256, 176),
-         "Q6_K": (14, 256, 210), "Q8_K": (15, 256, 292), "BF16": (30, 1, 2)}
+         "Q6_K": (14, 256, 210), "Q8_K": (15, 256, 292), "IQ4_NL": (20, 32, 18),
+         "IQ4_XS": (23, 256, 136), "BF16": (30, 1, 2)}
 
 
 def text(s):
@@ -33,12 +34,13 @@ def value(v):
     if isinstance(v, str):
         return struct.pack("<I", 8) + text(v)
     kind, items = (8, map(text, v)) if isinstance(v[0], str) else (
+        6, (struct.pack("<f", x) for x in v)) if isinstance(v[0], float) else (
         5, (struct.pack("<i", x) for x in v))
     return struct.pack("<IIQ", 9, kind, len(v)) + b"".join(items)
 
 
-def gguf(arch, kind, width, tokens):
-    """A model of one layer whose matrices are of type `kind`."""
+def gguf(arch, kind, width, tokens, **more):
+    """A model of one layer whose matrices are of type `kind`; `more` are tokenizer.ggml.* metadata."""
     number, block, size = TYPES[kind]
     heads, head_dim = 2, 4
     inner = heads * head_dim if block == 1 else width
@@ -55,6 +57,7 @@ def gguf(arch, kind, width, tokens):
             "tokenizer.ggml.merges": ["a b"], "tokenizer.ggml.bos_token_id": 0,
             "tokenizer.ggml.eos_token_id": 0, "tokenizer.ggml.add_bos_token": True,
             "tokenizer.chat_template": "{{ messages[0].content }}"}
+    meta |= {f"tokenizer.ggml.{k}": v for k, v in more.items()}
     matrices = {"token_embd": (len(tokens), width), "blk.0.attn_q": (inner, width),
                 "blk.0.attn_k": (inner, width), "blk.0.attn_v": (inner, width),
                 "blk.0.attn_output": (width, inner), "blk.0.ffn_gate": (width, width),
@@ -97,9 +100,12 @@ def corpus():
     tokens = ["<|im_end|>", "a", "b", "ab", "\u0120", "1", "2", "'"]
     for arch in ("llama", "qwen2", "qwen3"):
         yield "gguf", f"{arch}-F32", gguf(arch, "F32", 8, tokens)
-    for kind in ("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"):
-        yield "gguf", f"llama-{kind}", gguf("llama", kind, TYPES[kind][1] if kind[0] == "Q" else 8,
-                                            tokens)
+    for kind in ("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "IQ4_NL", "IQ4_XS"):
+        yield "gguf", f"llama-{kind}", gguf("llama", kind, max(8, TYPES[kind][1]), tokens)
+    pieces = ["<unk>", "<s>", "</s>", "<0x61>", "\u2581", "a", "\u2581a", "[X]"]
+    yield "gguf", "sentencepiece", gguf(
+        "llama", "F32", 8, pieces, model="llama", scores=[0.0, 0.0, 0.0, 0.0, -2.0, -3.0, -1.0, 0.0],
+        token_type=[2, 3, 3, 6, 1, 1, 1, 4], add_space_prefix=True)
     one = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
     yield "safetensors", "one", safetensors({"__metadata__": {"format": "mlx"}, "x": one},
                                             b"\0" * 16)

@@ -175,7 +175,11 @@ void sentencepiece_fields(const json& tokenizer, const SpaceRule& rule, const st
     if (space == std::string::npos) fail("{}: merge \"{}\" has no space", where, m);
     merges.emplace_back(m.substr(0, space), m.substr(space + 1));
   }
-  auto scores = scores_from_merges(f.tokens, merges, ordinary_pieces(f));
+  // User-defined tokens are found in a text before it is merged, with or without merges for them.
+  std::vector<bool> merged = ordinary_pieces(f);
+  for (size_t i = 0; i < merged.size(); ++i)
+    if (f.token_types[i] == 4) merged[i] = false;
+  auto scores = scores_from_merges(f.tokens, merges, merged);
   if (!scores)
     fail(
         "{}: its merges are not those of a SentencePiece vocabulary, and GGUF has only scores of "
@@ -209,13 +213,21 @@ GgufTokenizerFields fields_from_json(const LoadedModel& model, const fs::path& p
   for (const auto& [token, id] : bpe["vocab"].items()) put(token, id, 1);
   // Those of the directory's other files, too.
   const DirectoryTokenizer whole = Tokenizer::from_directory(path.parent_path());
+  std::string inexact;
   for (const AddedToken& a : whole.tokenizer.added_tokens()) {
     if (a.id < static_cast<int>(size))
       put(a.content, a.id, a.special ? 3 : 4);
     else
       spdlog::warn("{}: token \"{}\" has the id {}, beyond the model's {}, and is left out", where,
                    a.content, a.id, size);
+    if ((a.single_word || a.lstrip || a.rstrip || (rule && a.normalized)) && inexact.size() < 200)
+      inexact += fmt::format("{}\"{}\"", inexact.empty() ? "" : ", ", a.content);
   }
+  if (!inexact.empty())
+    spdlog::warn(
+        "{}: GGUF has no single_word, lstrip, rstrip and normalized, so readers of it find these "
+        "tokens in another way: {}",
+        where, inexact);
   for (size_t i = 0; i < size; ++i)
     if (f.token_types[i] == 5) f.tokens[i] = fmt::format("[PAD{}]", i);
   if (rule)

@@ -325,6 +325,21 @@ TEST(ExportTokenizer, SentencePieceBothWays) {
     EXPECT_TRUE(std::equal(f.tokens.begin(), f.tokens.end(), back.tokens.begin()));
     EXPECT_TRUE(std::equal(f.token_types.begin(), f.token_types.end(), back.token_types.begin()));
     EXPECT_EQ(tokenizer_from_gguf(back, "m")["model"]["merges"], file["model"]["merges"]);
+    // A word that was added later, which its pieces would spell: no merges lead to it.
+    auto added = file;
+    added["added_tokens"].push_back(
+        {{"id", 1400}, {"content", "theen"}, {"special", false}, {"normalized", false}});
+    scratch.write("tokenizer.json", added.dump());
+    const Tokenizer grown = Tokenizer::from_directory(scratch.path()).tokenizer;
+    model.tokenizer = grown;
+    const GgufTokenizerFields with_word = tokenizer_to_gguf(model);
+    EXPECT_EQ(with_word.token_types[1400], 4);
+    const Tokenizer again = Tokenizer::from_gguf(with_word, "m");
+    for (const char* text : {"the theen then", "theen", "entheen\nthe"}) {
+      const auto ids = grown.encode(text);
+      EXPECT_NE(std::find(ids.begin(), ids.end(), 1400), ids.end()) << text;
+      EXPECT_EQ(again.encode(text), ids) << text;
+    }
     // Merges that no scores express.
     auto spoilt = file;
     spoilt["model"]["merges"].erase(50);
