@@ -79,6 +79,8 @@ TEST(HubName, IsParsed) {
 }
 
 TEST_F(Hub, DownloadsWhatIsNeededInTheCacheLayout) {
+  for (const char* more : {"added_tokens.json", "special_tokens_map.json"})
+    server.files[more] = {"{}", git_hash("{}"), false};
   const fs::path snapshot = fetch();
   EXPECT_EQ(snapshot, repo() / "snapshots" / server.commit);
   EXPECT_EQ(read_file(repo() / "refs/main"), server.commit);
@@ -89,10 +91,11 @@ TEST_F(Hub, DownloadsWhatIsNeededInTheCacheLayout) {
     EXPECT_EQ(fs::read_symlink(entry.path()), fs::path("../../blobs") / server.files[file].etag);
     EXPECT_EQ(read_file(entry.path()), server.files[file].contents);
   }
-  EXPECT_EQ(names, (std::set<std::string>{
-                       "chat_template.jinja", "config.json", "generation_config.json",
-                       "model-00001-of-00002.safetensors", kShard, "model.safetensors.index.json",
-                       "tokenizer.json", "tokenizer_config.json"}));
+  EXPECT_EQ(names,
+            (std::set<std::string>{
+                "added_tokens.json", "chat_template.jinja", "config.json", "generation_config.json",
+                "model-00001-of-00002.safetensors", kShard, "model.safetensors.index.json",
+                "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"}));
   EXPECT_EQ(last.first, last.second);
   EXPECT_EQ(load_model(snapshot).config.model_type, "llama");
   // The second time nothing is asked.
