@@ -118,8 +118,9 @@ Adapter first_adapter(const Model& model, const TrainRun& run) {
 std::string start_of(const Adapter& adapter, const TrainRun& run) {
   if (run.resume_adapter_file.empty())
     return run.lora.init == LoraInit::gaussian ? "gaussian" : "kaiming";
-  const auto values = flatten(adapter);
-  uint64_t h = stable_hash({reinterpret_cast<const char*>(values.data()), values.size() * 4});
+  mx::array values = flatten(adapter);
+  values.eval();
+  uint64_t h = stable_hash({values.data<char>(), values.nbytes()});
   for (const LoraMatrix& m : adapter.matrices)
     h = stable_hash({reinterpret_cast<const char*>(&m.scale), sizeof m.scale}, h);
   return fmt::format("adapter {:016x}", h);
