@@ -89,9 +89,10 @@ void add_loop_flags(CLI::App& c, Arguments& a) {
   c.add_option("--grad-checkpoint-layers", a.checkpoint_layers,
                "with --grad-checkpoint: keep the input of every so many layers")
       ->capture_default_str();
-  c.add_option("--micro-batch-tokens", t.micro_batch_tokens,
-               "run a batch in parts of about so many tokens: same result, less memory; 0: 512 on the "
-               "CPU, 4096 on a GPU")
+  c.add_option(
+       "--micro-batch-tokens", t.micro_batch_tokens,
+       "run a batch in parts of about so many tokens: same result, less memory; 0: 512 on the "
+       "CPU, 4096 on a GPU")
       ->capture_default_str();
   add_device_options(c, a.run.device);
   c.add_option("--matmul", a.matmul,

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "data/chat_turn.h"
+#include "text/thought.h"
 
 namespace gavel {
 namespace {
@@ -222,7 +223,9 @@ std::vector<int> encode_answer(const TextEncoder& encoder, std::vector<Message> 
   const Json list = to_json(encoder, messages, marked);
   const Asked asked = ask(encoder, list, Json(), marked);
   const std::string said = list.back().at("content");
-  const std::string text = asked.turn ? asked.turn->text : said;
+  const std::string_view close = open_thought(asked.prompt);
+  const std::string untold = close.empty() ? said : fmt::format("\n{}\n\n{}", close, said);
+  const std::string text = asked.turn ? asked.turn->text : untold;
   const size_t at = text.rfind(said);
   return continuation(encoder, asked,
                       at == std::string::npos ? said : text.substr(0, at + said.size()), marked);

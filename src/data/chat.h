@@ -62,7 +62,7 @@ std::optional<EncodedTurn> encode_turn(const TextEncoder& encoder,
 
 // The tokens that a model writes after encode_chat(messages, true) to say `answer`, up to its last
 // character: with what the chat template has before an answer (a thought that the prompt opened is
-// closed). The bare answer's where the template does not tell.
+// closed), or the bare answer's, after the end of such a thought, where the template does not tell.
 std::vector<int> encode_answer(const TextEncoder& encoder, std::vector<Message> messages,
                                const std::string& answer);
 

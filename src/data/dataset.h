@@ -69,8 +69,8 @@ struct Dataset {
 // Reads one file (see data/raw_records.h for the layouts, data/record_forms.h for the forms of
 // records) and tokenizes its records in parallel, in the file's order. The first record decides the
 // kind, as in mlx_lm. Throws Error naming file and line: bad JSON, invalid UTF-8, a missing or
-// mistyped field, no assistant message, a masked chat that does not end with the assistant, an answer
-// that cannot be put after inference's prompt; and for an empty file.
+// mistyped field, no assistant message, a masked chat that does not end with the assistant, an
+// answer that cannot be put after inference's prompt; and for an empty file.
 Dataset load_dataset(const std::filesystem::path& path, const TextEncoder& encoder,
                      const DatasetOptions& options);
 

@@ -169,8 +169,8 @@ void write_reasons(const JudgeModel& model, std::vector<Task*>& tasks,
 }
 
 void score_verdicts(const JudgeModel& model, std::vector<Task*>& tasks) {
-  const LabelTokens labels =
-      label_tokens(model.encoder, tasks.front()->messages, model.prompt.verdict_lead());
+  const std::string& lead = model.prompt.verdict_lead();
+  const LabelTokens labels = label_tokens(model.encoder, tasks.front()->messages, lead);
   std::vector<ScoreRequest> requests;
   for (const Task* task : tasks) {
     ScoreRequest request{task->prompt, labels.candidates};

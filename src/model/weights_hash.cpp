@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kSamples = 8, kSampleBytes = 512;
 
-// Samples are copied before they are read, since reading moves a whole array out of a card's memory.
+// Samples are copied before they are read, since reading moves a whole array out of a card's
+// memory.
 uint64_t hash_of(const mx::array& array, uint64_t seed) {
   uint64_t h =
       Random::mix(seed ^ (static_cast<uint64_t>(array.dtype().val()) << 32) ^ array.nbytes());

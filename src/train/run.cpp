@@ -13,8 +13,8 @@
 #include "data/encoder.h"
 #include "hub/hub.h"
 #include "ops/kernels.h"
-#include "train/step.h"
 #include "train/loss.h"
+#include "train/step.h"
 
 namespace gavel {
 namespace fs = std::filesystem;

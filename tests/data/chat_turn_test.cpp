@@ -147,8 +147,7 @@ TEST(ChatTurn, WhatCannotBePutTogetherIsRefused) {
       "{% for m in messages %}{{ m.role }}{{ loop.length }}: {{ m.content }}\n{% endfor %}"
       "{% if add_generation_prompt %}assistant: {% endif %}");
   const std::string error = error_of(other, Json{message("user", "Q"), message("assistant", "A")});
-  EXPECT_NE(error.find("put a chat_template.jinja that renders both alike"), std::string::npos)
-      << error;
+  EXPECT_NE(error.find("give a template that renders both alike"), std::string::npos) << error;
 }
 
 TEST(ChatTurn, NoTokenRunsAcrossThePromptsEnd) {

@@ -72,7 +72,7 @@ TEST(Judge, ScoresTheLabelsWhereTrainingHasThem) {
       "{% if add_generation_prompt %}<assistant><think>\n{% endif %}");
   const auto judged = judge_pairs(judge, kPairs, options);
   EXPECT_TRUE(seen.ends_with("<assistant><think>\n\n</think>\n\n**Verdict:** ")) << seen;
-  EXPECT_EQ(judged[1].verdict, Decision::b);
+  EXPECT_EQ(judged[1].verdict, Verdict::b);
 }
 
 TEST(Judge, BothOrdersAverage) {
