@@ -240,7 +240,7 @@ TEST_F(Cuda, NormRopeSwigluRowsEmbedding) {
 
 TEST_F(Cuda, AttentionOverTrees) {
   const std::vector<SegmentsPtr> cases = {
-      make_segments({1}), make_segments({64}), make_segments({63, 65, 1, 200}),
+      make_segments({1, 5}), make_segments({64}), make_segments({63, 65, 1, 200}),
       make_segments({9, 4, 11, 1, 7, 6}, {-1, 0, 0, 2, 2, -1}),
       make_segments({100, 70, 130, 5, 64, 1, 300}, {-1, 0, 0, 2, 1, -1, -1})};
   for (const int head_dim : {64, 128})
@@ -253,7 +253,7 @@ TEST_F(Cuda, AttentionOverTrees) {
           },
           {normal({rows, 6 * head_dim}, 1), normal({rows, 2 * head_dim}, 2),
            normal({rows, 2 * head_dim}, 3)},
-          3, 3, rows == 1 ? 1.5e-2 : 1e-2);
+          3, 3);
     }
 }
 
