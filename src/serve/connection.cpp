@@ -6,16 +6,34 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 namespace gavel {
 namespace {
 
 constexpr size_t kMaxHeaderBytes = 32 << 10;
+constexpr size_t kMaxChunkLine = 256;  // a chunk's size, with what may follow it
+constexpr size_t kMaxTrailers = 64;    // header lines after a chunked body, which nobody reads
 constexpr auto kSlice = std::chrono::milliseconds(200);  // between looks at `stopping`
 // What is read of a request that was refused, so that the refusal is not lost with the connection.
 constexpr size_t kMaxDrainBytes = 1 << 20;
 constexpr auto kDrainTime = std::chrono::seconds(1);
+
+ApiError broken_chunks() {
+  return ApiError(400, "invalid_request_error",
+                  "The body does not come in the chunks that Transfer-Encoding: chunked promises.");
+}
+
+// The size that a chunk's first line gives: hexadecimal digits, then perhaps ';' and an extension.
+std::optional<size_t> chunk_size(std::string_view line) {
+  line = line.substr(0, line.find(';'));
+  while (line.ends_with(' ') || line.ends_with('\t')) line.remove_suffix(1);
+  size_t size = 0;
+  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), size, 16);
+  if (line.empty() || error != std::errc{} || end != line.data() + line.size()) return std::nullopt;
+  return size;
+}
 
 bool try_again(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
@@ -49,10 +67,57 @@ bool Connection::await_request() {
   argument.clear();
   allowed.clear();
   refusal.reset();
+  body_.clear();
+  body_read_ = 0;
   return true;
 }
 
+bool Connection::read_line(std::string& line) {
+  line.clear();
+  for (char c = 0; line.size() <= kMaxChunkLine && read(&c, 1) == 1; line += c) {
+    if (c != '\n') continue;
+    if (!line.ends_with('\r')) return false;
+    line.pop_back();
+    return true;
+  }
+  return false;
+}
+
+std::optional<ApiError> Connection::read_chunked_body(size_t most) {
+  std::string body, line;
+  for (;;) {
+    if (!read_line(line)) return broken_chunks();
+    const auto size = chunk_size(line);
+    if (!size) return broken_chunks();
+    if (*size == 0) break;
+    if (*size > most - body.size())
+      return ApiError(413, "invalid_request_error",
+                      fmt::format("The body may have {} bytes at most.", most), "",
+                      "body_too_large");
+    const size_t before = body.size();
+    body.resize(before + *size);
+    for (size_t have = before; have < body.size();) {
+      const ssize_t n = read(body.data() + have, body.size() - have);
+      if (n <= 0) return broken_chunks();
+      have += static_cast<size_t>(n);
+    }
+    if (!read_line(line) || !line.empty()) return broken_chunks();
+  }
+  for (size_t i = 0; i <= kMaxTrailers; ++i) {
+    if (!read_line(line)) return broken_chunks();
+    if (!line.empty()) continue;
+    body_ = std::move(body);
+    return std::nullopt;
+  }
+  return broken_chunks();
+}
+
 ssize_t Connection::read(char* data, size_t size) {
+  if (body_read_ < body_.size()) {
+    const size_t count = body_.copy(data, size, body_read_);
+    body_read_ += count;
+    return static_cast<ssize_t>(count);
+  }
   if (begin_ == end_) {
     ssize_t got = 0;
     do {

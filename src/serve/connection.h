@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <optional>
+#include <string>
 
 #include "serve/http_server.h"
 
@@ -24,6 +25,10 @@ class Connection final : public httplib::Stream, public Client {
   bool await_request();
   // The headers are complete: what follows is the body.
   void headers_done() { in_headers_ = false; }
+  // Reads a body that comes in chunks; read() gives it afterwards, so `body_size` bytes of it. What
+  // is wrong with it, or that it has more than `most` bytes.
+  std::optional<ApiError> read_chunked_body(size_t most);
+  size_t body_size() const { return body_.size(); }
   // Ends the connection so that what was written still arrives.
   void close();
 
@@ -46,6 +51,8 @@ class Connection final : public httplib::Stream, public Client {
 
  private:
   bool wait(short events, Clock::time_point deadline) const;
+  // One line of a body's framing, without its end. False where it is too long or does not come.
+  bool read_line(std::string& line);
 
   int fd_;
   const HttpOptions& options_;
@@ -55,6 +62,8 @@ class Connection final : public httplib::Stream, public Client {
   bool in_headers_ = true;
   size_t header_bytes_ = 0;
   Clock::time_point read_deadline_;
+  std::string body_;  // that came in chunks
+  size_t body_read_ = 0;
 };
 
 }  // namespace gavel

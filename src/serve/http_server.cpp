@@ -251,9 +251,21 @@ class HttpServer::Impl final : public httplib::Server {
     return examine_body(req);
   }
 
-  std::optional<ApiError> examine_body(const httplib::Request& req) const {
-    if (req.has_header("Transfer-Encoding") || !req.has_header("Content-Length"))
-      return invalid(411, "The body must come with a Content-Length.", "length_required");
+  // A body whose end two headers tell differently is how requests are smuggled past proxies.
+  static std::optional<ApiError> examine_encoding(const httplib::Request& req) {
+    if (req.has_header("Content-Length"))
+      return invalid(400, "The body has both a Content-Length and a Transfer-Encoding.", "");
+    if (req.get_header_value_count("Transfer-Encoding") != 1 ||
+        lower(req.get_header_value("Transfer-Encoding")) != "chunked")
+      return invalid(501, "The only Transfer-Encoding is chunked.", "unsupported_encoding");
+    if (req.version != "HTTP/1.1") return invalid(400, "Chunks are of HTTP/1.1.", "");
+    return std::nullopt;
+  }
+
+  std::optional<ApiError> examine_length(const httplib::Request& req) const {
+    if (!req.has_header("Content-Length"))
+      return invalid(411, "The body must come with a Content-Length, or in chunks.",
+                     "length_required");
     const std::string length = req.get_header_value("Content-Length");
     if (req.get_header_value_count("Content-Length") != 1 || length.empty() ||
         length.find_first_not_of("0123456789") != std::string::npos)
@@ -261,6 +273,13 @@ class HttpServer::Impl final : public httplib::Server {
     if (length.size() > 15 || std::stoull(length) > options_.max_body)
       return invalid(413, fmt::format("The body may have {} bytes at most.", options_.max_body),
                      "body_too_large");
+    return std::nullopt;
+  }
+
+  std::optional<ApiError> examine_body(const httplib::Request& req) const {
+    if (auto wrong =
+            req.has_header("Transfer-Encoding") ? examine_encoding(req) : examine_length(req))
+      return wrong;
     if (req.has_header("Content-Encoding") &&
         lower(req.get_header_value("Content-Encoding")) != "identity")
       return invalid(415, "The body must not be compressed.", "unsupported_encoding");
@@ -298,6 +317,34 @@ class HttpServer::Impl final : public httplib::Server {
         });
   }
 
+  // Between a request's headers and its body.
+  void headers_read(Connection& connection, httplib::Request& req) {
+    connection.headers_done();
+    req.ranges.clear();
+    connection.refusal = examine(req);
+    // The library's own reader of chunks has no limit and takes much for a chunk that is none.
+    if (!connection.refusal && req.method == "POST" && req.has_header("Transfer-Encoding"))
+      take_chunks(connection, req);
+    // A body that is not read must not be taken for the next request.
+    const bool has_body = req.has_header("Content-Length") || req.has_header("Transfer-Encoding");
+    if (!has_body || (!connection.refusal && req.method == "POST")) return;
+    connection.close_after = true;
+    req.headers.erase("Connection");
+    req.headers.emplace("Connection", "close");
+  }
+
+  void take_chunks(Connection& connection, httplib::Request& req) const {
+    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (lower(req.get_header_value("Expect")) == "100-continue") {
+      connection.write(kContinue.data(), kContinue.size());
+      req.headers.erase("Expect");
+    }
+    connection.refusal = connection.read_chunked_body(options_.max_body);
+    if (connection.refusal) return;
+    req.headers.erase("Transfer-Encoding");
+    req.headers.emplace("Content-Length", std::to_string(connection.body_size()));
+  }
+
   bool process_and_close_socket(socket_t fd) override {
     Connection connection(fd, options_, stopping_);
     if (refusing) {
@@ -314,19 +361,9 @@ class HttpServer::Impl final : public httplib::Server {
     current = &connection;
     for (size_t n = 1; n <= kRequestsPerConnection && connection.await_request(); ++n) {
       bool closed = false;
-      const bool answered = process_request(
-          connection, n == kRequestsPerConnection || stopping_, closed, [&](httplib::Request& req) {
-            connection.headers_done();
-            req.ranges.clear();
-            connection.refusal = examine(req);
-            // A body that is not read must not be taken for the next request.
-            const bool has_body =
-                req.has_header("Content-Length") || req.has_header("Transfer-Encoding");
-            if (!has_body || (!connection.refusal && req.method == "POST")) return;
-            connection.close_after = true;
-            req.headers.erase("Connection");
-            req.headers.emplace("Connection", "close");
-          });
+      const bool answered =
+          process_request(connection, n == kRequestsPerConnection || stopping_, closed,
+                          [&](httplib::Request& req) { headers_read(connection, req); });
       if (!answered || closed || connection.close_after || stopping_) break;
     }
     current = nullptr;
