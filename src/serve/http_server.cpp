@@ -103,6 +103,17 @@ bool is_other_method(const std::string& method) {
          std::find(kParsed.begin(), kParsed.end(), method) == kParsed.end();
 }
 
+// The headers that a preflight asks for; otherwise those that the OpenAI SDK sends from a page.
+std::string allowed_headers(const httplib::Request& req) {
+  const std::string asked = lower(req.get_header_value("Access-Control-Request-Headers"));
+  if (!asked.empty() && asked.size() <= 4096 &&
+      asked.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_, ") == asked.npos)
+    return asked;
+  return "authorization, content-type, x-stainless-arch, x-stainless-lang, x-stainless-os, "
+         "x-stainless-package-version, x-stainless-retry-count, x-stainless-runtime, "
+         "x-stainless-runtime-version, x-stainless-timeout, x-stainless-helper-method";
+}
+
 ApiError invalid(int status, const std::string& message, const std::string& code) {
   return ApiError(status, "invalid_request_error", message, "", code);
 }
@@ -132,6 +143,7 @@ class HttpServer::Impl final : public httplib::Server {
     httplib::Headers headers = {{"X-Content-Type-Options", "nosniff"}};
     if (!options_.cors.empty()) {
       headers.emplace("Access-Control-Allow-Origin", options_.cors);
+      headers.emplace("Access-Control-Expose-Headers", "Retry-After");
       headers.emplace("Vary", "Origin");
     }
     set_default_headers(std::move(headers));
@@ -169,8 +181,8 @@ class HttpServer::Impl final : public httplib::Server {
         fill(res, *current->refusal);
       } else if (req.method == "OPTIONS") {
         res.status = 204;
-        res.set_header("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
-        res.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type");
+        res.set_header("Access-Control-Allow-Methods", current->allowed + ", OPTIONS");
+        res.set_header("Access-Control-Allow-Headers", allowed_headers(req));
         res.set_header("Access-Control-Max-Age", "600");
       } else if (current->route->method == "GET") {
         answer(req, res);
@@ -234,6 +246,11 @@ class HttpServer::Impl final : public httplib::Server {
     const Route* route = current->route;
     if (!path_known) return invalid(404, "There is no such path.", "not_found");
     if (is_preflight) return std::nullopt;
+    if (method == "OPTIONS" && req.has_header("Access-Control-Request-Method"))
+      return invalid(405,
+                     "Pages of other origins may not call this server unless it is started with "
+                     "--cors ORIGIN.",
+                     "method_not_allowed");
     if (route == nullptr) {
       return invalid(405, "The path does not take the method " + method.substr(0, 20) + ".",
                      "method_not_allowed");

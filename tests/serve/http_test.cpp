@@ -231,14 +231,32 @@ TEST_F(HttpTest, CorsOnlyWhenAsked) {
     httplib::Client client("127.0.0.1", server->port());
     EXPECT_FALSE(
         client.Get("/open", {{"Origin", "http://a"}})->has_header("Access-Control-Allow-Origin"));
+    const auto preflight = client.Options(
+        "/echo", {{"Origin", "http://a"}, {"Access-Control-Request-Method", "POST"}});
+    EXPECT_EQ(preflight->status, 405);
+    EXPECT_NE(preflight->body.find("--cors"), std::string::npos);
+    EXPECT_FALSE(preflight->has_header("Access-Control-Allow-Origin"));
   }
   server.reset();
   HttpOptions options;
   options.cors = "http://a";
   start(options);
   httplib::Client client("127.0.0.1", server->port());
+  for (const char* path : {"/echo", "/wait", "/open", "/part/x"})
+    EXPECT_EQ(client.Options(path)->status, 204) << path;
   const auto preflight = client.Options("/echo");
-  EXPECT_EQ(preflight->status, 204);
+  EXPECT_EQ(preflight->get_header_value("Access-Control-Allow-Methods"), "POST, OPTIONS");
+  const auto names = preflight->get_header_value("Access-Control-Allow-Headers");
+  for (const char* name : {"authorization", "content-type", "x-stainless-os"})
+    EXPECT_NE(names.find(name), names.npos) << names;
+  EXPECT_EQ(preflight->get_header_value("Access-Control-Max-Age"), "600");
+  const auto echoed =
+      client.Options("/echo", {{"Access-Control-Request-Headers", "X-Mine, content-type"}});
+  EXPECT_EQ(echoed->get_header_value("Access-Control-Allow-Headers"), "x-mine, content-type");
+  // Errors, too, are for the page to read.
+  EXPECT_EQ(client.Post("/busy", "{}", "application/json")
+                ->get_header_value("Access-Control-Allow-Origin"),
+            "http://a");
   EXPECT_EQ(preflight->get_header_value("Access-Control-Allow-Origin"), "http://a");
   EXPECT_EQ(client.Get("/open")->get_header_value("Access-Control-Allow-Origin"), "http://a");
 }
