@@ -47,7 +47,7 @@ Choice choose(Sequence& s, std::span<float> logits) {
   std::vector<int> recent;
   std::vector<float> before;
   std::span<const float> own = logits;  // the model's, before penalties
-  if (s.options.sampling.repetition_penalty != 1.0f) {
+  if (has_penalties(s.options.sampling)) {
     recent = s.prompt;
     recent.insert(recent.end(), s.tokens.begin(), s.tokens.end());
     if (s.options.top_logprobs >= 0) {
@@ -55,7 +55,7 @@ Choice choose(Sequence& s, std::span<float> logits) {
       own = before;
     }
   }
-  Choice choice{.token = s.sampler->next(logits, recent), .logprobs = {}};
+  Choice choice{.token = s.sampler->next(logits, recent, s.tokens.size()), .logprobs = {}};
   if (s.options.top_logprobs >= 0)
     choice.logprobs = logprobs_of(own, choice.token, s.options.top_logprobs);
   return choice;

@@ -17,9 +17,16 @@ void check(const SamplingOptions& o) {
   if (!(o.min_p >= 0.0f && o.min_p <= 1.0f)) fail("min-p is {}; it must be from 0 to 1", o.min_p);
   if (!(o.repetition_penalty > 0.0f))
     fail("the repetition penalty is {}; it must be above 0", o.repetition_penalty);
+  for (const float penalty : {o.presence_penalty, o.frequency_penalty})
+    if (!(std::abs(penalty) <= 2.0f))
+      fail("the presence or frequency penalty is {}; it must be from -2 to 2", penalty);
 }
 
-int Sampler::next(std::span<float> logits, std::span<const int> recent) {
+bool has_penalties(const SamplingOptions& o) {
+  return o.repetition_penalty != 1.0f || o.presence_penalty != 0.0f || o.frequency_penalty != 0.0f;
+}
+
+int Sampler::next(std::span<float> logits, std::span<const int> recent, size_t generated) {
   if (options_.repetition_penalty != 1.0f) {
     const size_t context = static_cast<size_t>(std::max(options_.repetition_context, 0));
     auto window = recent.size() > context ? recent.subspan(recent.size() - context) : recent;
@@ -29,6 +36,16 @@ int Sampler::next(std::span<float> logits, std::span<const int> recent) {
     for (const int id : unique) {
       float& l = logits[static_cast<size_t>(id)];
       l = l < 0.0f ? l * options_.repetition_penalty : l / options_.repetition_penalty;
+    }
+  }
+  if (options_.presence_penalty != 0.0f || options_.frequency_penalty != 0.0f) {
+    const auto own = recent.last(std::min(generated, recent.size()));
+    std::vector<int> sorted(own.begin(), own.end());
+    std::sort(sorted.begin(), sorted.end());
+    for (size_t i = 0, end = 0; i < sorted.size(); i = end) {
+      while (end < sorted.size() && sorted[end] == sorted[i]) ++end;
+      logits[static_cast<size_t>(sorted[i])] -=
+          options_.presence_penalty + options_.frequency_penalty * static_cast<float>(end - i);
     }
   }
   const auto best = std::max_element(logits.begin(), logits.end());

@@ -17,8 +17,13 @@ struct SamplingOptions {
   float min_p = 0.0f;               // least probability relative to the most likely token
   float repetition_penalty = 1.0f;  // Keskar et al. 2019; 1: off
   int repetition_context = 20;      // tokens looked back at
+  float presence_penalty = 0.0f;    // OpenAI's: taken from the logit of each token generated so far
+  float frequency_penalty = 0.0f;   // OpenAI's: the same, once for each time it was
   uint64_t seed = 0;
 };
+
+// Whether the tokens so far change the logits.
+bool has_penalties(const SamplingOptions& options);
 
 // Throws Error where a value is out of its range.
 void check(const SamplingOptions& options);
@@ -26,8 +31,9 @@ void check(const SamplingOptions& options);
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) {}
-  // Chooses a token; `logits` [vocab_size] may be changed. `recent` are the tokens so far.
-  int next(std::span<float> logits, std::span<const int> recent);
+  // Chooses a token; `logits` [vocab_size] may be changed. `recent` are the tokens so far, of which
+  // the last `generated` are no prompt's; needed where there are penalties.
+  int next(std::span<float> logits, std::span<const int> recent, size_t generated = 0);
 
  private:
   SamplingOptions options_;
