@@ -1,5 +1,6 @@
 // /v1/chat/completions and /v1/completions: requests, answers and streams in OpenAI's shapes.
 #include <algorithm>
+#include <deque>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <utility>
@@ -16,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Tokens = std::vector<std::pair<int, TokenLogprobs>>;
 
-constexpr int64_t kMaxTopLogprobs = 20;
+constexpr int64_t kMaxTopLogprobs = 20, kMaxChoices = 8;
 constexpr size_t kMaxStops = 16, kMaxStopCharacters = 256;
 
 struct Completion {
@@ -25,6 +26,7 @@ struct Completion {
   std::vector<int> prompt;
   GenerateOptions options;
   std::vector<std::string> stops;
+  size_t choices = 1;
   bool stream = false, include_usage = false;
   std::string id;
   int64_t created = 0;
@@ -46,19 +48,27 @@ std::vector<std::string> parse_stops(const Fields& fields) {
   return stops;
 }
 
+// Tools that a request has and says not to use are left alone; this server calls none.
+void refuse_tools(const Fields& fields, const char* name, const char* choice_name) {
+  const Json* tools = fields.value(name);
+  const Json* choice = fields.value(choice_name);
+  if (tools != nullptr && !tools->is_array()) bad_request(name, "'{}' must be a list", name);
+  const bool given = tools != nullptr && !tools->empty();
+  if (choice != nullptr && *choice == "none") return;
+  if (given)
+    bad_request(choice == nullptr ? name : choice_name,
+                "'{}' with a '{}' other than \"none\" is not supported: this server calls no tools",
+                name, choice_name);
+  if (choice != nullptr && *choice != "auto")
+    bad_request(choice_name, "'{}' must be \"none\", or \"auto\" without '{}'", choice_name, name);
+}
+
 // What OpenAI's API has and this server has not: refused where it would change the answer.
 void refuse_unsupported(const Fields& fields, bool chat) {
-  if (fields.integer("n", 1, 128).value_or(1) != 1)
-    bad_request("n", "'n' must be 1: this server gives one choice");
-  for (const char* name : {"presence_penalty", "frequency_penalty"})
-    if (fields.number(name, -2, 2).value_or(0) != 0)
-      bad_request(name, "'{}' is not supported; repetition_penalty is", name);
-  for (const char* name : {"logit_bias", "tools", "functions"})
-    if (const Json* v = fields.value(name)) {
-      const bool is_map = name == std::string_view("logit_bias");
-      if (!(is_map ? v->is_object() : v->is_array()) || !v->empty())
-        bad_request(name, "'{}' is not supported", name);
-    }
+  if (const Json* bias = fields.value("logit_bias"); bias && (!bias->is_object() || !bias->empty()))
+    bad_request("logit_bias", "'logit_bias' is not supported");
+  refuse_tools(fields, "tools", "tool_choice");
+  refuse_tools(fields, "functions", "function_call");
   if (const Json* format = fields.value("response_format")) {
     const auto type = format->is_object() ? format->find("type") : format->end();
     if (!format->is_object() || type == format->end() || !type->is_string() || *type != "text")
@@ -67,8 +77,9 @@ void refuse_unsupported(const Fields& fields, bool chat) {
                   "supported");
   }
   if (chat) return;
-  if (fields.integer("best_of", 1, 128).value_or(1) != 1)
-    bad_request("best_of", "'best_of' must be 1");
+  const auto choices = fields.integer("n", 1, kMaxChoices).value_or(1);
+  if (fields.integer("best_of", 1, 128).value_or(choices) != choices)
+    bad_request("best_of", "'best_of' other than 'n' is not supported");
   if (fields.boolean("echo").value_or(false)) bad_request("echo", "'echo' is not supported");
   if (!fields.text("suffix").value_or("").empty())
     bad_request("suffix", "'suffix' is not supported");
@@ -151,6 +162,8 @@ SamplingOptions parse_sampling(const Fields& fields) {
   s.min_p = static_cast<float>(fields.number("min_p", 0, 1).value_or(0));
   s.repetition_penalty =
       static_cast<float>(fields.number("repetition_penalty", 0.01, 10).value_or(1));
+  s.presence_penalty = static_cast<float>(fields.number("presence_penalty", -2, 2).value_or(0));
+  s.frequency_penalty = static_cast<float>(fields.number("frequency_penalty", -2, 2).value_or(0));
   const auto seed = fields.integer("seed", INT64_MIN, INT64_MAX);
   s.seed = seed ? static_cast<uint64_t>(*seed) : uint64_t{std::random_device{}()} << 16;
   return s;
@@ -164,23 +177,34 @@ int parse_logprobs(const Fields& fields, bool chat) {
   return wanted ? static_cast<int>(top.value_or(0)) : -1;
 }
 
-// The number of tokens to generate: what is asked for, or what there is room for.
+// A number of tokens; -1 is as many as fit.
+std::optional<int64_t> parse_token_count(const Fields& fields, const char* name) {
+  const Json* value = fields.value(name);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_number_unsigned() && value->get<uint64_t>() > uint64_t{INT64_MAX}) return INT64_MAX;
+  const auto count = fields.integer(name, INT64_MIN, INT64_MAX);
+  if (*count == -1) return INT64_MAX;
+  if (*count < 1)
+    bad_request(name, "'{}' is {}; it must be at least 1, or -1 for as many as fit", name, *count);
+  return count;
+}
+
+// The number of tokens to generate: what is asked for, at most what there is room for.
 void set_max_tokens(const ServeContext& context, const Fields& fields, Completion& c) {
   const int64_t most = context.limits.max_tokens;
-  auto asked = fields.integer("max_tokens", 1, most);
+  auto asked = parse_token_count(fields, "max_tokens");
   if (c.chat)  // the newer name comes first where both are given
-    if (const auto newer = fields.integer("max_completion_tokens", 1, most)) asked = newer;
-  if (!c.chat && !asked) asked = std::min<int64_t>(16, most);  // as OpenAI's
+    if (const auto newer = parse_token_count(fields, "max_completion_tokens")) asked = newer;
+  if (!c.chat && !asked) asked = 16;  // as OpenAI's
   const auto length = static_cast<int64_t>(c.prompt.size());
-  const int64_t longest = context.longest_prompt(asked.value_or(1));
+  const int64_t longest = context.longest_prompt(1);
   if (length > longest)
     throw ApiError(400, "invalid_request_error",
-                   fmt::format("The prompt has {} tokens; with {} to generate, {} is the most.",
-                               length, asked.value_or(1), longest),
+                   fmt::format("The prompt has {} tokens; {} is the most.", length, longest),
                    c.chat ? "messages" : "prompt", "context_length_exceeded");
   if (length == 0) bad_request(c.chat ? "messages" : "prompt", "The prompt has no tokens");
   const int64_t room = context.context_length() - length;
-  c.options.max_tokens = static_cast<int>(asked.value_or(std::min(room, most)));
+  c.options.max_tokens = static_cast<int>(std::min({asked.value_or(most), room, most}));
 }
 
 Completion parse(const ServeContext& context, const std::string& text, bool chat) {
@@ -199,6 +223,7 @@ Completion parse(const ServeContext& context, const std::string& text, bool chat
   c.stops = parse_stops(fields);
   c.options.sampling = parse_sampling(fields);
   c.options.top_logprobs = parse_logprobs(fields, chat);
+  c.choices = static_cast<size_t>(fields.integer("n", 1, kMaxChoices).value_or(1));
   c.options.eos_token_ids = context.models.session->loaded.eos_token_ids;
   c.prompt = chat ? chat_prompt(context, fields) : plain_prompt(context, fields);
   set_max_tokens(context, fields, c);
@@ -262,40 +287,47 @@ class Running {
   Running(const ServeContext& context, Completion completion)
       : c(std::move(completion)),
         tokenizer_(context.models.session->encoder.tokenizer),
-        text_(tokenizer_, c.stops, [this](const std::string& piece) { ready_ += piece; }),
-        sequence_(std::make_shared<Sequence>()) {
-    sequence_->prompt = std::move(c.prompt);
-    sequence_->options = c.options;
-    sequence_->on_token = [this](int token) { return accept(token); };
-    job_ = std::make_shared<Job>();
-    job_->sequences = {sequence_};
+        job_(std::make_shared<Job>()) {
+    for (size_t i = 0; i < c.choices; ++i) {
+      Choice& choice = choices_.emplace_back();
+      choice.text.emplace(tokenizer_, c.stops,
+                          [&choice](const std::string& piece) { choice.ready += piece; });
+      choice.sequence = std::make_shared<Sequence>();
+      choice.sequence->prompt = c.prompt;
+      choice.sequence->options = c.options;
+      choice.sequence->options.sampling.seed += i;
+      choice.sequence->on_token = [this, i](int token) { return accept(i, token); };
+      job_->sequences.push_back(choice.sequence);
+    }
+    job_->together = c.choices;  // so that the prompt is read once
     job_->lora = c.model->adapter();
     job_->deadline = context.deadline();
     submitted.emplace(context.scheduler, job_);
   }
 
-  // What is left once the job is done.
-  Piece rest() {
-    if (!stopped_) text_.finish();
-    return {0, std::exchange(ready_, {}), std::exchange(fresh_, {})};
+  // What is left of a choice once the job is done.
+  Piece rest(size_t i) {
+    if (!choices_[i].stopped) choices_[i].text->finish();
+    return take(i);
   }
 
-  const char* finish_reason() const {
-    return sequence_->finish == FinishReason::length ? "length" : "stop";
+  const char* finish_reason(size_t i) const {
+    return choices_[i].sequence->finish == FinishReason::length ? "length" : "stop";
   }
 
   Json usage() const {
-    const size_t prompt = sequence_->prompt.size(), generated = sequence_->tokens.size();
-    return {{"prompt_tokens", prompt},
+    size_t generated = 0;
+    for (const Choice& choice : choices_) generated += choice.sequence->tokens.size();
+    return {{"prompt_tokens", c.prompt.size()},
             {"completion_tokens", generated},
-            {"total_tokens", prompt + generated},
-            {"prompt_tokens_details", {{"cached_tokens", sequence_->reused}}}};
+            {"total_tokens", c.prompt.size() + generated},
+            {"prompt_tokens_details", {{"cached_tokens", choices_[0].sequence->reused}}}};
   }
 
-  Json logprobs(const Tokens& tokens) {
+  Json logprobs(size_t i, const Tokens& tokens) {
     if (c.options.top_logprobs < 0) return nullptr;
     return c.chat ? chat_logprobs(tokenizer_, tokens)
-                  : completion_logprobs(tokenizer_, tokens, offset_);
+                  : completion_logprobs(tokenizer_, tokens, choices_[i].offset);
   }
 
   // The object around choices.
@@ -310,20 +342,30 @@ class Running {
   const Completion c;
 
  private:
-  bool accept(int token) {
-    if (c.options.top_logprobs >= 0) fresh_.emplace_back(token, sequence_->logprobs.back());
-    stopped_ = !text_.push(token);
-    if (!ready_.empty()) job_->push({0, std::exchange(ready_, {}), std::exchange(fresh_, {})});
-    return !stopped_;
+  struct Choice {
+    std::optional<TextStream> text;
+    std::string ready;  // text since the last piece, and its tokens
+    Tokens fresh;
+    bool stopped = false;
+    int64_t offset = 0;
+    SequencePtr sequence;
+  };
+
+  Piece take(size_t i) {
+    return {i, std::exchange(choices_[i].ready, {}), std::exchange(choices_[i].fresh, {})};
+  }
+
+  bool accept(size_t i, int token) {
+    Choice& choice = choices_[i];
+    if (c.options.top_logprobs >= 0)
+      choice.fresh.emplace_back(token, choice.sequence->logprobs.back());
+    choice.stopped = !choice.text->push(token);
+    if (!choice.ready.empty()) job_->push(take(i));
+    return !choice.stopped;
   }
 
   const Tokenizer tokenizer_;
-  TextStream text_;
-  std::string ready_;  // text since the last piece, and its tokens
-  Tokens fresh_;
-  bool stopped_ = false;
-  int64_t offset_ = 0;
-  SequencePtr sequence_;
+  std::deque<Choice> choices_;
   JobPtr job_;
 
  public:
@@ -332,30 +374,42 @@ class Running {
 };
 
 Json whole_answer(Running& running, Client& client) {
-  std::string text;
-  Tokens tokens;
+  std::vector<Piece> all(running.c.choices);
   const auto take = [&](const Piece& piece) {
-    text += piece.text;
-    tokens.insert(tokens.end(), piece.tokens.begin(), piece.tokens.end());
+    Piece& one = all[piece.sequence];
+    one.text += piece.text;
+    one.tokens.insert(one.tokens.end(), piece.tokens.begin(), piece.tokens.end());
   };
   wait_for(*running.submitted, client, take);
-  take(running.rest());
-  Json choice = {{"index", 0}};
-  if (running.c.chat)
-    choice["message"] = {{"role", "assistant"}, {"content", text}, {"refusal", nullptr}};
-  else
-    choice["text"] = text;
-  choice["logprobs"] = running.logprobs(tokens);
-  choice["finish_reason"] = running.finish_reason();
+  Json choices = Json::array();
+  for (size_t i = 0; i < all.size(); ++i) {
+    take(running.rest(i));
+    Json choice = {{"index", i}};
+    if (running.c.chat)
+      choice["message"] = {{"role", "assistant"}, {"content", all[i].text}, {"refusal", nullptr}};
+    else
+      choice["text"] = all[i].text;
+    choice["logprobs"] = running.logprobs(i, all[i].tokens);
+    choice["finish_reason"] = running.finish_reason(i);
+    choices.push_back(std::move(choice));
+  }
   Json body = running.envelope(false);
-  body["choices"] = Json::array({std::move(choice)});
+  body["choices"] = std::move(choices);
   body["usage"] = running.usage();
   return body;
 }
 
 void stream_answer(Running& running, EventWriter& out) {
   const Completion& c = running.c;
-  const auto send = [&](Json choice) {
+  const auto send = [&](size_t index, Json delta, const std::string& text, Json logprobs,
+                        Json finish) {
+    Json choice = {{"index", index}};
+    if (c.chat)
+      choice["delta"] = std::move(delta);
+    else
+      choice["text"] = text;
+    choice["logprobs"] = std::move(logprobs);
+    choice["finish_reason"] = std::move(finish);
     Json chunk = running.envelope(true);
     chunk["choices"] = Json::array({std::move(choice)});
     if (c.include_usage) chunk["usage"] = nullptr;
@@ -363,30 +417,16 @@ void stream_answer(Running& running, EventWriter& out) {
   };
   const auto send_piece = [&](const Piece& piece) {
     if (piece.text.empty() && piece.tokens.empty()) return;
-    Json choice = {{"index", 0}};
-    if (c.chat)
-      choice["delta"] = {{"content", piece.text}};
-    else
-      choice["text"] = piece.text;
-    choice["logprobs"] = running.logprobs(piece.tokens);
-    choice["finish_reason"] = nullptr;
-    send(std::move(choice));
+    send(piece.sequence, {{"content", piece.text}}, piece.text,
+         running.logprobs(piece.sequence, piece.tokens), nullptr);
   };
-  if (c.chat)
-    send({{"index", 0},
-          {"delta", {{"role", "assistant"}, {"content", ""}}},
-          {"logprobs", nullptr},
-          {"finish_reason", nullptr}});
+  for (size_t i = 0; c.chat && i < c.choices; ++i)
+    send(i, {{"role", "assistant"}, {"content", ""}}, "", nullptr, nullptr);
   running.submitted->wait(send_piece, [&] { out.tick(); });
-  send_piece(running.rest());
-  Json last = {{"index", 0}};
-  if (c.chat)
-    last["delta"] = Json::object();
-  else
-    last["text"] = "";
-  last["logprobs"] = nullptr;
-  last["finish_reason"] = running.finish_reason();
-  send(std::move(last));
+  for (size_t i = 0; i < c.choices; ++i) {
+    send_piece(running.rest(i));
+    send(i, Json::object(), "", nullptr, running.finish_reason(i));
+  }
   if (c.include_usage) {
     Json chunk = running.envelope(true);
     chunk["choices"] = Json::array();

@@ -8,7 +8,6 @@
 namespace gavel {
 namespace {
 
-constexpr size_t kTogether = 2;        // sequences of one job that are admitted in one turn
 constexpr size_t kScoreTokens = 2048;  // scored between two steps
 
 }  // namespace
@@ -124,7 +123,7 @@ std::vector<std::vector<SequencePtr>> Scheduler::admit(size_t room) {
   while (room > 0 && idle < jobs_.size()) {
     Job& job = *jobs_.front();
     jobs_.splice(jobs_.end(), jobs_, jobs_.begin());
-    const size_t count = std::min({kTogether, room, job.sequences.size() - job.admitted_});
+    const size_t count = std::min({job.together, room, job.sequences.size() - job.admitted_});
     idle = count == 0 ? idle + 1 : 0;
     if (count == 0) continue;
     auto group = std::find_if(groups.begin(), groups.end(),

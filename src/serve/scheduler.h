@@ -36,6 +36,7 @@ struct Job {
   std::vector<std::vector<double>> scored;  // results of `scores`
   const ModelLora* lora = nullptr;          // null: the base model
   Clock::time_point deadline = Clock::time_point::max();
+  size_t together = 2;  // sequences that are admitted in one turn, their common prefix read once
 
   // Called by sequences' on_token, on the engine's thread.
   void push(Piece piece);

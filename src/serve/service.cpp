@@ -36,10 +36,8 @@ Route file_route(const char* path, const char* content_type, std::string content
 std::string description(const ServedModels& models, const ServeLimits& limits) {
   Json api = Json::parse(web::kOpenApi);
   Json& schemas = api["components"]["schemas"];
-  for (auto& [name, schema] : schemas.items())
-    for (const char* field : {"max_tokens", "max_completion_tokens"})
-      if (schema.contains("properties") && schema["properties"].contains(field))
-        schema["properties"][field]["maximum"] = limits.max_tokens;
+  for (const char* name : {"JudgeOne", "JudgeMany"})
+    schemas[name]["properties"]["max_tokens"]["maximum"] = limits.max_tokens;
   schemas["JudgeMany"]["properties"]["pairs"]["maxItems"] = limits.max_pairs;
   // The third form of a prompt: token ids.
   schemas["CompletionRequest"]["properties"]["prompt"]["anyOf"][2]["items"]["maximum"] =

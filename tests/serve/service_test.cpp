@@ -212,6 +212,87 @@ TEST_F(ServiceTest, StopStringsAndSeeds) {
   EXPECT_LE(texts.size(), 3u);
 }
 
+TEST_F(ServiceTest, MoreTokensThanFitAreAsManyAsFit) {
+  const std::string text =
+      ask(kChat, chat(600))["choices"][0]["message"]["content"].get<std::string>();
+  Json body = chat();
+  body["stop"] = text.substr(text.size() / 4, 4);
+  for (const Json& count : {Json(601), Json(1'000'000'000'000), Json(UINT64_MAX), Json(-1), Json()})
+    for (const char* name : {"max_tokens", "max_completion_tokens"}) {
+      Json some = body;
+      some.erase("max_tokens");
+      some[name] = count;
+      EXPECT_EQ(ask(kChat, some)["choices"][0]["finish_reason"], "stop") << count;
+    }
+  // A prompt that leaves room for four tokens.
+  auto& context = session->model.config.max_position_embeddings;
+  const auto whole = std::exchange(context, 54);
+  const Json answer =
+      ask(kText, {{"prompt", std::vector<int>(50, 28)}, {"max_tokens", 4096}, {"temperature", 0}});
+  context = whole;
+  EXPECT_EQ(answer["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 4);
+}
+
+TEST_F(ServiceTest, ToolsThatAreNotToBeUsedChangeNothing) {
+  const Json expected = ask(kChat, chat())["choices"];
+  Json body = chat();
+  body["tools"] = {{{"type", "function"}, {"function", {{"name", "f"}}}}};
+  body["tool_choice"] = "none";
+  EXPECT_EQ(ask(kChat, body)["choices"], expected);
+}
+
+TEST_F(ServiceTest, SeveralChoices) {
+  const Json one = ask(kChat, chat())["choices"][0];
+  Json body = chat();
+  body["n"] = 3;
+  const Json three = ask(kChat, body);
+  ASSERT_EQ(three["choices"].size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(three["choices"][i]["index"], i);
+    EXPECT_EQ(three["choices"][i]["message"], one["message"]);
+  }
+  EXPECT_EQ(three["usage"]["completion_tokens"], 24);
+  EXPECT_EQ(three["usage"]["total_tokens"], three["usage"]["prompt_tokens"].get<int>() + 24);
+  // Choice i draws as a request with seed + i would.
+  body["temperature"] = 1.2;
+  body["seed"] = 5;
+  const Json drawn = ask(kChat, body);
+  std::set<std::string> texts;
+  for (const Json& choice : drawn["choices"]) texts.insert(choice["message"]["content"]);
+  EXPECT_GT(texts.size(), 1u);
+  body["stream_options"] = {{"include_usage", true}};
+  std::vector<std::string> streamed(3);
+  Json reasons = Json::object();
+  const auto chunks = events(kChat, body);
+  for (const Json& e : chunks)
+    for (const Json& choice : e["choices"]) {
+      streamed[choice["index"].get<size_t>()] += choice["delta"].value("content", "");
+      if (!choice["finish_reason"].is_null())
+        reasons[choice["index"].dump()] = choice["finish_reason"];
+    }
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(streamed[i], drawn["choices"][i]["message"]["content"]);
+  EXPECT_EQ(reasons.size(), 3u);
+  EXPECT_EQ(chunks.back()["usage"]["completion_tokens"], drawn["usage"]["completion_tokens"]);
+  const Json texts_of = ask(
+      kText,
+      {{"prompt", "One, two,"}, {"n", 2}, {"temperature", 0}, {"max_tokens", 3}, {"logprobs", 0}});
+  EXPECT_EQ(texts_of["choices"][0]["text"], texts_of["choices"][1]["text"]);
+  EXPECT_EQ(texts_of["choices"][1]["logprobs"]["text_offset"][0], 0);
+}
+
+TEST_F(ServiceTest, APenaltyOfPresenceKeepsTokensFromComingAgain) {
+  const Json repeat = {{"prompt", "a a a a a a a a a a"}, {"temperature", 0}, {"logprobs", 0}};
+  const auto distinct = [](const Json& answer) {
+    const Json& tokens = answer["choices"][0]["logprobs"]["tokens"];
+    return std::set<std::string>(tokens.begin(), tokens.end()).size();
+  };
+  Json penalized = repeat;
+  penalized["presence_penalty"] = 2;
+  penalized["frequency_penalty"] = 2;
+  EXPECT_LT(distinct(ask(kText, repeat)), distinct(ask(kText, penalized)));
+}
+
 TEST_F(ServiceTest, JudgesAsTheJudgeLayerDoes) {
   JudgePair expected_pair;
   expected_pair.question = "What is 2 + 2?";
@@ -292,15 +373,23 @@ TEST_F(ServiceTest, ErrorsNameTheField) {
           name == std::string("messages") && wrong.is_array() ? Json("messages[0]") : Json(name));
   EXPECT_EQ(param(kChat, with(chat(), "temperature", 2.5)), "temperature");
   EXPECT_EQ(param(kChat, with(chat(), "temperature", "1")), "temperature");
-  EXPECT_EQ(param(kChat, with(chat(), "max_tokens", 601)), "max_tokens");
+  EXPECT_EQ(param(kChat, with(chat(), "max_tokens", -2)), "max_tokens");
   EXPECT_EQ(param(kChat, with(chat(), "max_tokens", 0)), "max_tokens");
   EXPECT_EQ(param(kChat, with(chat(), "max_tokens", 1.5)), "max_tokens");
-  EXPECT_EQ(param(kChat, with(with(chat(), "max_tokens", 601), "max_completion_tokens", 4)),
+  EXPECT_EQ(param(kChat, with(with(chat(), "max_tokens", 0), "max_completion_tokens", 4)),
             "max_tokens");
-  EXPECT_EQ(param(kChat, with(chat(), "max_tokens", UINT64_MAX)), "max_tokens");
+  EXPECT_EQ(param(kChat, with(chat(), "max_completion_tokens", 0)), "max_completion_tokens");
   EXPECT_EQ(param(kChat, with(chat(), "top_logprobs", 2)), "top_logprobs");
-  EXPECT_EQ(param(kChat, with(chat(), "n", 2)), "n");
-  EXPECT_EQ(param(kChat, with(chat(), "tools", {{{"type", "function"}}})), "tools");
+  EXPECT_EQ(param(kChat, with(chat(), "n", 9)), "n");
+  EXPECT_EQ(param(kChat, with(chat(), "n", 0)), "n");
+  EXPECT_EQ(param(kChat, with(chat(), "presence_penalty", 2.1)), "presence_penalty");
+  EXPECT_EQ(param(kChat, with(chat(), "frequency_penalty", -2.1)), "frequency_penalty");
+  EXPECT_EQ(param(kText, {{"prompt", "x"}, {"n", 2}, {"best_of", 3}}), "best_of");
+  const Json with_tools = with(chat(), "tools", {{{"type", "function"}}});
+  EXPECT_EQ(param(kChat, with_tools), "tools");
+  EXPECT_EQ(param(kChat, with(with_tools, "tool_choice", "auto")), "tool_choice");
+  EXPECT_EQ(param(kChat, with(with_tools, "tool_choice", "required")), "tool_choice");
+  EXPECT_EQ(param(kChat, with(chat(), "tool_choice", "required")), "tool_choice");
   EXPECT_EQ(param(kChat, with(chat(), "functions", Json::object())), "functions");
   EXPECT_EQ(param(kChat, with(chat(), "stream_options", Json::object())), "stream_options");
   EXPECT_EQ(param(kChat, with(chat(), "response_format", {{"type", "json_object"}})),
@@ -440,7 +529,7 @@ TEST_F(ServiceTest, ModelsPagesAndDescription) {
     if (methods.contains("post")) send(path, "{}", 400);
   }
   const Json& schemas = described["components"]["schemas"];
-  EXPECT_EQ(schemas["ChatRequest"]["properties"]["max_tokens"]["maximum"], 600);
+  EXPECT_EQ(schemas["JudgeOne"]["properties"]["max_tokens"]["maximum"], 600);
   EXPECT_EQ(schemas["JudgeMany"]["properties"]["pairs"]["maxItems"], 3);
 }
 
