@@ -1,6 +1,7 @@
 #include "generate/engine.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -38,23 +39,41 @@ TokenLogprobs logprobs_of(std::span<const float> logits, int chosen, int top) {
 }
 
 struct Choice {
-  int token = 0;
+  int token = 0;  // -1: none is allowed
   std::optional<TokenLogprobs> logprobs;
 };
+
+// Leaves the tokens that the grammar allows. False where there is none.
+bool constrain(Sequence& s, std::span<float> logits) {
+  std::vector<bool> allowed;
+  s.matcher->mask(*s.options.vocabulary, allowed);
+  allowed.resize(logits.size());
+  for (const int id : s.options.eos_token_ids)
+    if (id >= 0 && static_cast<size_t>(id) < allowed.size())
+      allowed[static_cast<size_t>(id)] = s.matcher->may_end();
+  bool any = false;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    any |= allowed[i];
+    if (!allowed[i]) logits[i] = -std::numeric_limits<float>::infinity();
+  }
+  return any;
+}
 
 // Chooses the sequence's next token from its logits, which may change.
 Choice choose(Sequence& s, std::span<float> logits) {
   std::vector<int> recent;
   std::vector<float> before;
   std::span<const float> own = logits;  // the model's, before penalties
-  if (has_penalties(s.options.sampling)) {
+  const bool penalties = has_penalties(s.options.sampling);
+  if (penalties) {
     recent = s.prompt;
     recent.insert(recent.end(), s.tokens.begin(), s.tokens.end());
-    if (s.options.top_logprobs >= 0) {
-      before.assign(logits.begin(), logits.end());
-      own = before;
-    }
   }
+  if ((penalties || s.matcher) && s.options.top_logprobs >= 0) {
+    before.assign(logits.begin(), logits.end());
+    own = before;
+  }
+  if (s.matcher && !constrain(s, logits)) return {.token = -1, .logprobs = {}};
   Choice choice{.token = s.sampler->next(logits, recent, s.tokens.size()), .logprobs = {}};
   if (s.options.top_logprobs >= 0)
     choice.logprobs = logprobs_of(own, choice.token, s.options.top_logprobs);
@@ -62,14 +81,23 @@ Choice choose(Sequence& s, std::span<float> logits) {
 }
 
 void accept(Sequence& s, Choice& choice) {
+  if (choice.token < 0) {  // at the end, or the vocabulary has no token for what must come
+    s.finish = s.matcher->may_end() ? FinishReason::stop : FinishReason::length;
+    return;
+  }
   if (is_eos(s, choice.token)) {
     s.finish = FinishReason::stop;
     return;
   }
+  if (s.matcher)
+    for (const char byte : s.options.vocabulary->bytes(choice.token))
+      s.matcher->advance(static_cast<uint8_t>(byte));
   s.tokens.push_back(choice.token);
   if (choice.logprobs) s.logprobs.push_back(std::move(*choice.logprobs));
   if (s.on_token && !s.on_token(choice.token)) {
     if (s.finish == FinishReason::none) s.finish = FinishReason::stop;
+  } else if (s.matcher && s.matcher->complete()) {
+    s.finish = FinishReason::stop;
   } else if (static_cast<int>(s.tokens.size()) >= s.options.max_tokens) {
     s.finish = FinishReason::length;
   }
@@ -98,6 +126,7 @@ void Engine::add(std::span<const SequencePtr> sequences, const ModelLora* lora) 
     s.reused = prefixes[i].rows;
     s.cache = make_cache(model_, std::move(prefixes[i]));
     s.sampler.emplace(s.options.sampling);
+    if (s.options.grammar) s.matcher.emplace(s.options.grammar);
     s.lora = lora;
     if (s.options.max_tokens < 1)
       s.finish = FinishReason::length;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "generate/json_grammar.h"
 #include "generate/sampler.h"
 #include "model/transformer.h"
 #include "ops/kv_cache.h"
@@ -20,6 +21,8 @@ struct GenerateOptions {
   int max_tokens = 256;
   SamplingOptions sampling;
   std::vector<int> eos_token_ids;
+  std::shared_ptr<const JsonGrammar> grammar;  // null: any text; else `vocabulary` is needed, too
+  std::shared_ptr<const TokenTrie> vocabulary;
   int top_logprobs = -1;  // -1: none are computed; n: of the chosen token and the n most likely
 };
 
@@ -46,6 +49,7 @@ struct Sequence {
   // The engine's own.
   std::shared_ptr<KvCache> cache;
   std::optional<Sampler> sampler;
+  std::optional<JsonMatcher> matcher;
   const ModelLora* lora = nullptr;
 };
 using SequencePtr = std::shared_ptr<Sequence>;

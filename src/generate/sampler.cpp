@@ -55,6 +55,8 @@ int Sampler::next(std::span<float> logits, std::span<const int> recent, size_t g
   const float highest = *best;
   std::vector<int> ids(logits.size());
   std::iota(ids.begin(), ids.end(), 0);
+  std::erase_if(ids,
+                [&](int i) { return std::isinf(logits[static_cast<size_t>(i)]); });  // excluded
   const auto falling = [&](int x, int y) {
     const float lx = logits[static_cast<size_t>(x)], ly = logits[static_cast<size_t>(y)];
     return lx != ly ? lx > ly : x < y;

@@ -69,13 +69,6 @@ void refuse_unsupported(const Fields& fields, bool chat) {
     bad_request("logit_bias", "'logit_bias' is not supported");
   refuse_tools(fields, "tools", "tool_choice");
   refuse_tools(fields, "functions", "function_call");
-  if (const Json* format = fields.value("response_format")) {
-    const auto type = format->is_object() ? format->find("type") : format->end();
-    if (!format->is_object() || type == format->end() || !type->is_string() || *type != "text")
-      bad_request("response_format",
-                  "'response_format' other than {{\"type\": \"text\"}} is not "
-                  "supported");
-  }
   if (chat) return;
   const auto choices = fields.integer("n", 1, kMaxChoices).value_or(1);
   if (fields.integer("best_of", 1, 128).value_or(choices) != choices)
@@ -83,6 +76,33 @@ void refuse_unsupported(const Fields& fields, bool chat) {
   if (fields.boolean("echo").value_or(false)) bad_request("echo", "'echo' is not supported");
   if (!fields.text("suffix").value_or("").empty())
     bad_request("suffix", "'suffix' is not supported");
+}
+
+// The form that response_format prescribes; null for any text.
+std::shared_ptr<const JsonGrammar> parse_format(const Fields& fields) {
+  const Json* value = fields.value("response_format");
+  if (value == nullptr) return nullptr;
+  const char* kTypes =
+      "'response_format' must be an object whose 'type' is text, json_object or json_schema";
+  if (!value->is_object()) bad_request("response_format", "{}", kTypes);
+  const Fields format(*value, "response_format.");
+  const std::string type = format.text("type").value_or("");
+  if (type == "text") return nullptr;
+  if (type == "json_object") return JsonGrammar::any_object();
+  if (type != "json_schema") bad_request("response_format", "{}", kTypes);
+  const Json* named = format.value("json_schema");
+  if (named == nullptr || !named->is_object())
+    bad_request("response_format.json_schema", "'response_format.json_schema' must be an object");
+  const Fields parts(*named, "response_format.json_schema.");
+  parts.text("name");
+  parts.boolean("strict");  // it always is
+  const Json* schema = parts.value("schema");
+  if (schema == nullptr) bad_request(parts.path("schema"), "'{}' is missing", parts.path("schema"));
+  try {
+    return JsonGrammar::compile(*schema);
+  } catch (const Error& e) {
+    bad_request(parts.path("schema"), "The schema cannot be followed: {}", e.what());
+  }
 }
 
 std::string message_content(const Fields& message) {
@@ -223,6 +243,8 @@ Completion parse(const ServeContext& context, const std::string& text, bool chat
   c.stops = parse_stops(fields);
   c.options.sampling = parse_sampling(fields);
   c.options.top_logprobs = parse_logprobs(fields, chat);
+  c.options.grammar = parse_format(fields);
+  c.options.vocabulary = context.vocabulary;
   c.choices = static_cast<size_t>(fields.integer("n", 1, kMaxChoices).value_or(1));
   c.options.eos_token_ids = context.models.session->loaded.eos_token_ids;
   c.prompt = chat ? chat_prompt(context, fields) : plain_prompt(context, fields);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ struct ServeContext {
   const ServedModels& models;
   const ServeLimits& limits;
   Scheduler& scheduler;
+  std::shared_ptr<const TokenTrie> vocabulary;  // for answers whose form is prescribed
 
   int64_t context_length() const { return models.session->model.config.max_position_embeddings; }
   // The longest prompt that leaves room for `tokens`. Not limited by 0: always a number.

@@ -60,7 +60,9 @@ Service::Service(std::shared_ptr<Session> session, ServeRequest request)
       models_(load_served_models(std::move(session), request_.model, request_.base_name,
                                  request_.adapters, request_.prompt_template)) {
   scheduler_ = std::make_unique<Scheduler>(models_.session->model, request_.scheduler, metrics_);
-  context_ = std::make_unique<ServeContext>(ServeContext{models_, request_.limits, *scheduler_});
+  context_ = std::make_unique<ServeContext>(
+      ServeContext{models_, request_.limits, *scheduler_,
+                   std::make_shared<TokenTrie>(models_.session->encoder.tokenizer)});
   http_ = std::make_unique<HttpServer>(request_.http, routes(), metrics_);
 }
 
