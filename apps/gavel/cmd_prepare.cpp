@@ -1,6 +1,7 @@
 // gavel prepare: from raw preference data to training files.
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -17,10 +18,12 @@ namespace {
 
 struct Arguments {
   PrepareOptions options;
-  std::string format = "auto", split_votes = "drop", ties = "keep", reference = "keep";
+  std::string format = "auto", split_votes = "drop", ties = "keep", reference = "keep",
+              pairs = "all";
   std::vector<double> shares;
   std::string model, chat_template, report;
   int64_t shown = 1;
+  bool json = false;
 };
 
 void add_input_flags(CLI::App& c, Arguments& a) {
@@ -30,17 +33,24 @@ void add_input_flags(CLI::App& c, Arguments& a) {
       ->required();
   c.add_option("-o,--output", a.options.output, "folder for train.jsonl, valid.jsonl, test.jsonl")
       ->required();
-  c.add_option("--format", a.format, "auto (by the fields), judgelm, pandalm or pairs")
-      ->check(CLI::IsMember({"auto", "judgelm", "pandalm", "pairs"}))
+  std::vector<std::string> formats = {"auto"};
+  for (const PairForm& form : pair_forms()) formats.push_back(form.name);
+  c.add_option("--format", a.format, "auto (by the fields), or a form's name")
+      ->check(CLI::IsMember(formats))
       ->capture_default_str();
   c.add_option("--field", a.options.raw.field_mappings,
                "NAME=FIELD: what a field is called in the file. NAME: question, input, answer_a, "
-               "answer_b, label, scores, score_a, score_b, votes, reason, reference, id, category")
+               "answer_b, label, scores, score_a, score_b, votes, reason, reference, id, category, "
+               "model_a, model_b, system, chosen, rejected, answers, ...")
       ->type_name("NAME=FIELD");
-  c.add_option("--label", a.options.raw.label_meanings,
-               "VALUE=A, VALUE=B or VALUE=tie: what a label stands for that could mean more than "
-               "one thing, such as 0 or 1")
-      ->type_name("VALUE=LABEL");
+  c.add_option("--label-map,--label", a.options.raw.label_meanings,
+               "VALUE=A, VALUE=B or VALUE=tie, several with a comma between: what labels stand for "
+               "that could mean more than one thing, such as 0 and 1")
+      ->delimiter(',')
+      ->type_name("VALUE=LABEL,...");
+  c.add_option("--pairs", a.pairs, "of a list of ranked answers: all pairs, or neighbours only")
+      ->check(CLI::IsMember({"all", "neighbours"}))
+      ->capture_default_str();
   c.add_option("--max-score", a.options.raw.max_score,
                "judgelm: the greatest score there is; rows with others are left out")
       ->capture_default_str();
@@ -89,16 +99,19 @@ void add_output_flags(CLI::App& c, Arguments& a) {
   c.add_option("--samples", a.options.samples, "examples to show in the HTML report")
       ->capture_default_str();
   c.add_option("--show", a.shown, "of these, so many on the terminal too")->capture_default_str();
+  c.add_flag("--json", a.json, "print what was done as JSON");
   c.add_option("--report", a.report, "HTML report (default: report.html in the output folder)");
 }
 
 void run(Arguments& a) {
-  a.options.raw.format = *parse_raw_format(a.format);
+  a.options.raw.form = find_form(a.format);
+  a.options.raw.neighbours_only = a.pairs == "neighbours";
+  a.options.raw.seed = a.options.seed;
   a.options.raw.split_votes_tie = a.split_votes == "tie";
   a.options.drop_ties = a.ties == "drop";
   a.options.use_reference = a.reference == "keep";
   for (size_t i = 0; i < a.shares.size(); ++i) a.options.shares[i] = a.shares[i];
-  FieldNames names = field_names(a.options.raw.format);
+  FieldNames names = field_names(plain_pairs());
   for (const std::string& mapping : a.options.raw.field_mappings) map_field(names, mapping);
   LabelMeanings meanings;
   for (const std::string& meaning : a.options.raw.label_meanings) add_meaning(meanings, meaning);
@@ -109,10 +122,18 @@ void run(Arguments& a) {
   if (!a.model.empty()) encoder = make_encoder(load_model(resolve_model(a.model)), a.chat_template);
   PrepareReport report = prepare(a.options, encoder ? &*encoder : nullptr, interrupted);
   report.model = a.model;
-  std::fputs(describe(report, a.shown).c_str(), stdout);
   const std::filesystem::path html =
       a.report.empty() ? a.options.output / "report.html" : std::filesystem::path(a.report);
   write_file_atomic(html, data_report_html(report));
+  if (a.json) {
+    nlohmann::ordered_json out = to_json(report);
+    out["output"] = a.options.output.string();
+    out["report"] = html.string();
+    std::printf("%s\n",
+                out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    return;
+  }
+  std::fputs(describe(report, a.shown).c_str(), stdout);
   std::printf("\nWritten to %s; the report is %s\n", a.options.output.c_str(), html.c_str());
 }
 
@@ -125,14 +146,15 @@ void add_prepare_command(CLI::App& app) {
   add_choice_flags(*c, *a);
   add_output_flags(*c, *a);
   c->footer(
-      "Reads JudgeLM-100K's JSONL, PandaLM's JSON, and plain pairs (JSONL, a JSON list, CSV):\n"
-      "question, answer_a, answer_b, label (A, B or tie) or score_a and score_b, and optionally\n"
-      "reason and reference. Rows that are at fault are reported with their line and left out.\n\n"
+      "Reads preference data in the forms in which it is published (docs/data.md lists them),\n"
+      "told by their fields, and plain pairs: question, answer_a, answer_b, label (A, B or tie)\n"
+      "or score_a and score_b, and optionally reason and reference. Rows that are at fault are\n"
+      "reported with their line and left out.\n\n"
       "Examples:\n"
       "  gavel prepare judgelm_train_100k.jsonl -o data --model M --swap-augment\n"
       "  gavel prepare pandalm.json -o data --ties drop --balance-positions --seed 1\n"
-      "  gavel prepare pairs.csv -o data --field question=prompt --field answer_a=chosen \\\n"
-      "    --field answer_b=rejected --field label=winner\n"
+      "  gavel prepare pairs.csv -o data --field question=Task --field answer_a=Left \\\n"
+      "    --field answer_b=Right --field label=Better --label-map '1=A,2=B'\n"
       "  gavel prepare known.jsonl -o held-out --split 0,0,1      a test set alone");
   c->callback([a] { run(*a); });
 }

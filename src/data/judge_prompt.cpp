@@ -163,6 +163,13 @@ JudgePair swapped(const JudgePair& pair) {
   if (out.label) out.label = swapped(*out.label);
   out.reason = swap_mentions(pair.reason);
   for (int& vote : out.votes) vote = vote == 1 ? 2 : vote == 2 ? 1 : vote;
+  for (auto& [name, value] : out.meta) {
+    if (name.ends_with("_a"))
+      name.back() = 'b';
+    else if (name.ends_with("_b"))
+      name.back() = 'a';
+  }
+  std::sort(out.meta.begin(), out.meta.end());
   return out;
 }
 

@@ -45,10 +45,13 @@ struct JudgePair {
   std::string reference;   // a reference answer; may be empty
   std::string category;    // of what kind the pair is (where it came from); for reports
   std::vector<int> votes;  // the annotators' choices, where there were several: 0 tie, 1 A, 2 B
+  // What else its data say of it (model_a, model_b, annotator, turn, strength, ...), by name.
+  std::vector<std::pair<std::string, std::string>> meta;
   int64_t source_line = 0;
 };
 
-// The pair with its answers exchanged: label, votes, and the reason's mentions ("Answer A",
+// The pair with its answers exchanged: label, votes, what is named
+// X_a and X_b in `meta`, and the reason's mentions ("Answer A",
 // "answer B", "Assistant 1", "Response 2", ...) with them.
 JudgePair swapped(const JudgePair& pair);
 

@@ -67,10 +67,11 @@ std::optional<Verdict> comparison(std::string_view text) {
 
 std::optional<Verdict> verdict_of(std::string_view raw) {
   const std::string text = plain(without_marks(plain(raw)));
-  constexpr std::array<std::string_view, 15> ties = {
-      "tie",          "tied",         "ties",          "draw",     "equal",
-      "equally good", "same",         "both",          "neither",  "both bad",
-      "both good",    "tie (bothbad", "tie (both bad", "bothgood", "bothbad"};
+  constexpr std::array<std::string_view, 16> ties = {
+      "tie",           "tied",         "ties",      "draw",
+      "equal",         "equally good", "same",      "both",
+      "neither",       "both bad",     "both good", "tie (bothbad",
+      "tie (both bad", "bothgood",     "bothbad",   "tie (inconsistent"};
   if (among(text, ties)) return Verdict::tie;
   if (const auto s = side(text)) return s;
   for (const std::string_view end : {" is better", " is the better", " wins", " won", " better"})
@@ -102,16 +103,16 @@ void add_meaning(LabelMeanings& meanings, const std::string& mapping) {
                          : parse_label(plain(std::string_view(mapping).substr(equals + 1)));
   const std::string value = plain(std::string_view(mapping).substr(0, equals));
   if (!label || value.empty())
-    throw UsageError(
-        fmt::format("--label {}: it must be VALUE=A, VALUE=B or VALUE=tie, VALUE being what stands "
-                    "in the data",
-                    mapping));
+    throw UsageError(fmt::format(
+        "--label-map {}: it must be VALUE=A, VALUE=B or VALUE=tie, VALUE being what stands "
+        "in the data",
+        mapping));
   const auto [it, fresh] = meanings.emplace(value, *label);
   if (!fresh && it->second != *label)
-    throw UsageError(fmt::format("--label {}: {} has another meaning already", mapping, value));
+    throw UsageError(fmt::format("--label-map {}: {} has another meaning already", mapping, value));
 }
 
-std::optional<Verdict> read_label(const Json& value, const LabelMeanings& meanings) {
+std::optional<Verdict> meaning_of(const Json& value, const LabelMeanings& meanings) {
   const auto text = scalar(value);
   if (!text) return std::nullopt;
   for (const auto& [said, verdict] : meanings) {
@@ -119,7 +120,12 @@ std::optional<Verdict> read_label(const Json& value, const LabelMeanings& meanin
     const auto a = number(said), b = number(*text);
     if (said == *text || (a && b && *a == *b)) return verdict;
   }
-  return value.is_string() ? verdict_of(*text) : std::nullopt;
+  return std::nullopt;
+}
+
+std::optional<Verdict> read_label(const Json& value, const LabelMeanings& meanings) {
+  if (const auto verdict = meaning_of(value, meanings)) return verdict;
+  return value.is_string() ? verdict_of(*scalar(value)) : std::nullopt;
 }
 
 bool is_unlabelled(const Json& value) {
@@ -129,12 +135,23 @@ bool is_unlabelled(const Json& value) {
 
 std::string label_advice(const Json& value) {
   const std::string shown = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string out = fmt::format("must be A, B or tie and is {}", shown.substr(0, 60));
   const auto text = scalar(value);
-  return fmt::format("must be A, B or tie and is {}{}", shown.substr(0, 60),
-                     text ? fmt::format("; gavel prepare --label {}=A (or B, or tie) says what it "
-                                        "means",
-                                        text->substr(0, 20))
-                          : "");
+  if (!text) return out;
+  const auto said =
+      value.is_boolean() ? std::optional(value.get<bool>() ? 1.0 : 0.0) : number(*text);
+  if (said && (*said == 0 || *said == 1 || *said == 2))
+    return out + fmt::format(
+                     ", which could mean either: gavel prepare --label-map '{0}' where it counts "
+                     "the answers, or --label-map '{1}' where it says whether the first one won",
+                     *said == 2           ? "1=A,2=B"
+                     : value.is_boolean() ? "false=A,true=B"
+                                          : "0=A,1=B",
+                     *said == 2           ? "0=tie,1=A,2=B"
+                     : value.is_boolean() ? "true=A,false=B"
+                                          : "1=A,0=B");
+  return out + fmt::format("; gavel prepare --label-map '{}=A' (or B, or tie) says what it means",
+                           text->substr(0, 20));
 }
 
 }  // namespace gavel

@@ -125,8 +125,8 @@ class Preparation {
     std::unordered_map<uint64_t, int> seen;  // pair -> its label
     for_each_row(
         "Reading", [&](const PairReader& reader, std::vector<RawRow>& rows, int64_t first) {
-          if (report_.inputs.empty() || report_.inputs.back().first != reader.path().string())
-            report_.inputs.emplace_back(reader.path().string(), to_string(reader.format()));
+          if (report_.inputs.empty() || report_.inputs.back().path != reader.path().string())
+            report_.inputs.push_back({reader.path().string(), reader.form().name});
           plans_.resize(static_cast<size_t>(first) + rows.size());
           for (size_t i = 0; i < rows.size(); ++i)
             plans_[static_cast<size_t>(first) + i] = plan_row(reader.path(), rows[i], seen);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -65,7 +66,10 @@ struct Sample {
 };
 
 struct PrepareReport {
-  std::vector<std::pair<std::string, std::string>> inputs;  // path, format
+  struct Input {
+    std::string path, form;
+  };
+  std::vector<Input> inputs;
   std::string template_name, model;
   uint64_t seed = 0;
   int64_t rows_read = 0, rows_kept = 0;
@@ -93,5 +97,9 @@ PrepareReport prepare(const PrepareOptions& options, const TextEncoder* encoder,
 // The report for a terminal, with the first `shown` of its samples: what carries loss stands
 // between « and », what is cut off after [cut off:].
 std::string describe(const PrepareReport& report, int64_t shown = 0);
+
+// The report's numbers as one JSON object: inputs with their forms, rows, what was left out,
+// splits.
+nlohmann::ordered_json to_json(const PrepareReport& report);
 
 }  // namespace gavel

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/progress.h"
 #include "data/prepare.h"
@@ -89,7 +90,8 @@ void add_samples(std::string& out, const PrepareReport& report, int64_t shown) {
 
 std::string describe(const PrepareReport& report, int64_t shown) {
   std::string out;
-  for (const auto& [path, format] : report.inputs) out += fmt::format("{} ({})\n", path, format);
+  for (const auto& [path, form] : report.inputs)
+    out += fmt::format("{}: {}, {}\n", path, form, find_form(form)->data);
   out += fmt::format("{} rows read, {} usable, in {}\n", grouped_digits(report.rows_read),
                      grouped_digits(report.rows_kept), duration_text(report.seconds));
   if (!report.dropped.empty()) out += "Left out:\n";
@@ -104,6 +106,35 @@ std::string describe(const PrepareReport& report, int64_t shown) {
   add_histogram(out, report);
   add_samples(out, report, shown);
   for (const std::string& warning : report.warnings) out += fmt::format("Warning: {}\n", warning);
+  return out;
+}
+
+nlohmann::ordered_json to_json(const PrepareReport& report) {
+  using Json = nlohmann::ordered_json;
+  Json out = {{"inputs", Json::array()},       {"rows_read", report.rows_read},
+              {"rows_kept", report.rows_kept}, {"left_out", Json::object()},
+              {"splits", Json::object()},      {"warnings", report.warnings}};
+  for (const auto& [path, form] : report.inputs)
+    out["inputs"].push_back({{"path", path}, {"form", form}});
+  for (const auto& [kind, fault] : report.dropped) {
+    Json& kinds = out["left_out"][kind] = {{"rows", fault.count}};
+    if (!fault.places.empty())
+      kinds["first"] = {{"place", fault.places[0].first}, {"detail", fault.places[0].second}};
+  }
+  static constexpr std::array<const char*, 3> kNames = {"train", "valid", "test"};
+  for (size_t k = 0; k < 3; ++k) {
+    const SplitReport& s = report.splits[k];
+    Json& split = out["splits"][kNames[k]] = {{"rows", s.rows},
+                                              {"questions", s.questions},
+                                              {"A", s.labels[0]},
+                                              {"B", s.labels[1]},
+                                              {"tie", s.labels[2]}};
+    if (report.tokenized)
+      split.update({{"tokens", s.tokens},
+                    {"loss_tokens", s.loss_tokens},
+                    {"longest", s.longest},
+                    {"truncated", s.truncated}});
+  }
   return out;
 }
 

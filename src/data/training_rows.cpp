@@ -21,6 +21,7 @@ nlohmann::ordered_json training_row(const JudgePair& pair, const JudgeTemplate& 
   if (!pair.reference.empty()) row["reference"] = pair.reference;
   if (!pair.category.empty()) row["category"] = pair.category;
   if (!pair.votes.empty()) row["votes"] = pair.votes;
+  for (const auto& [name, value] : pair.meta) row["meta"][name] = value;
   if (group) row["group"] = *group;
   return row;
 }

@@ -36,8 +36,14 @@ TEST(Labels, WhatMayMeanSeveralThingsIsNone) {
                             Json("A>=B"),    Json("best"), Json(">"),      Json("a>"),
                             Json("not a")})
     EXPECT_FALSE(read_label(value)) << value;
-  EXPECT_NE(label_advice("C").find("must be A, B or tie and is \"C\"; gavel prepare --label c=A"),
-            std::string::npos);
+  EXPECT_NE(
+      label_advice("C").find("must be A, B or tie and is \"C\"; gavel prepare --label-map 'c=A'"),
+      std::string::npos);
+  // The two ways in which 0 and 1 are meant.
+  for (const Json& value : {Json(0), Json("1"), Json(1.0)}) {
+    EXPECT_NE(label_advice(value).find("--label-map '0=A,1=B'"), std::string::npos);
+    EXPECT_NE(label_advice(value).find("--label-map '1=A,0=B'"), std::string::npos);
+  }
   EXPECT_EQ(label_advice(Json({"A"})), "must be A, B or tie and is [\"A\"]");
   EXPECT_TRUE(is_unlabelled(nullptr));
   EXPECT_TRUE(is_unlabelled(" "));

@@ -129,6 +129,29 @@ TEST_F(Prepare, BalancesPositionsAndClasses) {
   EXPECT_GT(report.splits[2].labels[0], report.splits[2].labels[2]);  // test is left as it is
 }
 
+TEST_F(Prepare, ReportsTheFormAndKeepsWhatElseItHolds) {
+  std::string text;
+  for (int i = 0; i < 40; ++i)
+    text += Json{{"instruction", "question " + std::to_string(i)},
+                 {"output_1", "x"},
+                 {"output_2", "y"},
+                 {"generator_1", "m1"},
+                 {"generator_2", "m2"},
+                 {"preference", 1 + i % 2}}
+                .dump() +
+            "\n";
+  write_file_atomic(dir_ / "in.jsonl", text);
+  const PrepareReport report = prepare(
+      {.inputs = {dir_ / "in.jsonl"}, .output = dir_ / "out", .swap_augment = true}, nullptr);
+  EXPECT_EQ(report.inputs.at(0).form, "alpaca-eval");
+  EXPECT_NE(describe(report).find("alpaca-eval, AlpacaEval's annotations"), std::string::npos);
+  const Json json = to_json(report);
+  EXPECT_EQ(json["inputs"][0]["form"], "alpaca-eval");
+  EXPECT_EQ(json["splits"]["train"]["rows"], 64);
+  for (const Json& row : rows("train"))
+    EXPECT_EQ(row["meta"]["model_a"], row["answer_a"] == "x" ? "m1" : "m2");
+}
+
 TEST_F(Prepare, SwapAugmentationWritesBothOrdersOfTrainTogether) {
   PrepareOptions options = options_for(100);
   options.swap_augment = true;

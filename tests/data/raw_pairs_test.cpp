@@ -252,9 +252,12 @@ TEST_F(RawPairs, NanIsNoValue) {
 
 TEST_F(RawPairs, FormsThatAreNotReadAreNamed) {
   for (const auto& [row, part] : std::vector<std::pair<std::string, std::string>>{
-           {R"({"prompt": "q", "chosen": "x", "rejected": "y"})", "a better and a worse answer"},
-           {R"({"conversation_a": [], "conversation_b": [], "winner": "a"})", "two conversations"},
-           {R"({"response_a": "x", "response_b": "y", "winner_model_a": 1})", "for each outcome"},
+           {R"({"prompt": "q", "response": "x", "helpfulness": 3, "correctness": 4})",
+            "HelpSteer2"},
+           {R"({"prompt": "q", "completion": "x", "label": true})", "KTO"},
+           {R"({"orig_instruction": "q", "orig_response": "x", "orig_score": "5"})", "Prometheus"},
+           {R"({"instruction": "q", "output": "x", "generator": "m"})", "AlpacaEval"},
+           {R"({"question_id": 81, "model_id": "m", "choices": []})", "MT-bench"},
            {"{\"question\": ", "no record could be read (line 1: bad JSON"}}) {
     try {
       good(file("f.jsonl", row + "\n"));
@@ -279,7 +282,7 @@ TEST_F(RawPairs, RefusesFilesItCannotUnderstand) {
     EXPECT_NE(std::string(e.what()).find("prompt, x"), std::string::npos) << e.what();
     EXPECT_NE(std::string(e.what()).find("--field question="), std::string::npos);
   }
-  FieldNames names = field_names(RawFormat::pairs);
+  FieldNames names = field_names(plain_pairs());
   EXPECT_THROW(map_field(names, "nonsense=x"), UsageError);
   EXPECT_THROW(map_field(names, "question"), UsageError);
 }

@@ -1,0 +1,253 @@
+#include "data/pair_forms.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "data/conversation.h"
+
+namespace gavel {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The first entry whose fields are all there counts, so the more particular forms come first.
+const std::vector<PairForm> kForms = {
+    {"judgelm", "JudgeLM-100K", "question_body, answer1_body", Outcome::said,
+     "question=question_body, answer_a=answer1_body, answer_b=answer2_body, label=, scores=score, "
+     "reason=text, id=question_id"},
+    {"alpaca-eval", "AlpacaEval's annotations", "instruction, output_1, output_2, preference",
+     Outcome::one_two,
+     "question=instruction, answer_a=output_1, answer_b=output_2, label=preference, "
+     "category=dataset",
+     "model_a=generator_1, model_b=generator_2, annotator=annotator"},
+    {"llmbar", "LLMBar", "input, output_1, output_2, label", Outcome::one_two,
+     "question=input, answer_a=output_1, answer_b=output_2, label=label"},
+    {"arena-conversations", "Chatbot Arena (33k, 100k, 140k), MT-bench's human judgments",
+     "conversation_a, conversation_b, winner", Outcome::said,
+     "question=, answer_a=conversation_a, answer_b=conversation_b, label=winner, "
+     "id=question_id|id, turn=turn",
+     "model_a=model_a, model_b=model_b, annotator=judge|judge_hash, language=language, turn=turn",
+     "", true},
+    {"arena-columns", "Chatbot Arena (55k)", "response_a, response_b, winner_model_a",
+     Outcome::columns,
+     "question=prompt, answer_a=response_a, answer_b=response_b, wins_a=winner_model_a, "
+     "wins_b=winner_model_b, wins_tie=winner_tie, id=id",
+     "model_a=model_a, model_b=model_b", "", true},
+    {"helpsteer3", "HelpSteer3's preferences", "context, response1, response2, overall_preference",
+     Outcome::sign,
+     "question=context, answer_a=response1, answer_b=response2, label=overall_preference, "
+     "category=domain",
+     "language=language"},
+    {"helpsteer2", "HelpSteer2's preferences", "response_1, response_2, preference_strength",
+     Outcome::sign,
+     "question=prompt, answer_a=response_1, answer_b=response_2, label=preference_strength, "
+     "reason=preference_elaboration|preference_statement"},
+    {"shp", "Stanford Human Preferences", "history, human_ref_A, human_ref_B, labels",
+     Outcome::one_is_first,
+     "question=history, answer_a=human_ref_A, answer_b=human_ref_B, label=labels, id=post_id, "
+     "category=domain",
+     "score_a=score_A, score_b=score_B, strength=score_ratio"},
+    {"pku-saferlhf", "PKU-SafeRLHF", "response_0, response_1, better_response_id",
+     Outcome::zero_one, "question=prompt, answer_a=response_0, answer_b=response_1, label=",
+     "safe_a=is_response_0_safe, safe_b=is_response_1_safe, model_a=response_0_source, "
+     "model_b=response_1_source",
+     "better_response_id, safer_response_id"},
+    {"webgpt", "WebGPT's comparisons", "question.full_text, answer_0, answer_1, score_0, score_1",
+     Outcome::said,
+     "question=question.full_text, answer_a=answer_0, answer_b=answer_1, label=, "
+     "score_a=score_0, score_b=score_1, id=question.id, category=question.dataset",
+     "score_a=score_0, score_b=score_1"},
+    {"summaries", "OpenAI's summaries with human feedback",
+     "info, summaries.0.text, summaries.1.text, choice", Outcome::zero_one,
+     "question=info.post|info.article, answer_a=summaries.0.text, answer_b=summaries.1.text, "
+     "label=choice, id=info.id, category=info.subreddit|info.site",
+     "model_a=summaries.0.policy, model_b=summaries.1.policy, annotator=worker, "
+     "strength=extra.confidence"},
+    {"prometheus-preference", "Prometheus' preference collection",
+     "orig_instruction, orig_response_A, orig_response_B, orig_preference", Outcome::said,
+     "question=orig_instruction, answer_a=orig_response_A, answer_b=orig_response_B, "
+     "label=orig_preference, rubric=orig_criteria, reason=orig_feedback, "
+     "reference=orig_reference_answer",
+     "score_a=orig_score_A, score_b=orig_score_B, rubric=orig_criteria"},
+    {"judgebench", "JudgeBench", "question, response_A, response_B, label", Outcome::said,
+     "question=question, answer_a=response_A, answer_b=response_B, label=label, id=pair_id, "
+     "category=source",
+     "model=response_model"},
+    {"auto-j", "Auto-J's test set", "prompt, response 1, response 2, label", Outcome::zero_one,
+     "question=prompt, answer_a=response 1, answer_b=response 2, label=label, category=scenario"},
+    {"nectar", "Nectar, and other lists of ranked answers", "prompt, answers.0.rank",
+     Outcome::ranked,
+     "question=prompt, answers=answers, answer=answer|response|text, rank=rank, model=model, "
+     "category=source"},
+    {"ultrafeedback", "UltraFeedback", "instruction, completions.0.response", Outcome::ranked,
+     "question=instruction, answers=completions, answer=response, score=overall_score, "
+     "model=model, category=source"},
+    {"rewardbench2", "RewardBench 2", "prompt, chosen:texts, rejected:texts, subset",
+     Outcome::better_each,
+     "question=prompt, chosen=chosen, rejected=rejected, id=id, category=subset"},
+    {"rm-bench", "RM-Bench", "prompt, chosen:texts, rejected:texts", Outcome::better_each,
+     "question=prompt, chosen=chosen, rejected=rejected, id=id, category=domain"},
+    {"rewardbench", "RewardBench", "prompt, chosen, rejected, subset, chosen_model",
+     Outcome::better, "question=prompt, chosen=chosen, rejected=rejected, id=id, category=subset",
+     "model_a=chosen_model, model_b=rejected_model"},
+    {"hh-rlhf", "Anthropic's HH", "chosen:dialogue, rejected:dialogue", Outcome::better,
+     "question=, chosen=chosen, rejected=rejected"},
+    {"preference", "a better and a worse answer (TRL, UltraFeedback binarized, Skywork, Orca DPO)",
+     "chosen, rejected", Outcome::better,
+     "question=prompt|question|instruction|input, system=system, chosen=chosen, "
+     "rejected=rejected, score_a=score_chosen, score_b=score_rejected, id=prompt_id|id, "
+     "category=source",
+     "model_a=chosen_model, model_b=rejected_model, score_a=score_chosen, "
+     "score_b=score_rejected"},
+    {"pandalm", "PandaLM", "response1, response2", Outcome::said,
+     "question=instruction, input=input, answer_a=response1, answer_b=response2, label=, id=idx, "
+     "category=motivation_app"},
+    {"pairs", "plain pairs", "answer_a, answer_b", Outcome::said,
+     "question=question, answer_a=answer_a, answer_b=answer_b, label=label|winner|preference",
+     "model_a=model_a, model_b=model_b, annotator=annotator, source=source, turn=turn, "
+     "strength=strength, language=language"},
+};
+
+// What is known and holds no pairs.
+struct Unread {
+  const char* found_by;
+  const char* what;
+};
+constexpr Unread kUnread[] = {
+    {"orig_instruction, orig_response, orig_score",
+     "answers with a score by a rubric (Prometheus' feedback collection)"},
+    {"prompt, response, helpfulness, correctness",
+     "answers with five scores each (HelpSteer2; its preferences are in a file of their own)"},
+    {"completion, label", "single answers that are good or bad (KTO)"},
+    {"instruction, output, generator", "the answers of one model (AlpacaEval)"},
+    {"question_id, choices", "the answers of one model (MT-bench)"},
+};
+
+// What every form with labels in words may have.
+constexpr const char* kSaid =
+    "scores=scores, score_a=score_a, score_b=score_b, votes=annotator, reason=reason, "
+    "reference=reference, id=id, category=category, model_a=model_a, model_b=model_b";
+
+constexpr const char* kOurs[] = {
+    "question", "input",    "system",  "rubric", "answer_a", "answer_b",  "label",
+    "scores",   "score_a",  "score_b", "votes",  "reason",   "reference", "id",
+    "category", "model_a",  "model_b", "turn",   "wins_a",   "wins_b",    "wins_tie",
+    "chosen",   "rejected", "answers", "answer", "rank",     "score",     "model"};
+
+bool is_kind(const Json& value, std::string_view kind) {
+  if (kind.empty()) return true;
+  if (kind == "texts") return value.is_array() && !value.empty() && value[0].is_string();
+  return value.is_string() && is_dialogue(value.get_ref<const std::string&>());
+}
+
+}  // namespace
+
+std::vector<std::string> pieces_of(std::string_view text, std::string_view separator) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(separator), text.size());
+    out.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + separator.size(), text.size()));
+  }
+  return out;
+}
+
+const std::vector<PairForm>& pair_forms() { return kForms; }
+
+const PairForm* find_form(std::string_view name) {
+  for (const PairForm& form : kForms)
+    if (name == form.name) return &form;
+  return nullptr;
+}
+
+const PairForm& plain_pairs() { return kForms.back(); }
+
+const Json* at_path(const Json& fields, std::string_view path) {
+  if (fields.is_object())
+    if (const auto it = fields.find(path); it != fields.end())
+      return it->is_null() ? nullptr : &*it;
+  const size_t dot = path.find('.');
+  const std::string_view first = path.substr(0, dot);
+  const Json* inner = nullptr;
+  if (fields.is_array()) {
+    size_t index = 0;
+    const auto [end, error] = std::from_chars(first.data(), first.data() + first.size(), index);
+    if (error != std::errc() || end != first.data() + first.size() || index >= fields.size())
+      return nullptr;
+    inner = &fields[index];
+  } else if (fields.is_object() && dot != std::string_view::npos) {
+    const auto it = fields.find(first);
+    if (it == fields.end()) return nullptr;
+    inner = &*it;
+  }
+  if (inner == nullptr || inner->is_null()) return nullptr;
+  return dot == std::string_view::npos ? inner : at_path(*inner, path.substr(dot + 1));
+}
+
+bool has_fields(const Json& fields, std::string_view needed) {
+  for (const std::string& piece : pieces_of(needed, ", ")) {
+    const size_t colon = piece.find(':');
+    const std::string name = piece.substr(0, colon);
+    const std::string kind = colon == std::string::npos ? "" : piece.substr(colon + 1);
+    const Json* value = at_path(fields, name);
+    // A value may be null in the first record, but not where its kind is asked for.
+    if (value == nullptr && !(kind.empty() && fields.contains(name))) return false;
+    if (value != nullptr && !is_kind(*value, kind)) return false;
+  }
+  return true;
+}
+
+const PairForm* form_of(const Json& fields) {
+  for (const PairForm& form : kForms)
+    if (has_fields(fields, form.found_by)) return &form;
+  return nullptr;
+}
+
+const char* unread_form(const Json& fields) {
+  for (const Unread& form : kUnread)
+    if (has_fields(fields, form.found_by)) return form.what;
+  return nullptr;
+}
+
+FieldNames field_names(const PairForm& form) {
+  FieldNames names;
+  for (const char* name : kOurs) names[name] = "";
+  const auto add = [&](const char* fields) {
+    for (const std::string& piece : pieces_of(fields, ", ")) {
+      const size_t equals = piece.find('=');
+      names[piece.substr(0, equals)] = piece.substr(equals + 1);
+    }
+  };
+  if (form.outcome == Outcome::said) add(kSaid);
+  add(form.fields);
+  return names;
+}
+
+void map_field(FieldNames& names, const std::string& mapping) {
+  const size_t equals = mapping.find('=');
+  const std::string name = mapping.substr(0, equals);
+  if (equals == std::string::npos || !names.contains(name)) {
+    std::string known;
+    for (const auto& [n, field] : names) known += (known.empty() ? "" : ", ") + n;
+    throw UsageError(
+        fmt::format("--field {}: it must be NAME=FIELD, with NAME one of {}", mapping, known));
+  }
+  names[name] = mapping.substr(equals + 1);
+}
+
+const std::set<std::string>& known_fields() {
+  static const std::set<std::string> known = [] {
+    std::set<std::string> names;
+    for (const PairForm& form : kForms)
+      for (const auto& [name, field] : field_names(form))
+        for (const std::string& one : pieces_of(field, "|"))
+          if (one.find('.') == std::string::npos) names.insert(one);
+    for (int i = 1; i <= 9; ++i) names.insert("annotator" + std::to_string(i));
+    return names;
+  }();
+  return known;
+}
+
+}  // namespace gavel

@@ -1,0 +1,73 @@
+// The forms in which preference data is published or collected, as one table: by which fields a
+// form is known, how its outcome is read, and which of its fields is which of ours. A new form is a
+// new entry of the table in pair_forms.cpp and a test of its reading.
+#pragma once
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gavel {
+
+// Who won, by what a form holds.
+enum class Outcome : uint8_t {
+  said,          // a label in words or a model's name; else scores, votes, scores in the reason
+  one_two,       // a number from 1 (first) to 2 (second); 1.5 and 0 are ties
+  zero_one,      // 0 the first, 1 the second, 2 a tie
+  one_is_first,  // 1 the first, 0 the second
+  sign,          // below 0 the first, above 0 the second, 0 a tie; its size is the strength
+  columns,       // a column for each outcome, 1 in one of them
+  better,        // a better and a worse answer; their order is drawn
+  better_each,   // lists of better and of worse answers: every better one with every worse one
+  ranked,        // a list of answers with ranks (least is best) or scores (greatest is best)
+};
+
+struct PairForm {
+  const char* name;      // --format, and reports
+  const char* data;      // what is published so
+  const char* found_by;  // fields that it has, ", " between them; see has_fields
+  Outcome outcome;
+  // "ours=theirs", ", " between them; theirs may be a path into objects and lists ("info.post",
+  // "summaries.0.text"), and several of which the first that is there counts ("a|b").
+  const char* fields;
+  const char* meta = "";      // further fields that are kept, in the same way
+  const char* choose = "";    // label fields that mean different things: the user must name one
+  bool json_in_text = false;  // conversations are JSON within a text
+};
+
+const std::vector<PairForm>& pair_forms();
+const PairForm* find_form(std::string_view name);  // null where there is none
+const PairForm& plain_pairs();
+
+// The form that has this record; null where none has.
+const PairForm* form_of(const nlohmann::ordered_json& fields);
+
+// What a record holds that is known and is no pair; null where it is not known.
+const char* unread_form(const nlohmann::ordered_json& fields);
+
+// Whether all of "a, b:texts, c:dialogue" are there and not null; `texts`: as a list of texts,
+// `dialogue`: as a text of several turns.
+bool has_fields(const nlohmann::ordered_json& fields, std::string_view needed);
+
+// The value at a name, or at a path of names and places in lists; null where it is not there.
+const nlohmann::ordered_json* at_path(const nlohmann::ordered_json& fields, std::string_view path);
+
+// Our names for the fields, and how each is called in the file ("" where a form has it not):
+// question, input, system, rubric, answer_a, answer_b, label, scores, score_a, score_b, votes (a
+// prefix: annotator means annotator1, annotator2, ...), reason, reference, id, category, model_a,
+// model_b, turn, wins_a, wins_b, wins_tie, chosen, rejected, answers, answer, rank, score, model.
+using FieldNames = std::map<std::string, std::string>;
+FieldNames field_names(const PairForm& form);
+// Changes `names` by "NAME=FIELD". Throws UsageError for a NAME that is not one of the above.
+void map_field(FieldNames& names, const std::string& mapping);
+
+// The names that the fields of any form have, for RecordReader::match_header.
+const std::set<std::string>& known_fields();
+
+// The pieces of `text` between `separator`s.
+std::vector<std::string> pieces_of(std::string_view text, std::string_view separator);
+
+}  // namespace gavel

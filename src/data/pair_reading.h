@@ -1,0 +1,48 @@
+// One record of preference data, of a known form, made pairs.
+#pragma once
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/judge_prompt.h"
+#include "data/labels.h"
+#include "data/pair_forms.h"
+
+namespace gavel {
+
+struct RawOptions {
+  const PairForm* form = nullptr;           // null: found by the fields
+  std::vector<std::string> field_mappings;  // "question=prompt"
+  std::vector<std::string> label_meanings;  // "1=A"
+  size_t max_record_bytes = size_t{16} << 20;
+  size_t max_text_bytes = size_t{256} << 10;  // of a question, an answer, a reason, a reference
+  double max_score = 10;                      // judgelm: of its scale; it begins at 0
+  bool split_votes_tie = false;  // annotators without a majority: a tie, instead of dropped
+  bool neighbours_only = false;  // ranked answers: pairs of those next to each other, not all
+  bool needs_label = true;       // false: pairs without a readable label are pairs too
+  uint64_t seed = 0;             // of the order in which a better and a worse answer stand
+};
+
+// What became of one row: a pair, or the kind of fault ("missing field") and its particulars.
+struct RawRow {
+  std::optional<JudgePair> pair;
+  std::string fault, detail;
+  int64_t line = 0;
+};
+
+// A form as it is read from one file: with the fields that the user named.
+struct FormFields {
+  const PairForm* form = nullptr;
+  std::map<std::string, std::vector<std::string>> paths;  // by our names; the first there counts
+  std::vector<std::pair<std::string, std::vector<std::string>>> meta;
+  LabelMeanings meanings;
+};
+
+// The rows of a record: one, or several where it holds several answers. `line` is left 0.
+std::vector<RawRow> pairs_of(const nlohmann::ordered_json& record, const FormFields& form,
+                             const RawOptions& options);
+
+}  // namespace gavel
