@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "commands.h"
 #include "data/encoder.h"
+#include "data/look.h"
 #include "data/prepare.h"
 #include "hub/hub.h"
 #include "options.h"
@@ -23,7 +24,7 @@ struct Arguments {
   std::vector<double> shares;
   std::string model, chat_template, report;
   int64_t shown = 1;
-  bool json = false;
+  bool json = false, look = false;
 };
 
 void add_input_flags(CLI::App& c, Arguments& a) {
@@ -31,8 +32,9 @@ void add_input_flags(CLI::App& c, Arguments& a) {
        "-i,--input,input", a.options.inputs,
        "files of preference data (.jsonl, .json, .csv, .tsv; each may be packed: .gz, .xz, .zst)")
       ->required();
-  c.add_option("-o,--output", a.options.output, "folder for train.jsonl, valid.jsonl, test.jsonl")
-      ->required();
+  c.add_option("-o,--output", a.options.output, "folder for train.jsonl, valid.jsonl, test.jsonl");
+  c.add_flag("--look", a.look,
+             "only look: print the form, three rows as they are read, and who wins; write nothing");
   std::vector<std::string> formats = {"auto"};
   for (const PairForm& form : pair_forms()) formats.push_back(form.name);
   c.add_option("--format", a.format, "auto (by the fields), or a form's name")
@@ -103,6 +105,23 @@ void add_output_flags(CLI::App& c, Arguments& a) {
   c.add_option("--report", a.report, "HTML report (default: report.html in the output folder)");
 }
 
+void print_json(const nlohmann::ordered_json& json) {
+  std::printf("%s\n",
+              json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+}
+
+void look(const Arguments& a) {
+  auto all = nlohmann::ordered_json::array();
+  for (const auto& input : a.options.inputs) {
+    const LookReport report = look_at(input, a.options.raw, a.options.max_rows, interrupted);
+    if (a.json)
+      all.push_back(to_json(report));
+    else
+      std::fputs(describe(report).c_str(), stdout);
+  }
+  if (a.json) print_json(all.size() == 1 ? all[0] : all);
+}
+
 void run(Arguments& a) {
   a.options.raw.form = find_form(a.format);
   a.options.raw.neighbours_only = a.pairs == "neighbours";
@@ -115,6 +134,8 @@ void run(Arguments& a) {
   for (const std::string& mapping : a.options.raw.field_mappings) map_field(names, mapping);
   LabelMeanings meanings;
   for (const std::string& meaning : a.options.raw.label_meanings) add_meaning(meanings, meaning);
+  if (a.look) return look(a);
+  if (a.options.output.empty()) throw UsageError("--output: the folder to write to is needed");
 
   std::optional<TextEncoder> encoder;
   if (!a.chat_template.empty() && a.model.empty())
@@ -129,8 +150,7 @@ void run(Arguments& a) {
     nlohmann::ordered_json out = to_json(report);
     out["output"] = a.options.output.string();
     out["report"] = html.string();
-    std::printf("%s\n",
-                out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    print_json(out);
     return;
   }
   std::fputs(describe(report, a.shown).c_str(), stdout);
@@ -155,6 +175,7 @@ void add_prepare_command(CLI::App& app) {
       "  gavel prepare pandalm.json -o data --ties drop --balance-positions --seed 1\n"
       "  gavel prepare pairs.csv -o data --field question=Task --field answer_a=Left \\\n"
       "    --field answer_b=Right --field label=Better --label-map '1=A,2=B'\n"
+      "  gavel prepare --look FILE                                what is in it?\n"
       "  gavel prepare known.jsonl -o held-out --split 0,0,1      a test set alone");
   c->callback([a] { run(*a); });
 }

@@ -15,6 +15,7 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "base/threads.h"
+#include "data/duplicates.h"
 #include "data/jsonl.h"
 
 namespace gavel {
@@ -36,29 +37,6 @@ struct RowPlan {
   bool exchange = false;  // for position balance
   uint8_t split = 0;
 };
-
-std::string_view trimmed_view(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
-
-uint64_t hash_of(std::string_view text, uint64_t seed) {
-  return stable_hash(std::span(text.data(), text.size()), seed);
-}
-
-// The same for a pair in either order.
-uint64_t pair_hash(const JudgePair& pair, uint64_t question) {
-  const uint64_t a = hash_of(pair.answer_a, 1), b = hash_of(pair.answer_b, 1);
-  return Random::mix(question ^ Random::mix(std::min(a, b) ^ Random::mix(std::max(a, b))));
-}
-
-// A label that does not depend on the order of the answers, to find contradicting duplicates.
-int order_free_label(const JudgePair& pair) {
-  if (*pair.label == Verdict::tie) return 0;
-  const bool a_first = hash_of(pair.answer_a, 1) <= hash_of(pair.answer_b, 1);
-  return (*pair.label == Verdict::a) == a_first ? 1 : 2;
-}
 
 class Preparation {
  public:
@@ -152,7 +130,7 @@ class Preparation {
       return plan;
     }
     const JudgePair& pair = *row.pair;
-    plan.question = hash_of(trimmed_view(pair.question), options_.seed);
+    plan.question = question_hash(pair.question, options_.seed);
     plan.label = *pair.label;
     if (options_.drop_ties && plan.label == Verdict::tie) {
       drop("tie", path, row.line, "ties are left out, as asked");

@@ -1,0 +1,139 @@
+#include "data/duplicates.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <span>
+
+#include "base/random.h"
+
+namespace gavel {
+namespace {
+
+constexpr size_t kShingle = 3;  // words
+constexpr size_t kBand = 4;     // places of a sketch that must be equal for two to be compared
+constexpr int kLeast = 45;      // of 64 places
+constexpr size_t kCompared = 8;  // of those that share a band, so that many equal ones cost little
+
+uint64_t hash_of(std::string_view text, uint64_t seed) {
+  return stable_hash(std::span(text.data(), text.size()), seed);
+}
+
+// Hashes of the words: letters and digits, in lower case; of scripts that are written without
+// blanks, each character.
+std::vector<uint64_t> words_of(std::string_view text) {
+  std::vector<uint64_t> words;
+  std::string word;
+  const auto flush = [&] {
+    if (!word.empty()) words.push_back(hash_of(word, 7));
+    word.clear();
+  };
+  for (size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c < 0x80) {
+      if (std::isalnum(c) != 0)
+        word += static_cast<char>(std::tolower(c));
+      else
+        flush();
+      ++i;
+      continue;
+    }
+    const size_t length = std::min<size_t>(c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2, text.size() - i);
+    const bool alone = c >= 0xE3;  // from U+3000 on: Chinese, Japanese, Korean
+    if (alone) flush();
+    word += text.substr(i, length);
+    if (alone) flush();
+    i += length;
+  }
+  flush();
+  return words;
+}
+
+}  // namespace
+
+uint64_t question_hash(std::string_view question, uint64_t seed) {
+  const size_t first = question.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return hash_of({}, seed);
+  return hash_of(question.substr(first, question.find_last_not_of(" \t\r\n") - first + 1), seed);
+}
+
+uint64_t pair_hash(const JudgePair& pair, uint64_t question) {
+  const uint64_t a = hash_of(pair.answer_a, 1), b = hash_of(pair.answer_b, 1);
+  return Random::mix(question ^ Random::mix(std::min(a, b) ^ Random::mix(std::max(a, b))));
+}
+
+int order_free_label(const JudgePair& pair) {
+  if (*pair.label == Verdict::tie) return 0;
+  const bool a_first = hash_of(pair.answer_a, 1) <= hash_of(pair.answer_b, 1);
+  return (*pair.label == Verdict::a) == a_first ? 1 : 2;
+}
+
+Sketch sketch_of(std::string_view text) {
+  static const auto factors = [] {
+    std::array<uint64_t, 64> out;
+    Random random(0x3A7E);
+    for (uint64_t& f : out) f = random.next() | 1;
+    return out;
+  }();
+  const std::vector<uint64_t> words = words_of(text);
+  std::array<uint32_t, 64> least;
+  least.fill(std::numeric_limits<uint32_t>::max());
+  const size_t length = std::min(kShingle, std::max<size_t>(words.size(), 1));
+  for (size_t i = 0; i == 0 || i + length <= words.size(); ++i) {
+    uint64_t shingle = length;
+    for (size_t k = i; k < std::min(i + length, words.size()); ++k)
+      shingle = Random::mix(shingle + words[k]);
+    for (size_t f = 0; f < least.size(); ++f)
+      least[f] = std::min(least[f], static_cast<uint32_t>(shingle * factors[f] >> 32));
+  }
+  Sketch sketch;
+  for (size_t f = 0; f < least.size(); ++f)
+    sketch[f] = static_cast<uint8_t>(Random::mix(least[f]));
+  return sketch;
+}
+
+bool nearly_equal(const Sketch& a, const Sketch& b) {
+  int equal = 0;
+  for (size_t i = 0; i < a.size(); ++i) equal += a[i] == b[i] ? 1 : 0;
+  return equal >= kLeast;
+}
+
+void QuestionGroups::add(uint64_t question, const Sketch& sketch) {
+  if (!index_.emplace(question, static_cast<uint32_t>(sketches_.size())).second) return;
+  questions_.push_back(question);
+  sketches_.push_back(sketch);
+}
+
+std::unordered_map<uint64_t, uint64_t> QuestionGroups::groups() const {
+  std::vector<uint32_t> parent(sketches_.size());
+  std::iota(parent.begin(), parent.end(), 0u);
+  const auto root = [&](uint32_t i) {
+    while (parent[i] != i) i = parent[i] = parent[parent[i]];
+    return i;
+  };
+  std::vector<std::pair<uint32_t, uint32_t>> band(sketches_.size());  // its places, whose
+  for (size_t at = 0; at < std::tuple_size_v<Sketch>; at += kBand) {
+    for (uint32_t i = 0; i < band.size(); ++i) {
+      std::memcpy(&band[i].first, sketches_[i].data() + at, kBand);
+      band[i].second = i;
+    }
+    std::sort(band.begin(), band.end());
+    for (size_t i = 0; i < band.size(); ++i)
+      for (size_t back = 1; back <= std::min(i, kCompared); ++back) {
+        const auto& [key, other] = band[i - back];
+        if (key != band[i].first) break;
+        if (nearly_equal(sketches_[other], sketches_[band[i].second]))
+          parent[root(other)] = root(band[i].second);
+      }
+  }
+  std::vector<uint64_t> least(sketches_.size(), std::numeric_limits<uint64_t>::max());
+  for (uint32_t i = 0; i < parent.size(); ++i)
+    least[root(i)] = std::min(least[root(i)], questions_[i]);
+  std::unordered_map<uint64_t, uint64_t> out;
+  out.reserve(parent.size());
+  for (uint32_t i = 0; i < parent.size(); ++i) out[questions_[i]] = least[root(i)];
+  return out;
+}
+
+}  // namespace gavel

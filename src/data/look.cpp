@@ -1,0 +1,201 @@
+#include "data/look.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "data/duplicates.h"
+#include "data/jsonl.h"
+
+namespace gavel {
+namespace {
+
+constexpr size_t kShown = 3;
+constexpr size_t kColumn = 46, kLines = 6;  // of an answer on the terminal
+constexpr size_t kCategories = 1000;
+
+std::string percent(int64_t part, int64_t whole) {
+  return whole == 0 ? "-"
+                    : fmt::format("{:.1f}%",
+                                  100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+// The first `lines` lines of `width` characters; control characters are blanks.
+std::vector<std::string> wrapped(std::string_view text, size_t width, size_t lines) {
+  std::vector<std::string> out(1);
+  size_t count = 0;
+  for (size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const size_t length = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+    if (c == '\n' || count == width) {
+      if (out.size() == lines) {
+        out.back() += "...";
+        return out;
+      }
+      out.emplace_back();
+      count = 0;
+      if (c == '\n') {
+        ++i;
+        continue;
+      }
+    }
+    out.back() += c < 0x20 || c == 0x7F ? " " : std::string(text.substr(i, length));
+    ++count;
+    i += length;
+  }
+  return out;
+}
+
+size_t characters(std::string_view text) {
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+void add_row(std::string& out, const JudgePair& pair, const std::string& path) {
+  out += fmt::format("\n{}: {}\n", file_line(path, pair.source_line),
+                     pair.label == Verdict::tie ? "a tie"
+                                                : fmt::format("{} wins", to_string(*pair.label)));
+  for (const std::string& line : wrapped(pair.question, 2 * kColumn, kLines))
+    out += fmt::format("  {}\n", line);
+  const auto a = wrapped(pair.answer_a, kColumn, kLines);
+  const auto b = wrapped(pair.answer_b, kColumn, kLines);
+  out += fmt::format("  A {:-<{}} B {:-<{}}\n", "", kColumn + 1, "", kColumn - 2);
+  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    const std::string left = i < a.size() ? a[i] : "";
+    out += fmt::format("  {}{:{}} {}\n", left, "", kColumn + 3 - std::min(characters(left), kColumn + 3),
+                       i < b.size() ? b[i] : "");
+  }
+  for (const auto& [name, value] : pair.meta)
+    out += fmt::format("  {}: {}\n", name, wrapped(value, kColumn, 1)[0]);
+}
+
+void count(LookReport& r, const JudgePair& pair) {
+  ++r.usable;
+  ++r.labels[static_cast<size_t>(*pair.label)];
+  const size_t a = pair.answer_a.size(), b = pair.answer_b.size();
+  if (pair.label != Verdict::tie && a != b)
+    ++((pair.label == Verdict::a) == (a > b) ? r.longer_won : r.shorter_won);
+  r.with_reason += pair.reason.empty() ? 0 : 1;
+  r.with_reference += pair.reference.empty() ? 0 : 1;
+  r.mean_bytes[0] += static_cast<double>(pair.question.size());
+  r.mean_bytes[1] += static_cast<double>(a + b);
+  r.longest_bytes[0] = std::max(r.longest_bytes[0], static_cast<int64_t>(pair.question.size()));
+  r.longest_bytes[1] = std::max(r.longest_bytes[1], static_cast<int64_t>(std::max(a, b)));
+  if (!pair.category.empty() &&
+      (r.categories.size() < kCategories || r.categories.contains(pair.category)))
+    ++r.categories[pair.category];
+}
+
+}  // namespace
+
+LookReport look_at(const std::filesystem::path& path, const RawOptions& options, int64_t max_rows,
+                   const std::function<bool()>& stop) {
+  LookReport r;
+  r.path = path.string();
+  PairReader reader(path, options);
+  r.form = &reader.form();
+  QuestionGroups questions;
+  std::unordered_map<uint64_t, int> seen;
+  for (auto rows = reader.next(1024); !rows.empty(); rows = reader.next(1024)) {
+    if (stop && stop()) fail("interrupted");
+    for (RawRow& row : rows) {
+      if (max_rows >= 0 && r.rows == max_rows) break;
+      ++r.rows;
+      if (!row.pair) {
+        auto& [times, first] = r.faults[row.fault];
+        if (times++ == 0) first = fmt::format("{}: {}", file_line(path, row.line), row.detail);
+        continue;
+      }
+      count(r, *row.pair);
+      const uint64_t question = question_hash(row.pair->question, options.seed);
+      if (!questions.contains(question)) questions.add(question, sketch_of(row.pair->question));
+      const int label = order_free_label(*row.pair);
+      const auto [it, fresh] = seen.emplace(pair_hash(*row.pair, question), label);
+      r.duplicates += fresh ? 0 : 1;
+      r.contradictions += !fresh && it->second != label ? 1 : 0;
+      if (r.shown.size() < kShown) r.shown.push_back(std::move(*row.pair));
+    }
+    if (max_rows >= 0 && r.rows == max_rows) break;
+  }
+  r.mean_bytes[0] /= static_cast<double>(std::max<int64_t>(r.usable, 1));
+  r.mean_bytes[1] /= static_cast<double>(std::max<int64_t>(2 * r.usable, 1));
+  r.questions = static_cast<int64_t>(questions.size());
+  std::unordered_map<uint64_t, int64_t> sizes;
+  for (const auto& [question, group] : questions.groups()) ++sizes[group];
+  for (const auto& [group, size] : sizes) r.alike += size > 1 ? size : 0;
+  return r;
+}
+
+std::string describe(const LookReport& r) {
+  std::string out = fmt::format("{}: {}, {}\n", r.path, r.form->name, r.form->data);
+  for (const JudgePair& pair : r.shown) add_row(out, pair, r.path);
+  out += fmt::format("\n{} rows, {} usable\n", grouped_digits(r.rows), grouped_digits(r.usable));
+  for (const auto& [kind, fault] : r.faults)
+    out += fmt::format("  {:>9}  {} ({})\n", grouped_digits(fault.first), kind, fault.second);
+  if (r.usable == 0) return out;
+  out += fmt::format("labels         A {}, B {}, tie {}\n", percent(r.labels[0], r.usable),
+                     percent(r.labels[1], r.usable), percent(r.labels[2], r.usable));
+  out += fmt::format("longer answer  wins {} of {} decided pairs whose lengths differ\n",
+                     percent(r.longer_won, r.longer_won + r.shorter_won),
+                     grouped_digits(r.longer_won + r.shorter_won));
+  out += fmt::format("lengths        question {:.0f} bytes in the mean, {} at most; answer {:.0f}, {}\n",
+                     r.mean_bytes[0], grouped_digits(r.longest_bytes[0]), r.mean_bytes[1],
+                     grouped_digits(r.longest_bytes[1]));
+  out += fmt::format("questions      {} different, {} of them nearly the same as another\n",
+                     grouped_digits(r.questions), grouped_digits(r.alike));
+  out += fmt::format("duplicates     {}, {} of them with another label\n",
+                     grouped_digits(r.duplicates), grouped_digits(r.contradictions));
+  out += fmt::format("with a reason  {}; with a reference {}\n", percent(r.with_reason, r.usable),
+                     percent(r.with_reference, r.usable));
+  if (!r.categories.empty()) {
+    std::vector<std::pair<int64_t, std::string>> most;
+    for (const auto& [name, n] : r.categories) most.emplace_back(-n, name);
+    std::sort(most.begin(), most.end());
+    out += fmt::format("categories     {}:", most.size());
+    for (size_t i = 0; i < std::min<size_t>(most.size(), 5); ++i)
+      out += fmt::format("{} {} {}", i == 0 ? "" : ",", wrapped(most[i].second, 40, 1)[0],
+                         percent(-most[i].first, r.usable));
+    out += most.size() > 5 ? ", ...\n" : "\n";
+  }
+  return out;
+}
+
+nlohmann::ordered_json to_json(const LookReport& r) {
+  using Json = nlohmann::ordered_json;
+  Json out = {{"path", r.path},
+              {"form", r.form->name},
+              {"rows", r.rows},
+              {"usable", r.usable},
+              {"faults", Json::object()},
+              {"labels", {{"A", r.labels[0]}, {"B", r.labels[1]}, {"tie", r.labels[2]}}},
+              {"longer_won", r.longer_won},
+              {"shorter_won", r.shorter_won},
+              {"questions", r.questions},
+              {"nearly_equal_questions", r.alike},
+              {"duplicates", r.duplicates},
+              {"contradictions", r.contradictions},
+              {"with_reason", r.with_reason},
+              {"with_reference", r.with_reference},
+              {"question_bytes", {{"mean", r.mean_bytes[0]}, {"longest", r.longest_bytes[0]}}},
+              {"answer_bytes", {{"mean", r.mean_bytes[1]}, {"longest", r.longest_bytes[1]}}},
+              {"categories", r.categories},
+              {"first", Json::array()}};
+  for (const auto& [kind, fault] : r.faults)
+    out["faults"][kind] = {{"rows", fault.first}, {"first", fault.second}};
+  for (const JudgePair& pair : r.shown) {
+    Json row = {{"line", pair.source_line},
+                {"question", pair.question},
+                {"answer_a", pair.answer_a},
+                {"answer_b", pair.answer_b},
+                {"label", to_string(*pair.label)}};
+    for (const auto& [name, value] : pair.meta) row["meta"][name] = value;
+    out["first"].push_back(std::move(row));
+  }
+  return out;
+}
+
+}  // namespace gavel
