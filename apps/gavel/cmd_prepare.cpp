@@ -1,5 +1,6 @@
 // gavel prepare: from raw preference data to training files.
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +9,7 @@
 #include "base/interrupt.h"
 #include "commands.h"
 #include "data/encoder.h"
+#include "data/input_files.h"
 #include "data/look.h"
 #include "data/prepare.h"
 #include "hub/hub.h"
@@ -22,6 +24,7 @@ struct Arguments {
   std::string format = "auto", split_votes = "drop", ties = "keep", reference = "keep",
               pairs = "all";
   std::vector<double> shares;
+  std::vector<std::string> mix;
   std::string model, chat_template, report;
   int64_t shown = 1;
   bool json = false, look = false;
@@ -30,7 +33,8 @@ struct Arguments {
 void add_input_flags(CLI::App& c, Arguments& a) {
   c.add_option(
        "-i,--input,input", a.options.inputs,
-       "files of preference data (.jsonl, .json, .csv, .tsv; each may be packed: .gz, .xz, .zst)")
+       "files of preference data (.jsonl, .json, .csv, .tsv; each may be packed: .gz, .xz, .zst), "
+       "patterns of names, or - for standard input")
       ->required();
   c.add_option("-o,--output", a.options.output, "folder for train.jsonl, valid.jsonl, test.jsonl");
   c.add_flag("--look", a.look,
@@ -70,6 +74,14 @@ void add_choice_flags(CLI::App& c, Arguments& a) {
       ->default_str("0.8,0.1,0.1");
   c.add_option("--seed", a.options.seed, "seed of the split and of every random choice")
       ->capture_default_str();
+  c.add_option("--exclude", a.options.excluded,
+               "leave out questions that are in this file of pairs, or nearly: benchmarks, say")
+      ->type_name("FILE");
+  c.add_option("--mix", a.mix,
+               "shares of the inputs in each split, by file name without endings; what is over is "
+               "left out at random")
+      ->delimiter(',')
+      ->type_name("NAME=SHARE,...");
   c.add_flag("!--keep-duplicates", a.options.deduplicate, "keep pairs that come twice");
   c.add_option("--ties", a.ties, "keep or drop")
       ->check(CLI::IsMember({"keep", "drop"}))
@@ -122,7 +134,23 @@ void look(const Arguments& a) {
   if (a.json) print_json(all.size() == 1 ? all[0] : all);
 }
 
+std::map<std::string, double> shares_of(const std::vector<std::string>& mix) {
+  std::map<std::string, double> shares;
+  for (const std::string& part : mix) {
+    const size_t equals = part.rfind('=');
+    char* end = nullptr;
+    const std::string number = equals == std::string::npos ? "" : part.substr(equals + 1);
+    const double share = std::strtod(number.c_str(), &end);
+    if (number.empty() || *end != '\0' || !shares.emplace(part.substr(0, equals), share).second)
+      throw UsageError(fmt::format("--mix {}: it must be NAME=SHARE, each name once", part));
+  }
+  return shares;
+}
+
 void run(Arguments& a) {
+  const InputFiles files(a.options.inputs);
+  a.options.inputs = files.paths();
+  a.options.mix = shares_of(a.mix);
   a.options.raw.form = find_form(a.format);
   a.options.raw.neighbours_only = a.pairs == "neighbours";
   a.options.raw.seed = a.options.seed;

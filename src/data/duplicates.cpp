@@ -11,9 +11,9 @@
 namespace gavel {
 namespace {
 
-constexpr size_t kShingle = 3;  // words
-constexpr size_t kBand = 4;     // places of a sketch that must be equal for two to be compared
-constexpr int kLeast = 45;      // of 64 places
+constexpr size_t kShingle = 3;   // words
+constexpr size_t kBand = 4;      // places of a sketch that must be equal for two to be compared
+constexpr int kLeast = 45;       // of 64 places
 constexpr size_t kCompared = 8;  // of those that share a band, so that many equal ones cost little
 
 uint64_t hash_of(std::string_view text, uint64_t seed) {
@@ -88,8 +88,7 @@ Sketch sketch_of(std::string_view text) {
       least[f] = std::min(least[f], static_cast<uint32_t>(shingle * factors[f] >> 32));
   }
   Sketch sketch;
-  for (size_t f = 0; f < least.size(); ++f)
-    sketch[f] = static_cast<uint8_t>(Random::mix(least[f]));
+  for (size_t f = 0; f < least.size(); ++f) sketch[f] = static_cast<uint8_t>(Random::mix(least[f]));
   return sketch;
 }
 

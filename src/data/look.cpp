@@ -51,14 +51,15 @@ std::vector<std::string> wrapped(std::string_view text, size_t width, size_t lin
 }
 
 size_t characters(std::string_view text) {
-  return static_cast<size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 void add_row(std::string& out, const JudgePair& pair, const std::string& path) {
-  out += fmt::format("\n{}: {}\n", file_line(path, pair.source_line),
-                     pair.label == Verdict::tie ? "a tie"
-                                                : fmt::format("{} wins", to_string(*pair.label)));
+  out += fmt::format(
+      "\n{}: {}\n", file_line(path, pair.source_line),
+      pair.label == Verdict::tie ? "a tie" : fmt::format("{} wins", to_string(*pair.label)));
   for (const std::string& line : wrapped(pair.question, 2 * kColumn, kLines))
     out += fmt::format("  {}\n", line);
   const auto a = wrapped(pair.answer_a, kColumn, kLines);
@@ -66,7 +67,8 @@ void add_row(std::string& out, const JudgePair& pair, const std::string& path) {
   out += fmt::format("  A {:-<{}} B {:-<{}}\n", "", kColumn + 1, "", kColumn - 2);
   for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
     const std::string left = i < a.size() ? a[i] : "";
-    out += fmt::format("  {}{:{}} {}\n", left, "", kColumn + 3 - std::min(characters(left), kColumn + 3),
+    out += fmt::format("  {}{:{}} {}\n", left, "",
+                       kColumn + 3 - std::min(characters(left), kColumn + 3),
                        i < b.size() ? b[i] : "");
   }
   for (const auto& [name, value] : pair.meta)
@@ -142,9 +144,10 @@ std::string describe(const LookReport& r) {
   out += fmt::format("longer answer  wins {} of {} decided pairs whose lengths differ\n",
                      percent(r.longer_won, r.longer_won + r.shorter_won),
                      grouped_digits(r.longer_won + r.shorter_won));
-  out += fmt::format("lengths        question {:.0f} bytes in the mean, {} at most; answer {:.0f}, {}\n",
-                     r.mean_bytes[0], grouped_digits(r.longest_bytes[0]), r.mean_bytes[1],
-                     grouped_digits(r.longest_bytes[1]));
+  out += fmt::format(
+      "lengths        question {:.0f} bytes in the mean, {} at most; answer {:.0f}, {}\n",
+      r.mean_bytes[0], grouped_digits(r.longest_bytes[0]), r.mean_bytes[1],
+      grouped_digits(r.longest_bytes[1]));
   out += fmt::format("questions      {} different, {} of them nearly the same as another\n",
                      grouped_digits(r.questions), grouped_digits(r.alike));
   out += fmt::format("duplicates     {}, {} of them with another label\n",

@@ -17,6 +17,7 @@
 #include "base/threads.h"
 #include "data/duplicates.h"
 #include "data/jsonl.h"
+#include "data/question_splits.h"
 
 namespace gavel {
 namespace {
@@ -36,7 +37,36 @@ struct RowPlan {
   bool keep = false;
   bool exchange = false;  // for position balance
   uint8_t split = 0;
+  uint32_t input = 0;
 };
+
+// What --mix calls an input: the file's name without its endings.
+std::string mix_name(const std::filesystem::path& input) {
+  const std::string name = input.filename().string();
+  return name.substr(0, name.find('.', 1));
+}
+
+double share_of(const PrepareOptions& options, size_t input) {
+  return options.mix.at(mix_name(options.inputs[input]));
+}
+
+void check_mix(const PrepareOptions& options) {
+  std::map<std::string, int> names;
+  for (const auto& input : options.inputs) ++names[mix_name(input)];
+  double total = 0;
+  for (const auto& [name, share] : options.mix) {
+    if (names[name] != 1)
+      throw UsageError(
+          fmt::format("--mix: {} inputs are called \"{}\", and it must be one", names[name], name));
+    if (!(share >= 0) || !std::isfinite(share))
+      throw UsageError("--mix: the shares must be numbers from 0 on");
+    total += share;
+  }
+  for (const auto& [name, count] : names)
+    if (!options.mix.empty() && !options.mix.contains(name))
+      throw UsageError(fmt::format("--mix gives no share to the input \"{}\"", name));
+  if (!options.mix.empty() && total <= 0) throw UsageError("--mix: all shares are 0");
+}
 
 class Preparation {
  public:
@@ -73,8 +103,8 @@ class Preparation {
     for (const auto& input : options_.inputs)
       total += static_cast<int64_t>(std::filesystem::file_size(input));
     Progress progress(label, total >> 10, "KiB");
-    for (const auto& input : options_.inputs) {
-      PairReader reader(input, options_.raw);
+    for (input_ = 0; input_ < options_.inputs.size(); ++input_) {
+      PairReader reader(options_.inputs[input_], options_.raw);
       for (;;) {
         if (stop_ && stop_()) fail("interrupted: nothing was written");
         std::vector<RawRow> rows = reader.next(kChunk);
@@ -100,12 +130,14 @@ class Preparation {
   // ---- the first pass: which rows stay, and where they go ----
 
   void decide() {
+    read_excluded();
     std::unordered_map<uint64_t, int> seen;  // pair -> its label
     for_each_row(
         "Reading", [&](const PairReader& reader, std::vector<RawRow>& rows, int64_t first) {
           if (report_.inputs.empty() || report_.inputs.back().path != reader.path().string())
             report_.inputs.push_back({reader.path().string(), reader.form().name});
           plans_.resize(static_cast<size_t>(first) + rows.size());
+          add_questions(rows);
           for (size_t i = 0; i < rows.size(); ++i)
             plans_[static_cast<size_t>(first) + i] = plan_row(reader.path(), rows[i], seen);
         });
@@ -113,6 +145,7 @@ class Preparation {
     if (report_.rows_kept == 0)
       fail("none of the {} rows could be used{}", report_.rows_read, first_fault());
     assign_splits();
+    if (!options_.mix.empty()) mix_inputs();
     if (options_.balance_positions) balance_positions();
     if (options_.balance_classes) balance_classes();
     std::array<std::unordered_set<uint64_t>, 3> questions;
@@ -132,6 +165,7 @@ class Preparation {
     const JudgePair& pair = *row.pair;
     plan.question = question_hash(pair.question, options_.seed);
     plan.label = *pair.label;
+    plan.input = input_;
     if (options_.drop_ties && plan.label == Verdict::tie) {
       drop("tie", path, row.line, "ties are left out, as asked");
       return plan;
@@ -162,41 +196,88 @@ class Preparation {
     return "";
   }
 
-  // Questions are ordered by their hash: the lowest go to test, the next to valid. So a question
-  // stays in its split when others come and go, but for those at the borders.
+  // No question, nor one that is nearly the same, is in two splits.
   void assign_splits() {
-    std::vector<uint64_t> questions;
-    for (const RowPlan& d : plans_)
-      if (d.keep) questions.push_back(d.question);
-    std::sort(questions.begin(), questions.end());
-    questions.erase(std::unique(questions.begin(), questions.end()), questions.end());
-    const double total = options_.shares[0] + options_.shares[1] + options_.shares[2];
-    const auto count = [&](double share) -> size_t {
-      if (share <= 0) return 0;
-      const auto n =
-          static_cast<size_t>(std::llround(share / total * static_cast<double>(questions.size())));
-      return std::max<size_t>(n, 1);
-    };
-    const size_t n = questions.size();
-    size_t test = std::min(count(options_.shares[2]), n);
-    size_t valid = std::min(count(options_.shares[1]), n - test);
-    if (options_.shares[0] <= 0) {  // all go to the splits that have a share
-      if (options_.shares[1] > 0)
-        valid = n - test;
-      else
-        test = n;
+    const auto groups = questions_.groups();
+    std::unordered_set<uint64_t> excluded, used;
+    for (const uint64_t question : excluded_) excluded.insert(groups.at(question));
+    for (RowPlan& d : plans_) {
+      if (!d.keep) continue;
+      if (excluded.contains(groups.at(d.question))) {
+        d.keep = false;
+        --report_.rows_kept;
+        --report_.labels_read[static_cast<size_t>(d.label)];
+        ++report_.dropped["question of an excluded file"].count;
+      } else {
+        used.insert(d.question);
+      }
     }
-    const auto border = [&](size_t k) {
-      return k >= n ? std::numeric_limits<uint64_t>::max() : questions[k];
-    };
-    const uint64_t test_end = border(test), valid_end = border(test + valid);
-    const auto split_of = [&](uint64_t question) -> uint8_t {
-      if (test > 0 && (test == n || question < test_end)) return 2;
-      if (valid > 0 && (test + valid == n || question < valid_end)) return 1;
-      return 0;
-    };
+    if (report_.rows_kept == 0) fail("all questions are those of the excluded files");
+    const QuestionSplits splits = split_questions(groups, used, options_.shares);
+    report_.alike_questions = splits.alike;
+    report_.leaks_by_text = splits.leaks_by_text;
     for (RowPlan& d : plans_)
-      if (d.keep) d.split = split_of(d.question);
+      if (d.keep) d.split = splits.split.at(d.question);
+    questions_ = {};
+  }
+
+  void read_excluded() {
+    RawOptions raw = options_.raw;
+    raw.form = nullptr;
+    raw.field_mappings.clear();
+    raw.label_meanings.clear();
+    raw.needs_label = false;
+    for (const auto& path : options_.excluded) {
+      PairReader reader(path, raw);
+      for (auto rows = reader.next(kChunk); !rows.empty(); rows = reader.next(kChunk))
+        for (const RawRow& row : rows) {
+          // A benchmark of which a part is not read would not be kept out.
+          if (!row.pair)
+            fail("{}: {}: {}; the questions of an excluded file must all be readable",
+                 file_line(path, row.line), row.fault, row.detail);
+          const uint64_t question = question_hash(row.pair->question, options_.seed);
+          questions_.add(question, sketch_of(row.pair->question));
+          excluded_.insert(question);
+        }
+    }
+  }
+
+  // Sketches of the questions that are new, in parallel.
+  void add_questions(const std::vector<RawRow>& rows) {
+    std::vector<std::optional<Sketch>> sketches(rows.size());
+    const auto hash = [&](const RawRow& row) {
+      return question_hash(row.pair->question, options_.seed);
+    };
+    parallel_for_dynamic(static_cast<int64_t>(rows.size()), 16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        if (rows[i].pair && !questions_.contains(hash(rows[i])))
+          sketches[i] = sketch_of(rows[i].pair->question);
+    });
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (sketches[i]) questions_.add(hash(rows[i]), *sketches[i]);
+  }
+
+  // In each split, leaves out rows at random until the inputs have their shares; none comes twice.
+  void mix_inputs() {
+    for (uint8_t split = 0; split < 3; ++split) {
+      std::vector<std::vector<size_t>> rows(options_.inputs.size());
+      for (size_t i = 0; i < plans_.size(); ++i)
+        if (plans_[i].keep && plans_[i].split == split) rows[plans_[i].input].push_back(i);
+      double whole = std::numeric_limits<double>::infinity();
+      for (size_t k = 0; k < rows.size(); ++k)
+        if (const double share = share_of(options_, k); share > 0 && !rows[k].empty())
+          whole = std::min(whole, static_cast<double>(rows[k].size()) / share);
+      if (std::isinf(whole)) whole = 0;
+      Random random(options_.seed, 300 + split);
+      for (size_t k = 0; k < rows.size(); ++k) {
+        random.shuffle(std::span(rows[k]));
+        const auto most = static_cast<size_t>(std::llround(whole * share_of(options_, k)));
+        for (size_t i = most; i < rows[k].size(); ++i) {
+          plans_[rows[k][i]].keep = false;
+          ++report_.dropped["left out for the mix"].count;
+        }
+      }
+    }
   }
 
   // Exchanges the answers of a random half of what one side wins too often, in each split.
@@ -453,8 +534,11 @@ class Preparation {
   const std::function<bool()>& stop_;
   JudgeTemplate template_;
   PrepareReport report_;
+  uint32_t input_ = 0;  // the place of the file that is being read
   std::vector<RowPlan> plans_;
-  std::vector<Candidate> candidates_;  // a heap by rank, the highest in front
+  QuestionGroups questions_;               // of the first pass
+  std::unordered_set<uint64_t> excluded_;  // of these
+  std::vector<Candidate> candidates_;      // a heap by rank, the highest in front
 };
 
 void check(const PrepareOptions& options) {
@@ -485,6 +569,7 @@ void check(const PrepareOptions& options) {
 PrepareReport prepare(const PrepareOptions& options, const TextEncoder* encoder,
                       const std::function<bool()>& stop) {
   check(options);
+  check_mix(options);
   const auto start = std::chrono::steady_clock::now();
   PrepareReport report = Preparation(options, encoder, stop).run();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

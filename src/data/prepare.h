@@ -31,7 +31,12 @@ struct PrepareOptions {
   double reference_drop = 0.0;     // train: share of the references that are left out at random
   bool balance_classes = false;    // train: at most as many pairs of a label as of the rarest one
   bool balance_positions = false;  // exchange answers so that A and B win equally often
-  int64_t max_rows = -1;           // stop reading after so many rows; -1: all
+  std::vector<std::filesystem::path>
+      excluded;  // files whose questions are left out, and alike ones
+  // Shares of the inputs in each split, by file name without its endings; rows of an input that has
+  // more than its share are left out at random. Empty: all rows.
+  std::map<std::string, double> mix;
+  int64_t max_rows = -1;  // stop reading after so many rows; -1: all
   int64_t max_seq_length = 2048;
   int64_t samples = 20;  // examples to show
 };
@@ -75,6 +80,8 @@ struct PrepareReport {
   int64_t rows_read = 0, rows_kept = 0;
   std::map<std::string, FaultReport> dropped;  // by kind
   std::array<int64_t, 3> labels_read = {};     // of the rows kept, before any balancing
+  int64_t alike_questions = 0;  // nearly the same as another one, and so in the same split
+  int64_t leaks_by_text = 0;    // of valid and test, which a split by text would have let through
   int64_t swapped_for_position = 0, references_dropped = 0;
   int64_t max_seq_length = 0;
   bool tokenized = false;
@@ -89,8 +96,9 @@ struct PrepareReport {
 // Runs all of it. `encoder` may be null: then nothing is said of tokens. The output folder gets the
 // split files (those with a share), template.txt, and nothing else; each is replaced atomically,
 // and none where reading fails. The same inputs, options and seed give the same files. Memory is
-// about 30 bytes a row beyond a constant. Throws Error where no usable row is left; UsageError for
-// options that do not go together. `stop` is asked now and then whether to give up.
+// about 40 bytes a row and 120 a question beyond a constant. Throws Error where no usable row is
+// left; UsageError for options that do not go together. `stop` is asked now and then whether to
+// give up.
 PrepareReport prepare(const PrepareOptions& options, const TextEncoder* encoder,
                       const std::function<bool()>& stop = {});
 

@@ -97,6 +97,12 @@ std::string describe(const PrepareReport& report, int64_t shown) {
   if (!report.dropped.empty()) out += "Left out:\n";
   add_faults(out, report);
   add_splits(out, report);
+  if (report.alike_questions > 0)
+    out += fmt::format(
+        "Questions that are nearly the same as another one, kept in one split: {} (split by text, "
+        "{} "
+        "of valid and test would have one like them in train)\n",
+        grouped_digits(report.alike_questions), grouped_digits(report.leaks_by_text));
   if (report.swapped_for_position > 0)
     out += fmt::format("Answers exchanged to balance the positions: {}\n",
                        grouped_digits(report.swapped_for_position));

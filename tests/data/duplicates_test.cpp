@@ -36,9 +36,13 @@ TEST(Duplicates, SketchesEstimateTheShareOfCommonShingles) {
 TEST(Duplicates, NearlyEqualQuestionsAreAGroup) {
   const std::string text = kLong;
   const std::vector<std::string> like = {text, text + " Thanks!", "Please w" + text.substr(1)};
-  const std::vector<std::string> other = {
-      "What is the capital of France?", "What is the capital of Spain?", "What is 2 + 2?",
-      "What is 2 + 3?", "", "法国的首都是哪里？", "西班牙的首都是哪里？请用一句话回答。"};
+  const std::vector<std::string> other = {"What is the capital of France?",
+                                          "What is the capital of Spain?",
+                                          "What is 2 + 2?",
+                                          "What is 2 + 3?",
+                                          "",
+                                          "法国的首都是哪里？",
+                                          "西班牙的首都是哪里？请用一句话回答。"};
   QuestionGroups groups;
   for (const auto* list : {&like, &other})
     for (const std::string& q : *list) groups.add(question_hash(q, 0), sketch_of(q));
@@ -55,8 +59,9 @@ TEST(Look, CountsWhatThereIsAndWritesNothing) {
   std::filesystem::remove_all(dir);
   std::filesystem::create_directories(dir);
   const std::string begin = R"({"question": "q", "category": "c", "answer_a": )";
-  write_file_atomic(dir / "p.jsonl", begin + R"("long answer", "answer_b": "x", "label": "A"})" + "\n" +
-                                         begin + R"("x", "answer_b": "longer", "label": "A"})" + "\n" +
+  write_file_atomic(dir / "p.jsonl", begin + R"("long answer", "answer_b": "x", "label": "A"})" +
+                                         "\n" + begin +
+                                         R"("x", "answer_b": "longer", "label": "A"})" + "\n" +
                                          begin + R"("x", "answer_b": "y", "label": "tie"})" + "\n" +
                                          begin + R"("y", "answer_b": "x", "label": "B"})" + "\n" +
                                          begin + R"("y", "answer_b": "x", "label": 1})" + "\n");

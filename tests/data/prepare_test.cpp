@@ -152,6 +152,74 @@ TEST_F(Prepare, ReportsTheFormAndKeepsWhatElseItHolds) {
     EXPECT_EQ(row["meta"]["model_a"], row["answer_a"] == "x" ? "m1" : "m2");
 }
 
+TEST_F(Prepare, NearlyEqualQuestionsStayInOneSplit) {
+  // Pairs of questions that differ in their last word of many.
+  const auto question = [](int i, const char* end) {
+    std::string text;
+    for (int k = 0; k < 20; ++k) text += "w" + std::to_string(i * 31 + k) + " ";
+    return text + end;
+  };
+  std::string text;
+  for (int i = 0; i < 100; ++i)
+    for (const char* end : {"please", "thanks"})
+      text +=
+          Json{{"question", question(i, end)}, {"answer_a", "x"}, {"answer_b", "y"}, {"label", "A"}}
+              .dump() +
+          "\n";
+  write_file_atomic(dir_ / "in.jsonl", text);
+  PrepareOptions options{.inputs = {dir_ / "in.jsonl"}, .output = dir_ / "out"};
+  PrepareReport report = prepare(options, nullptr);
+  EXPECT_EQ(report.alike_questions, 200);
+  EXPECT_GT(report.leaks_by_text, 20);       // of 40 in valid and test
+  std::map<std::string, std::string> where;  // by the first words
+  for (const std::string split : {"train", "valid", "test"})
+    for (const Json& row : rows(split)) {
+      const std::string q = row.at("question");
+      const auto [it, fresh] = where.emplace(q.substr(0, q.rfind(' ')), split);
+      EXPECT_EQ(it->second, split);
+    }
+  EXPECT_EQ(report.splits[2].questions, 20);
+  // Excluded: both of a pair where one is in the file.
+  write_file_atomic(
+      dir_ / "bench.jsonl",
+      Json{{"question", question(5, "please")}, {"answer_a", "p"}, {"answer_b", "q"}}.dump() +
+          "\n");
+  options.excluded = {dir_ / "bench.jsonl"};
+  report = prepare(options, nullptr);
+  EXPECT_EQ(report.rows_kept, 198);
+  EXPECT_EQ(report.dropped.at("question of an excluded file").count, 2);
+  for (const std::string split : {"train", "valid", "test"})
+    for (const Json& row : rows(split))
+      EXPECT_FALSE(row.at("question").get<std::string>().starts_with("w155 w156"));
+}
+
+TEST_F(Prepare, MixesInputsByShares) {
+  PrepareOptions options = options_for(400);
+  std::filesystem::rename(dir_ / "in.jsonl", dir_ / "a.v1.jsonl");
+  std::string text;
+  for (int i = 0; i < 1000; ++i)
+    text += Json{{"question", "other " + std::to_string(i)},
+                 {"answer_a", "x"},
+                 {"answer_b", "y"},
+                 {"label", "A"}}
+                .dump() +
+            "\n";
+  write_file_atomic(dir_ / "b.jsonl", text);
+  options.inputs = {dir_ / "a.v1.jsonl", dir_ / "b.jsonl"};
+  options.mix = {{"a", 0.4}, {"b", 0.6}};
+  const PrepareReport report = prepare(options, nullptr);
+  int a = 0, b = 0;
+  for (const Json& row : rows("train"))
+    ++(row.at("question").get<std::string>().starts_with("other") ? b : a);
+  EXPECT_GT(a, 300);
+  EXPECT_NEAR(b / static_cast<double>(a + b), 0.6, 0.01);
+  EXPECT_GT(report.dropped.at("left out for the mix").count, 300);
+  options.mix = {{"a", 1}};
+  EXPECT_THROW(prepare(options, nullptr), UsageError);
+  options.mix = {{"a", 1}, {"c", 1}};
+  EXPECT_THROW(prepare(options, nullptr), UsageError);
+}
+
 TEST_F(Prepare, SwapAugmentationWritesBothOrdersOfTrainTogether) {
   PrepareOptions options = options_for(100);
   options.swap_augment = true;
