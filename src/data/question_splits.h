@@ -12,7 +12,7 @@ namespace gavel {
 
 struct QuestionSplits {
   std::unordered_map<uint64_t, uint8_t> split;  // of each question: 0 train, 1 valid, 2 test
-  int64_t alike = 0;  // questions that are nearly the same as another one
+  int64_t alike = 0;                            // questions that are nearly the same as another one
   // Questions of valid and test that would have one like them in train, were the split by text.
   int64_t leaks_by_text = 0;
 };

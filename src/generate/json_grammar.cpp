@@ -10,23 +10,42 @@ namespace {
 
 using Kind = JsonGrammar::Kind;
 
-constexpr int kMaxDepth = 32;            // of values in values
-constexpr size_t kMaxTokenBytes = 256;   // longer tokens are never drawn
-constexpr int kMaxDigits = 15;           // of a number's whole part, and of its fraction
+constexpr int kMaxDepth = 32;           // of values in values
+constexpr size_t kMaxTokenBytes = 256;  // longer tokens are never drawn
+constexpr int kMaxDigits = 15;          // of a number's whole part, and of its fraction
 constexpr int kMaxExponentDigits = 2;
 constexpr size_t kMaxWays = 2048, kCompactAt = 1 << 14;
 
 // States of an object; an array's are those without a key.
-enum : uint8_t { kOpen, kFirst, kNext, kNextBlank, kInKey, kColon, kValue, kValueBlank, kInValue, kAfter };
+enum : uint8_t {
+  kOpen,
+  kFirst,
+  kNext,
+  kNextBlank,
+  kInKey,
+  kColon,
+  kValue,
+  kValueBlank,
+  kInValue,
+  kAfter
+};
 // Of a string.
 enum : uint8_t { kQuote, kBody, kEscape, kHex1, kHex2, kHexLow2, kHex3, kHex4, kUtf8 };
 // Of a number.
-enum : uint8_t { kSign, kFirstDigit, kZero, kWhole, kPoint, kFraction, kE, kExponentSign, kExponent };
+enum : uint8_t {
+  kSign,
+  kFirstDigit,
+  kZero,
+  kWhole,
+  kPoint,
+  kFraction,
+  kE,
+  kExponentSign,
+  kExponent
+};
 
 bool is_digit(uint8_t b) { return b >= '0' && b <= '9'; }
-bool is_hex(uint8_t b) {
-  return is_digit(b) || (b >= 'a' && b <= 'f') || (b >= 'A' && b <= 'F');
-}
+bool is_hex(uint8_t b) { return is_digit(b) || (b >= 'a' && b <= 'f') || (b >= 'A' && b <= 'F'); }
 bool ends_number(uint8_t state) {
   return state == kZero || state == kWhole || state == kFraction || state == kExponent;
 }
@@ -36,7 +55,8 @@ bool ends_number(uint8_t state) {
 JsonMatcher::JsonMatcher(std::shared_ptr<const JsonGrammar> grammar)
     : grammar_(std::move(grammar)) {
   const auto& root = grammar_->rules[static_cast<size_t>(grammar_->root)];
-  for (const int option : root.options) configs_.push_back({{.rule = static_cast<int16_t>(option)}, -1});
+  for (const int option : root.options)
+    configs_.push_back({{.rule = static_cast<int16_t>(option)}, -1});
 }
 
 bool JsonMatcher::fits(int rule, int32_t above) const {
@@ -64,8 +84,7 @@ void JsonMatcher::pop(const Config& c, Configs& to) const {
     next.top.state = kColon;
   } else {
     next.top.state = kAfter;
-    if (r.kind == Kind::array &&
-        next.top.data < static_cast<int32_t>(std::max(r.least, r.most)))
+    if (r.kind == Kind::array && next.top.data < static_cast<int32_t>(std::max(r.least, r.most)))
       ++next.top.data;  // items; more than either limit are all one
   }
   to.push_back(next);
@@ -124,8 +143,12 @@ void JsonMatcher::step_string(Config c, uint8_t b, Configs& to) {
       // more: what the next byte may be (1: E0's, 2: ED's, 3: F0's, 4: F4's) * 4 + bytes to come
       if (b < 0xC2 || b > 0xF4) return;
       f.more = static_cast<uint8_t>(b < 0xE0 ? 1 : b < 0xF0 ? 2 : 3);
-      f.more |= static_cast<uint8_t>(
-          (b == 0xE0 ? 1 : b == 0xED ? 2 : b == 0xF0 ? 3 : b == 0xF4 ? 4 : 0) << 2);
+      f.more |= static_cast<uint8_t>((b == 0xE0   ? 1
+                                      : b == 0xED ? 2
+                                      : b == 0xF0 ? 3
+                                      : b == 0xF4 ? 4
+                                                  : 0)
+                                     << 2);
       return go(kUtf8);
     case kUtf8: {
       static constexpr uint8_t kLow[] = {0x80, 0xA0, 0x80, 0x90, 0x80};
@@ -394,10 +417,11 @@ void add_nodes(TokenTrie::Trie& trie, const std::vector<std::string>& tokens,
     };
     size_t last = begin, longer = begin;
     while (last < end && byte_at(last) == byte_at(begin)) ++last;
-    while (longer < last && tokens[static_cast<size_t>(sorted[longer])].size() == depth + 1) ++longer;
+    while (longer < last && tokens[static_cast<size_t>(sorted[longer])].size() == depth + 1)
+      ++longer;
     const size_t node = trie.nodes.size();
-    trie.nodes.push_back({byte_at(begin), 0, static_cast<uint32_t>(begin),
-                          static_cast<uint32_t>(longer - begin)});
+    trie.nodes.push_back(
+        {byte_at(begin), 0, static_cast<uint32_t>(begin), static_cast<uint32_t>(longer - begin)});
     add_nodes(trie, tokens, sorted, longer, last, depth + 1);
     trie.nodes[node].end = static_cast<uint32_t>(trie.nodes.size());
     begin = last;
@@ -417,7 +441,8 @@ TokenTrie::TokenTrie(std::vector<std::string> tokens) : tokens_(std::move(tokens
     if (bytes.empty() || bytes.size() > kMaxTokenBytes) continue;
     JsonMatcher matcher = body;
     bool is_plain = bytes.find_first_of("\"\\") == std::string::npos;
-    for (const char byte : bytes) is_plain = is_plain && matcher.advance(static_cast<uint8_t>(byte));
+    for (const char byte : bytes)
+      is_plain = is_plain && matcher.advance(static_cast<uint8_t>(byte));
     is_plain = is_plain && matcher.advance('"');  // it ends with a character's end
     (is_plain ? plain_ : rest_).ids.push_back(static_cast<int>(id));
     if (is_plain)

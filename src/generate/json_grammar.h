@@ -1,5 +1,5 @@
-// JSON schemas as automata over bytes: which bytes, and with a vocabulary which tokens, may come next
-// in a JSON text that the schema takes. Debian packages no library that does this.
+// JSON schemas as automata over bytes: which bytes, and with a vocabulary which tokens, may come
+// next in a JSON text that the schema takes. Debian packages no library that does this.
 #pragma once
 
 #include <compare>
@@ -23,12 +23,12 @@ struct JsonGrammar {
   };
   struct Rule {
     Kind kind = Kind::any_of;
-    std::string text;           // literal
-    std::vector<int> options;   // any_of; after compiling each rule's own, none of them any_of
+    std::string text;          // literal
+    std::vector<int> options;  // any_of; after compiling each rule's own, none of them any_of
     std::vector<Member> members;
-    int items = -1;             // array: of its items; object: of members with any name
+    int items = -1;                // array: of its items; object: of members with any name
     int64_t least = 0, most = -1;  // items, or characters of a string; -1: no limit
-    int depth = 0;              // nesting that the rule needs at least
+    int depth = 0;                 // nesting that the rule needs at least
   };
   std::vector<Rule> rules;
   int root = 0, any_string = 0;

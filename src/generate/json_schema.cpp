@@ -18,11 +18,11 @@ constexpr int kMaxSchemaDepth = 48, kNever = 1 << 20;
 constexpr int64_t kMaxCount = 1'000'000;
 
 const std::set<std::string, std::less<>> kAnnotations = {
-    "title",   "description", "default",    "examples",  "$schema", "$id",
+    "title",    "description", "default",  "examples",  "$schema", "$id",
     "$comment", "deprecated",  "readOnly", "writeOnly", "$defs",   "definitions"};
 const std::set<std::string, std::less<>> kOfTypes = {
-    "type",     "properties", "required",  "additionalProperties", "items",
-    "minItems", "maxItems",   "minLength", "maxLength"};
+    "type",     "properties", "required", "additionalProperties", "items", "minItems",
+    "maxItems", "minLength",  "maxLength"};
 
 bool is_type(const Json& value, const std::string& type) {
   if (type == "integer") return value.is_number_integer();
@@ -67,8 +67,8 @@ class Compiler {
     return static_cast<int>(grammar_.rules.size()) - 1;
   }
   int literal(const Json& value) {
-    return add({.kind = Kind::literal,
-                .text = value.dump(-1, ' ', false, Json::error_handler_t::strict)});
+    return add(
+        {.kind = Kind::literal, .text = value.dump(-1, ' ', false, Json::error_handler_t::strict)});
   }
 
   int any() {
@@ -137,9 +137,8 @@ class Compiler {
     if (type == "string") return limited(schema, Kind::string, "minLength", "maxLength", where);
     if (type == "object") return object(schema, where, depth);
     const int made = limited(schema, Kind::array, "minItems", "maxItems", where);
-    const int items = schema.contains("items")
-                          ? compile(schema["items"], where + "/items", depth + 1)
-                          : any();
+    const int items =
+        schema.contains("items") ? compile(schema["items"], where + "/items", depth + 1) : any();
     rule(made).items = items;
     return made;
   }
@@ -197,7 +196,8 @@ class Compiler {
       fail("schema {}: 'enum' beside 'const' is not supported", where);
     if (!list.is_array() || list.empty() || list.size() > kMaxValues)
       fail("schema {}: 'enum' must be a list of 1 to {} values", where, kMaxValues);
-    const auto allowed = schema.contains("type") ? types(schema, where) : std::vector<std::string>{};
+    const auto allowed =
+        schema.contains("type") ? types(schema, where) : std::vector<std::string>{};
     std::vector<int> options;
     for (const Json& value : list)
       if (allowed.empty() || std::any_of(allowed.begin(), allowed.end(),

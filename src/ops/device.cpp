@@ -26,7 +26,7 @@ void suggest(const char* name, const std::string& value) { ::setenv(name, value.
 void set_up_gpu() {
   // MLX frees a buffer once the batch of operations that used it is done: small batches keep a
   // training step's memory small, at no cost in time.
-  suggest("MLX_MAX_OPS_PER_BUFFER", "20");
+  suggest("MLX_MAX_OPS_PER_BUFFER", "8");
   suggest("MLX_MAX_MB_PER_BUFFER", "200");
   if (const auto cache = cache_directory(); !cache.empty()) {
     std::error_code ignored;

@@ -27,9 +27,8 @@ bool valid(const Json& schema, const Json& v, const Json& root) {
   if (schema.contains("$ref"))
     return valid(root.at(Json::json_pointer(schema["$ref"].get<std::string>().substr(1))), v, root);
   for (const char* name : {"anyOf", "oneOf"})
-    if (schema.contains(name) &&
-        std::none_of(schema[name].begin(), schema[name].end(),
-                     [&](const Json& s) { return valid(s, v, root); }))
+    if (schema.contains(name) && std::none_of(schema[name].begin(), schema[name].end(),
+                                              [&](const Json& s) { return valid(s, v, root); }))
       return false;
   if (schema.contains("const") && schema["const"] != v) return false;
   if (schema.contains("enum") &&
@@ -56,8 +55,9 @@ bool valid(const Json& schema, const Json& v, const Json& root) {
     if (!v.contains(name.get<std::string>())) return false;
   const Json known = schema.value("properties", Json::object());
   for (const auto& [name, value] : v.items())
-    if (!valid(known.contains(name) ? known[name] : schema.value("additionalProperties", Json(true)),
-               value, root))
+    if (!valid(
+            known.contains(name) ? known[name] : schema.value("additionalProperties", Json(true)),
+            value, root))
       return false;
   return true;
 }
@@ -75,7 +75,8 @@ const std::vector<Json>& schemas() {
           R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["b"]})",
           R"({"type":"object","additionalProperties":{"type":"boolean"}})",
           R"({"type":"array","items":{"type":"integer"},"minItems":2,"maxItems":4})",
-          R"({"type":"array","items":{"type":"boolean"},"minItems":3})", R"({"type":"array","maxItems":0})",
+          R"({"type":"array","items":{"type":"boolean"},"minItems":3})",
+          R"({"type":"array","maxItems":0})",
           R"({"anyOf":[{"type":"object","properties":{"k":{"const":1}},"required":["k"]},
               {"type":"object","properties":{"k":{"const":12},"m":{"type":"null"}},"required":["k","m"]},
               {"type":"array","items":{"type":"string"}}]})",
@@ -92,9 +93,10 @@ const std::vector<Json>& schemas() {
 std::vector<std::string> small_vocabulary() {
   std::vector<std::string> tokens = {""};
   for (int b = 0; b < 256; ++b) tokens.emplace_back(1, static_cast<char>(b));
-  for (const char* t : {"{\"", "\":", "\": \"", "\",", "\"}", "true", "null", " null", "ab", "hello",
-                        " world", "\xc3\xa9", "\xc3\xa9\xc3", "[]", "[[", "12", "-1", ", \"", "}}",
-                        "\\n", "\\u00", "  ", "\n", "verdict", "A\"", "]}", "\":1", "0.5"})
+  for (const char* t : {"{\"",   "\":", "\": \"",  "\",",    "\"}",      "true",         "null",
+                        " null", "ab",  "hello",   " world", "\xc3\xa9", "\xc3\xa9\xc3", "[]",
+                        "[[",    "12",  "-1",      ", \"",   "}}",       "\\n",          "\\u00",
+                        "  ",    "\n",  "verdict", "A\"",    "]}",       "\":1",         "0.5"})
     tokens.emplace_back(t);
   return tokens;
 }
@@ -154,9 +156,11 @@ TEST(JsonGrammar, TakesAndRefusesTexts) {
   for (const char* text : {"{}", R"({"a": [1, -2.5e+10, true], "b":{"c":null}})", R"("é😀\u00e9\n")",
                            "0", "-0", "1e5", "[]", R"([[], {}])"})
     EXPECT_TRUE(takes(any, text)) << text;
-  for (const char* text : {"", " {}", "{ }", "{\"a\":  1}", "{\"a\" :1}", "01", "1.", "-", "[1,]",
-                           "{\"a\":1,}", "{a:1}", "\"\t\"", "\"\\x\"", "\"\\ud800\"", "\"\xff\"",
-                           "\"\xed\xa0\x80\"", "\"\xc0\x80\"", "[1 ]", "tru", "1e999", "{}{}"})
+  for (const char* text :
+       {"",        " {}",         "{ }",      "{\"a\":  1}",      "{\"a\" :1}",   "01",
+        "1.",      "-",           "[1,]",     "{\"a\":1,}",       "{a:1}",        "\"\t\"",
+        "\"\\x\"", "\"\\ud800\"", "\"\xff\"", "\"\xed\xa0\x80\"", "\"\xc0\x80\"", "[1 ]",
+        "tru",     "1e999",       "{}{}"})
     EXPECT_FALSE(takes(any, text)) << text;
   JsonMatcher object(JsonGrammar::any_object());
   EXPECT_FALSE(object.advance('['));
@@ -178,18 +182,35 @@ TEST(JsonGrammar, WhatIsNotSupportedIsRefusedByName) {
     }
     return std::string();
   };
-  for (const char* name : {"pattern", "format", "minimum", "multipleOf", "allOf", "not", "prefixItems",
-                           "patternProperties", "minProperties", "if", "uniqueItems", "made-up"})
+  for (const char* name :
+       {"pattern", "format", "minimum", "multipleOf", "allOf", "not", "prefixItems",
+        "patternProperties", "minProperties", "if", "uniqueItems", "made-up"})
     EXPECT_NE(refused({{"type", "string"}, {name, 1}}).find(name), std::string::npos) << name;
-  for (const char* text :
-       {R"([])", R"("x")", "false", R"({"type":"text"})", R"({"type":[]})", R"({"type":7})", R"({"enum":[]})",
-        R"({"enum":"a"})", R"({"type":"string","enum":[1]})", R"({"anyOf":[]})", R"({"anyOf":{}})",
-        R"({"$ref":"#/none"})", R"({"$ref":"http://x/y"})", R"({"$ref":"#x~3"})", R"({"$ref":"#"})", R"({"required":"a"})",
-        R"({"minItems":-1})", R"({"minItems":3,"maxItems":2})", R"({"maxLength":1.5})",
-        R"({"minItems":9999999999999999999})", R"({"properties":[]})",
-        R"({"properties":{"a":{"$ref":"#"}},"required":["a"]})",
-        R"({"items":{"$ref":"#"},"minItems":1})", R"({"anyOf":[{"$ref":"#"}]})",
-        R"({"type":"object","required":["a"],"additionalProperties":false})"})
+  for (const char* text : {R"([])",
+                           R"("x")",
+                           "false",
+                           R"({"type":"text"})",
+                           R"({"type":[]})",
+                           R"({"type":7})",
+                           R"({"enum":[]})",
+                           R"({"enum":"a"})",
+                           R"({"type":"string","enum":[1]})",
+                           R"({"anyOf":[]})",
+                           R"({"anyOf":{}})",
+                           R"({"$ref":"#/none"})",
+                           R"({"$ref":"http://x/y"})",
+                           R"({"$ref":"#x~3"})",
+                           R"({"$ref":"#"})",
+                           R"({"required":"a"})",
+                           R"({"minItems":-1})",
+                           R"({"minItems":3,"maxItems":2})",
+                           R"({"maxLength":1.5})",
+                           R"({"minItems":9999999999999999999})",
+                           R"({"properties":[]})",
+                           R"({"properties":{"a":{"$ref":"#"}},"required":["a"]})",
+                           R"({"items":{"$ref":"#"},"minItems":1})",
+                           R"({"anyOf":[{"$ref":"#"}]})",
+                           R"({"type":"object","required":["a"],"additionalProperties":false})"})
     EXPECT_NE(refused(Json::parse(text)), "") << text;
   Json deep = Json::object();
   for (int i = 0; i < 60; ++i) deep = {{"items", deep}};

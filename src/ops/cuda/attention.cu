@@ -84,20 +84,26 @@ __device__ void multiply(float (&o)[D / 8][4], const float (&p)[8][4], const Til
   }
 }
 
+__device__ void store_pair(bf16* to, float x, float y) {
+  *reinterpret_cast<uint32_t*>(to) = pack_bf16(x, y);
+}
+__device__ void store_pair(float* to, float x, float y) {
+  *reinterpret_cast<float2*>(to) = make_float2(x, y);
+}
+
 // Writes a warp's [16 x D] sums, times `factor` of each half of the rows, where the rows exist.
-template <int D>
-__device__ void store(const float (&o)[D / 8][4], const float (&factor)[2], bf16* to, int64_t first,
+template <int D, typename Out>
+__device__ void store(const float (&o)[D / 8][4], const float (&factor)[2], Out* to, int64_t first,
                       int row, int count, int64_t stride) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int r = row + lane / 4 + 8 * half;
     if (r >= count) continue;
-    bf16* out = to + (first + r) * stride + lane % 4 * 2;
+    Out* out = to + (first + r) * stride + lane % 4 * 2;
 #pragma unroll
     for (int n = 0; n < D / 8; ++n)
-      *reinterpret_cast<uint32_t*>(out + 8 * n) =
-          pack_bf16(o[n][2 * half] * factor[half], o[n][2 * half + 1] * factor[half]);
+      store_pair(out + 8 * n, o[n][2 * half] * factor[half], o[n][2 * half + 1] * factor[half]);
   }
 }
 
@@ -262,12 +268,14 @@ __global__ void __launch_bounds__(kThreads)
   store<D>(sums, factor, dq + head * D, first, row, count, q_stride);
 }
 
-// dk and dv: rows of the products are keys, columns queries.
+// Each query head's part of dk and dv [T, heads, D], float32: rows of the products are keys, columns
+// queries. A block for each head and not for each group of them: a causal mask gives the first keys
+// the most to do, and few large blocks would leave most of the card idle behind the largest.
 template <int D>
 __global__ void __launch_bounds__(kThreads)
     attention_backward_keys(const bf16* q, const bf16* k, const bf16* v, const bf16* dout,
                             const float* lse, const float* delta, const int* tiles,
-                            const int* ranges, bf16* dk, bf16* dv, int heads, int kv_heads,
+                            const int* ranges, float* dk, float* dv, int heads, int kv_heads,
                             float scale) {
   extern __shared__ __align__(128) unsigned char memory[];
   const uint32_t shared = shared_address(memory);
@@ -275,7 +283,7 @@ __global__ void __launch_bounds__(kThreads)
   const Tile<D> qs{shared + 2 * Tile<D>::kBytes}, gs{shared + 3 * Tile<D>::kBytes};
   float* row_lse = reinterpret_cast<float*>(memory + 4 * Tile<D>::kBytes);
   float* row_delta = row_lse + kRows;
-  const int kv_head = blockIdx.x, group = heads / kv_heads;
+  const int head = blockIdx.x, kv_head = head / (heads / kv_heads);
   const int* tile = tiles + 4 * blockIdx.y;
   const int first = tile[0], count = tile[1];
   const int64_t q_stride = int64_t{heads} * D, kv_stride = int64_t{kv_heads} * D;
@@ -287,44 +295,61 @@ __global__ void __launch_bounds__(kThreads)
   copy_commit();
   float dk_sums[D / 8][4] = {}, dv_sums[D / 8][4] = {};
   const int my_key[2] = {first + row + lane / 4, first + row + lane / 4 + 8};
-  for (int head = kv_head * group; head < (kv_head + 1) * group; ++head)
-    for (int range = tile[2]; range < tile[3]; ++range) {
-      const int end = ranges[2 * range + 1];
-      for (int begin = ranges[2 * range]; begin < end; begin += kRows) {
-        const int queries = min(kRows, end - begin);
-        qs.load(q + head * D, begin, queries, q_stride);
-        gs.load(dout + head * D, begin, queries, q_stride);
-        copy_commit();
-        if (threadIdx.x < kRows) {
-          const int64_t at = int64_t{begin + min(int(threadIdx.x), queries - 1)} * heads + head;
-          row_lse[threadIdx.x] = lse[at];
-          row_delta[threadIdx.x] = delta[at];
-        }
-        copy_wait<0>();
-        __syncthreads();
-        float s[8][4] = {}, dp[8][4] = {};
-        multiply_transposed<D>(s, ks, row, qs);
-        const bool masked = queries < kRows || begin < first + kRows;
-#pragma unroll
-        for (int n = 0; n < 8; ++n)
-#pragma unroll
-          for (int j = 0; j < 4; ++j) {
-            const int column = 8 * n + lane % 4 * 2 + j % 2;
-            float p = exp2_fast(s[n][j] * scale_log2 - row_lse[column]);
-            if (masked && (column >= queries || begin + column < my_key[j / 2])) p = 0.0f;
-            s[n][j] = p;
-          }
-        multiply<D>(dv_sums, s, gs);
-        multiply_transposed<D>(dp, vs, row, gs);
-#pragma unroll
-        for (int n = 0; n < 8; ++n)
-#pragma unroll
-          for (int j = 0; j < 4; ++j) s[n][j] *= dp[n][j] - row_delta[8 * n + lane % 4 * 2 + j % 2];
-        multiply<D>(dk_sums, s, qs);
-        __syncthreads();
+  for (int range = tile[2]; range < tile[3]; ++range) {
+    const int end = ranges[2 * range + 1];
+    for (int begin = ranges[2 * range]; begin < end; begin += kRows) {
+      const int queries = min(kRows, end - begin);
+      qs.load(q + head * D, begin, queries, q_stride);
+      gs.load(dout + head * D, begin, queries, q_stride);
+      copy_commit();
+      if (threadIdx.x < kRows) {
+        const int64_t at = int64_t{begin + min(int(threadIdx.x), queries - 1)} * heads + head;
+        row_lse[threadIdx.x] = lse[at];
+        row_delta[threadIdx.x] = delta[at];
       }
+      copy_wait<0>();
+      __syncthreads();
+      float s[8][4] = {}, dp[8][4] = {};
+      multiply_transposed<D>(s, ks, row, qs);
+      const bool masked = queries < kRows || begin < first + kRows;
+#pragma unroll
+      for (int n = 0; n < 8; ++n)
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          const int column = 8 * n + lane % 4 * 2 + j % 2;
+          float p = exp2_fast(s[n][j] * scale_log2 - row_lse[column]);
+          if (masked && (column >= queries || begin + column < my_key[j / 2])) p = 0.0f;
+          s[n][j] = p;
+        }
+      multiply<D>(dv_sums, s, gs);
+      multiply_transposed<D>(dp, vs, row, gs);
+#pragma unroll
+      for (int n = 0; n < 8; ++n)
+#pragma unroll
+        for (int j = 0; j < 4; ++j) s[n][j] *= dp[n][j] - row_delta[8 * n + lane % 4 * 2 + j % 2];
+      multiply<D>(dk_sums, s, qs);
+      __syncthreads();
     }
+  }
   const float one[2] = {1.0f, 1.0f}, factor[2] = {scale, scale};
-  store<D>(dv_sums, one, dv + kv_head * D, first, row, count, kv_stride);
-  store<D>(dk_sums, factor, dk + kv_head * D, first, row, count, kv_stride);
+  store<D>(dv_sums, one, dv + head * D, first, row, count, q_stride);
+  store<D>(dk_sums, factor, dk + head * D, first, row, count, q_stride);
+}
+
+// dk and dv [T, kv_heads, D] from the parts of a group's heads. quads: values of one / 4.
+__global__ void __launch_bounds__(256)
+    sum_heads(const float* dk_parts, const float* dv_parts, bf16* dk, bf16* dv, int quads,
+              int group, int quarter_dim) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= quads) return;
+  const bool of_v = blockIdx.y == 1;
+  const float4* from = reinterpret_cast<const float4*>(of_v ? dv_parts : dk_parts) +
+                       int64_t{i / quarter_dim} * group * quarter_dim + i % quarter_dim;
+  float4 sum = from[0];
+  for (int g = 1; g < group; ++g) {
+    const float4 x = from[g * quarter_dim];
+    sum.x += x.x, sum.y += x.y, sum.z += x.z, sum.w += x.w;
+  }
+  reinterpret_cast<uint2*>(of_v ? dv : dk)[i] =
+      make_uint2(pack_bf16(sum.x, sum.y), pack_bf16(sum.z, sum.w));
 }

@@ -211,10 +211,15 @@ mx::array cuda::attention(const Backend& backend, const mx::array& q, const mx::
         {in[0], in[1], in[2], out[0], dy[0], out[1], s.query_tiles, s.query_ranges},
         {in[0].shape(), {in[0].shape(0), heads}}, {in[0].dtype(), mx::float32},
         {heads, kv_heads, scale});
-    const auto dkv = cuda::launch(
-        named("attention_backward_keys"), attention_launch(kv_heads, s.key_tiles, head_dim, 4),
+    const auto parts = cuda::launch(
+        named("attention_backward_keys"), attention_launch(heads, s.key_tiles, head_dim, 4),
         {in[0], in[1], in[2], dy[0], out[1], dq[1], s.key_tiles, s.key_ranges},
-        {in[1].shape(), in[2].shape()}, {in[1].dtype(), in[2].dtype()}, {heads, kv_heads, scale});
+        {in[0].shape(), in[0].shape()}, {mx::float32, mx::float32}, {heads, kv_heads, scale});
+    const int quads = static_cast<int>(in[1].size() / 4);
+    const auto dkv = cuda::launch(cuda::kernel(Source::attention, "sum_heads"),
+                                  {.blocks_x = blocks_for(quads, 256), .blocks_y = 2}, parts,
+                                  {in[1].shape(), in[2].shape()}, {in[1].dtype(), in[2].dtype()},
+                                  {quads, heads / kv_heads, head_dim / 4});
     return Arrays{dq[0], dkv[0], dkv[1]};
   };
   return mx::custom_vjp(forward, backward)({q, k, v})[0];
@@ -229,7 +234,7 @@ Arrays cuda::cross_entropy(const Backend& backend, const mx::array& h, const Wei
   const int vocab = head.out_features();
   if (vocab % 8 != 0) return composed::cross_entropy(backend, h, head, targets, weights, with_grad);
   const auto forward = [=](const Arrays& in) {
-    constexpr int kChunk = 2048;  // rows whose logits are there at a time
+    constexpr int kChunk = 1024;  // rows whose logits are there at a time
     const int rows = in[0].shape(0), hidden = in[0].shape(1);
     const auto w = dequantized(head), wt = mx::transpose(w);
     Arrays losses, grads;
