@@ -164,7 +164,7 @@ bool Engine::step() {
   auto all = cached_forward(model_, lora, inputs);
   const auto vocab = static_cast<size_t>(model_.config.vocab_size);
   std::vector<Choice> choices(sampled.size());
-  float* logits = all.data<float>();
+  float* logits = sampled.empty() ? nullptr : all.data<float>();
   parallel_for(std::ssize(sampled), 1, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
       choices[i] = choose(*sampled[i], std::span(logits + i * vocab, vocab));

@@ -95,8 +95,9 @@ mx::array as_graph(const Model& model, const ModelLora* lora, const PackedInputs
     x = llama_layer(ops, model.config, model.layers[i], x);
   }
   if (in.rows.empty()) {
-    mx::eval(x);
-    return mx::zeros({0, model.config.vocab_size});
+    mx::array none = mx::zeros({0, model.config.vocab_size});
+    mx::eval(x, none);
+    return none;
   }
   auto result = mx::astype(logits(model, x), mx::float32);
   mx::eval(result);

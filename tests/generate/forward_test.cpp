@@ -8,6 +8,7 @@
 
 #include "adapter/lora.h"
 #include "embedded_model.h"
+#include "generate/engine.h"
 #include "generate/sampler.h"
 #include "model/cached_forward.h"
 
@@ -61,6 +62,28 @@ TEST_F(Forward, KernelsAndComposedOperationsAgree) {
   // Eight bits for activations, halves for keys and values.
   EXPECT_LT(relative_error(run(*model, &lora, cpu_backend(kernels::Precision::int8)), composed),
             5e-2);
+}
+
+// A step may read a piece of a prompt and nothing else, so that there are no logits.
+TEST_F(Forward, PromptsInPiecesAreTheWholePrompt) {
+  for (const Backend& backend : {cpu_backend(), composed_backend()}) {
+    Model on = *model;
+    on.backend = backend;
+    std::vector<std::vector<int>> written;
+    for (const int64_t piece : {1024, 4}) {
+      auto s = std::make_shared<Sequence>();
+      s->prompt = {504, 3575, 282, 4649, 314, 28, 198, 19556, 7042, 30};
+      s->options.max_tokens = 4;
+      s->options.sampling.temperature = 0;
+      Engine engine(on, piece);
+      engine.add(std::vector{s}, nullptr);
+      while (engine.step()) {
+      }
+      written.push_back(s->tokens);
+    }
+    EXPECT_EQ(written[0].size(), 4u);
+    EXPECT_EQ(written[0], written[1]);
+  }
 }
 
 // Mean loss of a text's tokens, each from all before it.
