@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/blanks.h"
 #include "base/error.h"
 #include "data/chat_turn.h"
 #include "text/thought.h"
@@ -127,10 +128,7 @@ std::vector<std::string> control_values(const Tokenizer& tokenizer, const Json& 
   for (const char* name : {"question", "answer_a", "answer_b", "reference", "reason"}) {
     const auto it = record.find(name);
     if (it == record.end() || !it->is_string()) continue;
-    std::string_view value = it->get_ref<const std::string&>();
-    constexpr std::string_view kBlanks = " \t\r\n";
-    value.remove_prefix(std::min(value.find_first_not_of(kBlanks), value.size()));
-    value = value.substr(0, value.find_last_not_of(kBlanks) + 1);
+    const std::string_view value = trimmed(it->get_ref<const std::string&>());
     if (!value.empty() && tokenizer.holds_control(value)) values.emplace_back(value);
   }
   return values;

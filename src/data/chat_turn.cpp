@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/blanks.h"
 #include "base/error.h"
 
 namespace gavel {
@@ -10,16 +11,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kOpen = "<think>", kClose = "</think>", kSpace = " \t\r\n";
-
-std::string_view trim_left(std::string_view s) {
-  return s.substr(std::min(s.size(), s.find_first_not_of(kSpace)));
-}
-
-std::string_view trim_right(std::string_view s) {
-  const size_t last = s.find_last_not_of(kSpace);
-  return s.substr(0, last == std::string_view::npos ? 0 : last + 1);
-}
+constexpr std::string_view kOpen = "<think>", kClose = "</think>";
 
 std::string text_field(const Json& message, const char* key) {
   const auto it = message.find(key);
@@ -64,7 +56,7 @@ std::optional<std::string> after(std::string_view prompt, std::string_view whole
                                  const Json& before, const std::string& said) {
   if (whole.starts_with(prompt)) return std::string(whole.substr(prompt.size()));
   const std::string content = text_field(before, "content");
-  const std::string_view last = trim_left(trim_right(content)), words = trim_left(trim_right(said));
+  const std::string_view last = trimmed(content), words = trimmed(said);
   const size_t begin = last.empty() ? std::string_view::npos : prompt.rfind(last);
   if (begin == std::string_view::npos) return std::nullopt;
   const std::string_view end = prompt.substr(begin);
@@ -78,8 +70,8 @@ std::optional<std::string> after(std::string_view prompt, std::string_view whole
 
 // Goes on with a thought that is open at the prompt's end, closes it, and says `text`.
 std::string with_thought(std::string_view prompt, std::string_view thought, std::string_view text) {
-  std::string out = kSpace.find(prompt.back()) == std::string_view::npos ? "\n" : "";
-  out.append(trim_left(trim_right(thought))).append("\n").append(kClose);
+  std::string out = kBlanks.find(prompt.back()) == std::string_view::npos ? "\n" : "";
+  out.append(trimmed(thought)).append("\n").append(kClose);
   if (trim_left(text) == text) out += "\n\n";
   return out.append(text);
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/blanks.h"
 #include "data/jsonl.h"
 #include "data/raw_records.h"
 
@@ -13,12 +14,6 @@ namespace gavel {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string_view trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
 
 std::string role_of(std::string_view name, const std::string& field) {
   if (name == "user" || name == "human" || name == "prompter") return "user";

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <span>
 
+#include "base/blanks.h"
 #include "base/random.h"
 
 namespace gavel {
@@ -53,9 +54,7 @@ std::vector<uint64_t> words_of(std::string_view text) {
 }  // namespace
 
 uint64_t question_hash(std::string_view question, uint64_t seed) {
-  const size_t first = question.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return hash_of({}, seed);
-  return hash_of(question.substr(first, question.find_last_not_of(" \t\r\n") - first + 1), seed);
+  return hash_of(trimmed(question), seed);
 }
 
 uint64_t pair_hash(const JudgePair& pair, uint64_t question) {

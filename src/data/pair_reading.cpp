@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/blanks.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "data/conversation.h"
@@ -90,16 +91,10 @@ class Row {
   const Json& fields_;
 };
 
-std::string trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return "";
-  return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
-}
-
 std::optional<double> number_of(const Json& value) {
   if (value.is_number()) return value.get<double>();
   if (!value.is_string()) return std::nullopt;
-  const std::string text = trimmed(value.get_ref<const std::string&>());
+  const std::string text(trimmed(value.get_ref<const std::string&>()));
   double number = 0.0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -143,7 +138,7 @@ std::optional<ScoresLine> take_scores_line(std::string& review) {
   }
   for (; at < stop; ++at)
     if (*at != ' ' && *at != '\r' && *at != '\t') return std::nullopt;
-  review = trimmed(std::string_view(review).substr(end));
+  review = std::string(trimmed(std::string_view(review).substr(end)));
   return ScoresLine{scores[0], scores[1]};
 }
 
@@ -282,12 +277,12 @@ JudgePair common_of(const Row& row) {
 
 Conversation question_of(const Row& row, bool needed) {
   Conversation turns;
-  if (const std::string system = trimmed(row.text("system")); !system.empty())
+  if (const std::string system(trimmed(row.text("system"))); !system.empty())
     turns.push_back({"system", system});
   const Json* value = needed ? &row.needed("question") : row.find("question");
   if (value != nullptr)
     for (Turn& turn : row.turns(*value, "question", "user")) turns.push_back(std::move(turn));
-  if (const std::string input = trimmed(row.text("input")); !input.empty() && !turns.empty())
+  if (const std::string input(trimmed(row.text("input"))); !input.empty() && !turns.empty())
     turns.back().text += "\n\n" + input;
   return turns;
 }
@@ -303,7 +298,7 @@ void set_texts(const Row& row, JudgePair& pair, const Conversation& question, co
                const Conversation& b) {
   TwoAnswers texts = compare(question, a, b, exchanges_of(row));
   pair.question = trimmed(texts.question);
-  if (const std::string rubric = trimmed(row.text("rubric")); !rubric.empty())
+  if (const std::string rubric(trimmed(row.text("rubric"))); !rubric.empty())
     pair.question += "\n\nCriterion: " + rubric;
   pair.answer_a = std::move(texts.answer_a);
   pair.answer_b = std::move(texts.answer_b);

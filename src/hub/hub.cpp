@@ -8,6 +8,7 @@
 #include <regex>
 #include <set>
 
+#include "base/blanks.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/gguf_part_name.h"
@@ -30,19 +31,13 @@ bool is_true(std::string text) {
   return text == "1" || text == "ON" || text == "YES" || text == "TRUE";
 }
 
-std::string trimmed(const std::string& text) {
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string::npos) return "";
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
-
 // A snapshot's commit: the revision itself or what refs/ says.
 std::optional<std::string> cached_commit(const fs::path& repo, const std::string& revision) {
   if (hub::is_commit(revision)) return revision;
   std::error_code ec;
   const fs::path ref = repo / "refs" / revision;
   if (!fs::is_regular_file(ref, ec)) return std::nullopt;
-  const std::string commit = trimmed(read_file(ref, 4096));
+  const std::string commit(trimmed(read_file(ref, 4096)));
   if (!hub::is_commit(commit)) return std::nullopt;
   return commit;
 }
@@ -203,7 +198,7 @@ std::vector<CachedModel> list_cached_models(const HubOptions& options) {
     for (auto it = fs::recursive_directory_iterator(refs_directory, ec);
          !ec && it != fs::recursive_directory_iterator(); it.increment(ec))
       if (it->is_regular_file(ec))
-        refs[trimmed(read_file(it->path(), 4096))].push_back(
+        refs[std::string(trimmed(read_file(it->path(), 4096)))].push_back(
             fs::relative(it->path(), refs_directory, ec).string());
     for (const auto& snapshot : fs::directory_iterator(entry.path() / "snapshots", ec)) {
       CachedModel m;

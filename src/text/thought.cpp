@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/blanks.h"
+
 namespace gavel {
 namespace {
 
@@ -44,8 +46,7 @@ std::optional<size_t> after_thought(std::string_view text, bool thinking) {
 }
 
 std::string_view open_thought(std::string_view prompt) {
-  const size_t last = prompt.find_last_not_of(" \t\r\n");
-  const std::string_view text = prompt.substr(0, last == std::string_view::npos ? 0 : last + 1);
+  const std::string_view text = trim_right(prompt);
   for (const Tags& tags : kTags)
     if (text.ends_with(tags.open)) return tags.close;
   return {};
