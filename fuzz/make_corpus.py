@@ -156,6 +156,27 @@ def corpus():
     for name, row in {"pair": pair, "judgelm": judgelm, "pandalm": pandalm}.items():
         yield "rows", name, b"\1" + json.dumps(row).encode() + b"\n"
     yield "rows", "list", b"\1" + json.dumps([pandalm, pair]).encode()
+    said = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "x"}]
+    forms = {"alpaca-eval": {"instruction": "q", "output_1": "x", "output_2": "y", "preference": 1.5,
+                             "generator_1": "m", "generator_2": "n"},
+             "arena": {"conversation_a": said, "conversation_b": json.dumps(said), "winner": "both_bad",
+                       "model_a": "m", "turn": 1},
+             "columns": {"prompt": "[\"q\"]", "response_a": "[\"x\"]", "response_b": "[\"y\"]",
+                         "winner_model_a": 1, "winner_model_b": 0, "winner_tie": 0},
+             "hh": {"chosen": "\n\nHuman: q\n\nAssistant: x", "rejected": "\n\nHuman: q\n\nAssistant: y"},
+             "messages": {"chosen": said, "rejected": said[:1] + [{**said[1], "content": "y"}],
+                          "score_chosen": 8.5, "score_rejected": 1},
+             "helpsteer3": {"context": said[:1], "response1": "x", "response2": "y",
+                            "overall_preference": -3, "language": "c"},
+             "ranked": {"prompt": "q", "answers": [{"answer": a, "rank": i, "model": a}
+                                                   for i, a in enumerate("xyz")]},
+             "completions": {"instruction": "q", "completions": [
+                 {"response": "x", "overall_score": 7}, {"response": "y", "overall_score": None}]},
+             "each": {"prompt": "q", "chosen": ["x"], "rejected": ["y", "z"], "subset": "s"},
+             "zero-one": {"prompt": "q", "response_0": "x", "response_1": "y", "better_response_id": 1,
+                          "is_response_0_safe": True}}
+    for name, row in forms.items():
+        yield "rows", name, b"\1" + json.dumps(row).encode() + b"\n"
     csv = b"question,answer_a,answer_b,label\n\"a \"\"b\"\"\",x,y,A\nq,1,2,tie\n"
     yield "rows", "csv", b"\3" + csv
     yield "rows", "csv-semicolon", b"\3sep=;\n" + csv.replace(b",", b";")
@@ -187,6 +208,17 @@ def corpus():
     for name, body in {"chat": chat, "judge": judge, "batch": {"pairs": [judge, judge]},
                        "completion": {"prompt": "x", "logprobs": 3, "n": 1, "seed": 1}}.items():
         yield "http_body", name, json.dumps(body).encode()
+    schemas = [{"type": "object", "properties": {"verdict": {"enum": ["A", "B", 1.5]},
+                                                 "why": {"type": "string", "maxLength": 9}},
+                "required": ["verdict"], "additionalProperties": False},
+               {"anyOf": [{"type": "array", "items": {"$ref": "#"}, "minItems": 1, "maxItems": 3},
+                          {"type": ["number", "null"]}, {"type": "integer"}]},
+               {"$defs": {"a": {"type": "object", "properties": {"b": {"$ref": "#/$defs/a"}}}},
+                "$ref": "#/$defs/a"}, {}, {"const": {"x": [True, "\u00e9"]}},
+               {"type": "object", "additionalProperties": {"type": "string", "minLength": 2}}]
+    for i, schema in enumerate(schemas):
+        choices = bytes((k * k * 31 + i) % 256 for k in range(200))
+        yield "json_schema", f"schema-{i}", json.dumps(schema).encode() + b"\n" + choices
 
 
 def main():

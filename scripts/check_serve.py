@@ -89,6 +89,40 @@ def gavel(args, *flags, key=None):
 
 # --- openai ---------------------------------------------------------------------------------------
 
+def check_options(client, server):
+    """What only some clients ask for: several answers, prescribed forms, tools they do not use."""
+    def ask(**call):
+        return client.chat.completions.create(**{"model": "base", "temperature": 1, "seed": 5, "messages": [
+            {"role": "user", "content": "Name a colour."}], "max_tokens": 8, **call})
+
+    several = ask(n=8)
+    assert [c.index for c in several.choices] == list(range(8))
+    assert len({c.message.content for c in several.choices}) > 1
+    schema = {"type": "object", "required": ["verdict", "sure"], "additionalProperties": False,
+              "properties": {"verdict": {"enum": ["A", "B", "tie"]}, "sure": {"type": "integer"},
+                             "why": {"type": "string", "maxLength": 20}}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}
+    for choice in ask(n=4, max_tokens=200, response_format=form).choices:
+        value = json.loads(choice.message.content)
+        assert value["verdict"] in ("A", "B", "tie") and isinstance(value["sure"], int), value
+    whole = ask(max_tokens=400, temperature=0, response_format={"type": "json_object"}).choices[0]
+    assert whole.finish_reason == "length" or isinstance(json.loads(whole.message.content), dict)
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    assert ask(tools=[tool], tool_choice="none").choices[0].message.tool_calls is None
+    assert ask(presence_penalty=1.5, frequency_penalty=-0.5).choices
+    short = {"temperature": 0, "messages": [{"role": "user", "content": "What is the capital of France?"}]}
+    for most in (-1, 10**7):  # as many as there is room for
+        assert ask(**short, max_tokens=most).choices[0].finish_reason == "stop"
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    body = json.dumps({"messages": short["messages"], "max_tokens": 1}).encode()
+    c.request("POST", "/v1/chat/completions", iter([body[:9], body[9:]]), encode_chunked=True, headers={
+        "Content-Type": "application/json", "Transfer-Encoding": "chunked",
+        "Authorization": "Bearer " + KEY})
+    assert c.getresponse().status == 200
+    c.close()
+    print("options: n, response_format, tools, penalties, max_tokens, chunked bodies")
+
+
 def check_openai(args):
     import openai
     with gavel(args, key=KEY) as server:
@@ -138,8 +172,12 @@ def check_openai(args):
                 return e
             raise AssertionError(f"no {kind.__name__} for {call}")
         assert must_raise(openai.BadRequestError, temperature=9).param == "temperature"
-        assert must_raise(openai.BadRequestError, n=2).param == "n"
-        assert must_raise(openai.BadRequestError, response_format={"type": "json_object"}).status_code == 400
+        assert must_raise(openai.BadRequestError, n=9).param == "n"
+        assert must_raise(openai.BadRequestError, presence_penalty=3).param == "presence_penalty"
+        unknown = {"type": "json_schema", "json_schema": {"name": "x", "schema": {
+            "type": "string", "pattern": "a+"}}}
+        assert "pattern" in str(must_raise(openai.BadRequestError, response_format=unknown))
+        check_options(client, server)
         assert must_raise(openai.NotFoundError, model="gpt-4").code == "model_not_found"
         assert must_raise(openai.BadRequestError, messages=[
             {"role": "user", "content": "word " * 20000}]).code == "context_length_exceeded"

@@ -111,12 +111,17 @@ class JsonMatcher {
   bool fits(int rule, int32_t above) const;
   bool has_key(const Config& c, int32_t from) const;
   void compact();
-  void walk(const TokenTrie::Trie& trie, size_t begin, size_t end, const Configs& at,
+  bool has_room(const Config& c, int64_t characters) const;  // in a string, for any that are plain
+  bool walk(const TokenTrie::Trie& trie, size_t begin, size_t end, const Configs& at,
             std::vector<bool>& allowed);
+  bool mask_in_time(const TokenTrie& tokens, std::vector<bool>& allowed);
 
   std::shared_ptr<const JsonGrammar> grammar_;
   std::vector<Held> stack_;  // frames below the tops, which configurations share
   Configs configs_;
+  static constexpr size_t kMaxWays = 2048;
+  size_t max_ways_ = kMaxWays;  // fewer where following them all would take too long
+  int64_t work_ = 0;
 };
 
 }  // namespace gavel

@@ -1,20 +1,18 @@
-#include "generate/json_grammar.h"
-
+// Reading a JSON text byte by byte: which ways through the grammar are still open.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "text/unicode.h"
+#include "generate/json_grammar.h"
 
 namespace gavel {
 namespace {
 
 using Kind = JsonGrammar::Kind;
 
-constexpr int kMaxDepth = 32;           // of values in values
-constexpr size_t kMaxTokenBytes = 256;  // longer tokens are never drawn
-constexpr int kMaxDigits = 15;          // of a number's whole part, and of its fraction
+constexpr int kMaxDepth = 32;   // of values in values
+constexpr int kMaxDigits = 15;  // of a number's whole part, and of its fraction
 constexpr int kMaxExponentDigits = 2;
-constexpr size_t kMaxWays = 2048, kCompactAt = 1 << 14;
+constexpr size_t kCompactAt = 1 << 14;
 
 // States of an object; an array's are those without a key.
 enum : uint8_t {
@@ -46,6 +44,15 @@ enum : uint8_t {
 
 bool is_digit(uint8_t b) { return b >= '0' && b <= '9'; }
 bool is_hex(uint8_t b) { return is_digit(b) || (b >= 'a' && b <= 'f') || (b >= 'A' && b <= 'F'); }
+// A character of several bytes: what its next byte may be (1: E0's, 2: ED's, 3: F0's, 4: F4's) * 4
+// + bytes to come. 0 for a byte that begins none.
+uint8_t utf8_lead(uint8_t b) {
+  if (b < 0xC2 || b > 0xF4) return 0;
+  const int more = b < 0xE0 ? 1 : b < 0xF0 ? 2 : 3;
+  const int next = b == 0xE0 ? 1 : b == 0xED ? 2 : b == 0xF0 ? 3 : b == 0xF4 ? 4 : 0;
+  return static_cast<uint8_t>(next << 2 | more);
+}
+
 bool ends_number(uint8_t state) {
   return state == kZero || state == kWhole || state == kFraction || state == kExponent;
 }
@@ -117,6 +124,12 @@ void JsonMatcher::step(const Config& c, uint8_t byte, Configs& to) {
   }
 }
 
+bool JsonMatcher::has_room(const Config& c, int64_t characters) const {
+  const auto& r = rule(c.top);
+  return r.kind == Kind::string && c.top.state == kBody &&
+         (r.most < 0 || r.most - c.top.data >= characters);
+}
+
 void JsonMatcher::step_string(Config c, uint8_t b, Configs& to) {
   const auto& r = rule(c.top);
   Frame& f = c.top;
@@ -140,15 +153,8 @@ void JsonMatcher::step_string(Config c, uint8_t b, Configs& to) {
       if (r.most >= 0 && f.data >= r.most) return;
       if (b == '\\') return go(kEscape);
       if (b >= 0x20 && b < 0x80) return character();
-      // more: what the next byte may be (1: E0's, 2: ED's, 3: F0's, 4: F4's) * 4 + bytes to come
-      if (b < 0xC2 || b > 0xF4) return;
-      f.more = static_cast<uint8_t>(b < 0xE0 ? 1 : b < 0xF0 ? 2 : 3);
-      f.more |= static_cast<uint8_t>((b == 0xE0   ? 1
-                                      : b == 0xED ? 2
-                                      : b == 0xF0 ? 3
-                                      : b == 0xF4 ? 4
-                                                  : 0)
-                                     << 2);
+      f.more = utf8_lead(b);
+      if (f.more == 0) return;
       return go(kUtf8);
     case kUtf8: {
       static constexpr uint8_t kLow[] = {0x80, 0xA0, 0x80, 0x90, 0x80};
@@ -312,11 +318,12 @@ void JsonMatcher::step_array(Config c, uint8_t b, Configs& to) {
 void JsonMatcher::step_all(const Configs& from, uint8_t byte, Configs& to) {
   to.clear();
   for (const Config& c : from) step(c, byte, to);
+  work_ += static_cast<int64_t>(from.size() + to.size());
   if (to.size() < 2) return;
   std::sort(to.begin(), to.end());
   to.erase(std::unique(to.begin(), to.end()), to.end());  // ways that have met
   // Each way can be gone to its end, so leaving some out leaves valid texts.
-  if (to.size() > kMaxWays) to.resize(kMaxWays);
+  if (to.size() > max_ways_) to.resize(max_ways_);
 }
 
 bool JsonMatcher::advance(uint8_t byte) {
@@ -359,101 +366,6 @@ bool JsonMatcher::may_end() const {
 bool JsonMatcher::complete() const {
   return !configs_.empty() && std::all_of(configs_.begin(), configs_.end(),
                                           [](const Config& c) { return c.top.rule < 0; });
-}
-
-void JsonMatcher::walk(const TokenTrie::Trie& trie, size_t begin, size_t end, const Configs& at,
-                       std::vector<bool>& allowed) {
-  const size_t held = stack_.size();
-  Configs next;
-  for (size_t i = begin; i < end; i = trie.nodes[i].end) {
-    const auto& node = trie.nodes[i];
-    step_all(at, node.byte, next);
-    if (!next.empty()) {
-      for (uint32_t k = 0; k < node.count; ++k)
-        allowed[static_cast<size_t>(trie.ids[node.first + k])] = true;
-      walk(trie, i + 1, node.end, next, allowed);
-    }
-    stack_.resize(held);
-  }
-}
-
-void JsonMatcher::mask(const TokenTrie& tokens, std::vector<bool>& allowed) {
-  allowed.assign(tokens.size(), false);
-  // Within a string that has room all plain tokens may come, and need no walk.
-  Configs others;
-  bool roomy = false;
-  for (const Config& c : configs_) {
-    if (c.top.rule < 0) continue;
-    const auto& r = rule(c.top);
-    const bool in_string = r.kind == Kind::string && c.top.state == kBody &&
-                           (r.most < 0 || r.most - c.top.data >= tokens.longest_plain());
-    roomy |= in_string;
-    if (!in_string) others.push_back(c);
-  }
-  if (roomy)
-    for (const int id : tokens.plain().ids) allowed[static_cast<size_t>(id)] = true;
-  walk(tokens.plain(), 0, tokens.plain().nodes.size(), others, allowed);
-  walk(tokens.rest(), 0, tokens.rest().nodes.size(), configs_, allowed);
-}
-
-// --- the vocabulary -----------------------------------------------------------------------------
-
-namespace {
-
-std::vector<std::string> bytes_of(const Tokenizer& tokenizer) {
-  std::vector<std::string> tokens(static_cast<size_t>(tokenizer.vocab_size()));
-  for (size_t id = 0; id < tokens.size(); ++id)
-    if (!tokenizer.is_special(static_cast<int>(id)))
-      tokens[id] = tokenizer.token_bytes(static_cast<int>(id));
-  return tokens;
-}
-
-// Nodes for the sorted tokens from `begin` to `end`, which share their first `depth` bytes.
-void add_nodes(TokenTrie::Trie& trie, const std::vector<std::string>& tokens,
-               const std::vector<int>& sorted, size_t begin, size_t end, size_t depth) {
-  while (begin < end) {
-    const auto byte_at = [&](size_t i) {
-      return static_cast<uint8_t>(tokens[static_cast<size_t>(sorted[i])][depth]);
-    };
-    size_t last = begin, longer = begin;
-    while (last < end && byte_at(last) == byte_at(begin)) ++last;
-    while (longer < last && tokens[static_cast<size_t>(sorted[longer])].size() == depth + 1)
-      ++longer;
-    const size_t node = trie.nodes.size();
-    trie.nodes.push_back(
-        {byte_at(begin), 0, static_cast<uint32_t>(begin), static_cast<uint32_t>(longer - begin)});
-    add_nodes(trie, tokens, sorted, longer, last, depth + 1);
-    trie.nodes[node].end = static_cast<uint32_t>(trie.nodes.size());
-    begin = last;
-  }
-}
-
-}  // namespace
-
-TokenTrie::TokenTrie(const Tokenizer& tokenizer) : TokenTrie(bytes_of(tokenizer)) {}
-
-TokenTrie::TokenTrie(std::vector<std::string> tokens) : tokens_(std::move(tokens)) {
-  JsonMatcher string(JsonGrammar::compile({{"type", "string"}}));
-  string.advance('"');
-  const JsonMatcher body = string;
-  for (size_t id = 0; id < tokens_.size(); ++id) {
-    const std::string& bytes = tokens_[id];
-    if (bytes.empty() || bytes.size() > kMaxTokenBytes) continue;
-    JsonMatcher matcher = body;
-    bool is_plain = bytes.find_first_of("\"\\") == std::string::npos;
-    for (const char byte : bytes)
-      is_plain = is_plain && matcher.advance(static_cast<uint8_t>(byte));
-    is_plain = is_plain && matcher.advance('"');  // it ends with a character's end
-    (is_plain ? plain_ : rest_).ids.push_back(static_cast<int>(id));
-    if (is_plain)
-      longest_plain_ = std::max(longest_plain_, static_cast<int64_t>(unicode::count(bytes)));
-  }
-  for (Trie* trie : {&plain_, &rest_}) {
-    std::sort(trie->ids.begin(), trie->ids.end(), [&](int a, int b) {
-      return tokens_[static_cast<size_t>(a)] < tokens_[static_cast<size_t>(b)];
-    });
-    add_nodes(*trie, tokens_, trie->ids, 0, trie->ids.size(), 0);
-  }
 }
 
 }  // namespace gavel
