@@ -118,17 +118,17 @@ def main():
     _, small = gavel_train(f"{OUT}/long", 2, 512, "--no-mask-prompt", "--grad-checkpoint")
     row("  peak memory with --grad-checkpoint", small, torch_full and torch_full["gb"], "torch + peft f32, none", "GB", False)
 
-    fast = [json.loads(gavel("generate", "--model", MODEL, "--raw", "--json", "-m", "64", "--prompt", prompt)) for _ in range(3)]
+    default = [json.loads(gavel("generate", "--model", MODEL, "--raw", "--json", "-m", "64", "--prompt", prompt)) for _ in range(3)]
     exact = [json.loads(gavel("generate", "--model", MODEL, "--raw", "--json", "-m", "2", "--exact", "--prompt", prompt)) for _ in range(3)]
     best = lambda results, key: max(r[key] for r in results)
-    tokens = fast[0]["prompt_tokens"]
+    tokens = default[0]["prompt_tokens"]
     llama = peer("llama", tokens, args.threads)
     torch_prompt = peer("prompt", tokens)
-    prompt_rate = best(fast, "prompt_tokens_per_second")
+    prompt_rate = best(default, "prompt_tokens_per_second")
     row(f"prompt, {tokens} tokens", prompt_rate, llama and llama["prompt"], "llama.cpp, same file")
     row(f"prompt, {tokens} tokens", prompt_rate, torch_prompt and torch_prompt["rate"], "torch f32")
     row(f"prompt, {tokens} tokens, --exact", best(exact, "prompt_tokens_per_second"), torch_prompt and torch_prompt["rate"], "torch f32")
-    row("generation, one stream, after that prompt", best(fast, "generated_tokens_per_second"), llama and llama["generate"], "llama.cpp, same file")
+    row("generation, one stream, after that prompt", best(default, "generated_tokens_per_second"), llama and llama["generate"], "llama.cpp, same file")
 
     test, pairs = f"{OUT}/demo/data/test.jsonl", 16 if args.quick else 48
     for mode, most in (("verdict", 1), ("reason", 64)):

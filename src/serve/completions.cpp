@@ -78,6 +78,14 @@ void refuse_unsupported(const Fields& fields, bool chat) {
     bad_request("suffix", "'suffix' is not supported");
 }
 
+std::shared_ptr<const JsonGrammar> compile_schema(const Json& schema, const std::string& path) {
+  try {
+    return JsonGrammar::compile(schema);
+  } catch (const Error& e) {
+    bad_request(path, "The schema cannot be followed: {}", e.what());
+  }
+}
+
 // The form that response_format prescribes; null for any text.
 std::shared_ptr<const JsonGrammar> parse_format(const Fields& fields) {
   const Json* value = fields.value("response_format");
@@ -87,22 +95,25 @@ std::shared_ptr<const JsonGrammar> parse_format(const Fields& fields) {
   if (!value->is_object()) bad_request("response_format", "{}", kTypes);
   const Fields format(*value, "response_format.");
   const std::string type = format.text("type").value_or("");
-  if (type == "text") return nullptr;
-  if (type == "json_object") return JsonGrammar::any_object();
-  if (type != "json_schema") bad_request("response_format", "{}", kTypes);
   const Json* named = format.value("json_schema");
-  if (named == nullptr || !named->is_object())
-    bad_request("response_format.json_schema", "'response_format.json_schema' must be an object");
-  const Fields parts(*named, "response_format.json_schema.");
-  parts.text("name");
-  parts.boolean("strict");  // it always is
-  const Json* schema = parts.value("schema");
-  if (schema == nullptr) bad_request(parts.path("schema"), "'{}' is missing", parts.path("schema"));
-  try {
-    return JsonGrammar::compile(*schema);
-  } catch (const Error& e) {
-    bad_request(parts.path("schema"), "The schema cannot be followed: {}", e.what());
+  const Json* schema = nullptr;
+  if (named != nullptr) {
+    if (!named->is_object())
+      bad_request(format.path("json_schema"), "'{}' must be an object", format.path("json_schema"));
+    const Fields parts(*named, "response_format.json_schema.");
+    parts.text("name");
+    parts.boolean("strict");  // it always is
+    schema = parts.value("schema");
   }
+  if (type == "text") return nullptr;
+  if (type == "json_object") {  // OpenAI's has no schema, llama.cpp's may
+    const Json* own = format.value("schema");
+    return own == nullptr ? JsonGrammar::any_object() : compile_schema(*own, format.path("schema"));
+  }
+  if (type != "json_schema") bad_request("response_format", "{}", kTypes);
+  const std::string path = format.path(named == nullptr ? "json_schema" : "json_schema.schema");
+  if (schema == nullptr) bad_request(path, "'{}' is missing", path);
+  return compile_schema(*schema, path);
 }
 
 std::string message_content(const Fields& message) {
