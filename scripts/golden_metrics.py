@@ -49,7 +49,49 @@ def scaled(p, t):
     return e / e.sum(1, keepdims=True)
 
 
-def measure(label, first, second, p):
+def length_slope(winner, x):
+    """Logistic regression of "A wins" on x, where there is a winner and x is not 0."""
+    keep = (winner < 2) & (x != 0)
+    x, y = x[keep], (winner[keep] == 0).astype(float)
+    if len(x) == 0 or y.min() == y.max():
+        return None
+    design = np.stack([np.ones_like(x), x], 1)
+
+    def loss(b):
+        z = design @ b
+        return np.logaddexp(0, z).sum() - y @ z
+
+    def gradient(b):
+        return design.T @ (1 / (1 + np.exp(-design @ b)) - y)
+
+    def hessian(b):
+        q = 1 / (1 + np.exp(-design @ b))
+        return design.T @ (design * (q * (1 - q))[:, None])
+    fit = optimize.minimize(loss, np.zeros(2), jac=gradient, hess=hessian, method="trust-exact",
+                            options={"gtol": 1e-12})
+    # The minimum of a sum is known to half its digits; the root of its gradient to all of them.
+    return float(optimize.root(gradient, fit.x, jac=hessian, tol=1e-15).x[1])
+
+
+def share(what, of):
+    return float(what[of].mean()) if of.any() else None
+
+
+def of_length(label, first, lengths):
+    x = np.log2(lengths[:, 0]) - np.log2(lengths[:, 1])
+    longer = np.where(x > 0, 0, np.where(x < 0, 1, 2))
+    right, known = first == label, (longer != 2) & (label != 2)
+    more, fewer = share(right, known & (label == longer)), share(right, known & (label != longer))
+    return {"agreement_longer": more, "agreement_shorter": fewer,
+            "agreement_balanced": (more + fewer) / 2,
+            "prefers_longer": share(first == longer, (longer != 2) & (first < 2)),
+            "length_slope": length_slope(first, x)}, {
+                "majority": float(np.bincount(label).max() / len(label)),
+                "always_longer": share(label == longer, known),
+                "length_slope": length_slope(label, x)}
+
+
+def measure(label, first, second, p, lengths):
     n = len(label)
     present = [k for k in range(3) if (label == k).any() or (first == k).any()]
     scores = sk.precision_recall_fscore_support(label, first, labels=present, average="macro",
@@ -60,7 +102,10 @@ def measure(label, first, second, p):
     fit = optimize.minimize_scalar(
         lambda log_t: sk.log_loss(label, scaled(p, np.exp(log_t)), labels=[0, 1, 2]),
         bounds=(np.log(0.05), np.log(20)), method="bounded", options={"xatol": 1e-9})
+    length, baselines = of_length(label, first, lengths)
     values = {
+        **length,
+        "kappa": sk.cohen_kappa_score(label, first),
         "agreement": sk.accuracy_score(label, first),
         "precision": scores[0], "recall": scores[1], "f1": scores[2],
         "consistency": float(((first == second) & both).mean()),
@@ -78,7 +123,9 @@ def measure(label, first, second, p):
         "values": values,
         "confusion": sk.confusion_matrix(label, first, labels=[0, 1, 2, 3])[:3].tolist(),
         "per_class": [{"precision": each[0][k], "recall": each[1][k], "f1": each[2][k],
+                       "specificity": share(first != k, label != k) or 0,
                        "support": int(each[3][k])} for k in range(3)],
+        "baselines": baselines,
         "temperature": float(np.exp(fit.x)), "scaled_nll": float(fit.fun),
     }
 
@@ -87,6 +134,7 @@ def case(seed, n, skill, classes, none_share):
     rng = np.random.default_rng(seed)
     label, first, second, p = draw(rng, n, skill, classes, none_share)
     seconds = np.round(rng.gamma(2.0, 0.5, n), 4)
+    lengths = rng.integers(1, 40, (n, 2))
     other_verdict = np.where(rng.random(n) < 0.6, first, rng.integers(0, classes, n))
     right, other = first == label, other_verdict == label
     only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
@@ -96,9 +144,10 @@ def case(seed, n, skill, classes, none_share):
                              n_resamples=9999, method="percentile", rng=np.random.default_rng(1))
     tests = only_first + only_second
     return {
-        "judgements": [[int(a), int(b), int(c), int(d), q[0], q[1], q[2], s] for a, b, c, d, q, s
-                       in zip(label, first, second, other_verdict, p.tolist(), seconds.tolist())],
-        **measure(label, first, second, p),
+        "judgements": [[int(a), int(b), int(c), int(d), q[0], q[1], q[2], s, *le] for a, b, c, d, q, s, le
+                       in zip(label, first, second, other_verdict, p.tolist(), seconds.tolist(),
+                              lengths.tolist())],
+        **measure(label, first, second, p, lengths),
         "percentiles": {str(q): float(np.percentile(seconds, q)) for q in (0, 50, 90, 95, 99, 100)},
         "only_first": only_first, "only_second": only_second,
         "mcnemar_p": stats.binomtest(only_first, tests).pvalue if tests else 1.0,

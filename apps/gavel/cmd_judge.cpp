@@ -69,10 +69,11 @@ void add_eval_command(CLI::App& app) {
       c->add_option("--data", r->data,
                     "labelled pairs: a directory of gavel prepare (its test.jsonl), or any JSONL, "
                     "JSON or CSV with question, answer_a, answer_b, label");
-  c->add_option("--cases", r->cases,
-                "known cases instead: labelled pairs; exit code 1 where a verdict is another (the "
-                "base model is judged only where there is no --adapter-path)")
-      ->excludes(data);
+  auto* cases = c->add_option(
+      "--cases", r->cases,
+      "known cases instead: labelled pairs; exit code 1 where a verdict is another (the "
+      "base model is judged only where there is no --adapter-path)");
+  cases->excludes(data);
   c->add_option("--output", r->output,
                 "directory for eval.json and judgements.jsonl (default: the adapter's)");
   c->add_option("--calibrate", r->calibrate,
@@ -86,6 +87,20 @@ void add_eval_command(CLI::App& app) {
               "do not judge with the answers exchanged: twice as fast, "
               "but consistency and bias stay unknown");
   add_quality_flags(*c, *r);
+  auto asked = std::make_shared<std::string>();
+  auto* probes = c->add_option(
+      "--probes", *asked,
+      "ask about the pairs judged rightly again, with the worse answer dressed up: all, or "
+      "some of padding, flattery, authority, instruction, markup, empty, echo");
+  auto require = std::make_shared<std::string>();
+  auto* gate =
+      c->add_option("--require", *require,
+                    "what each judge must reach, such as kappa>=0.6,ece<=0.1, by the end of the "
+                    "interval that is the worse; exit code 1 where one does not");
+  c->add_option("--junit", r->junit, "file for the outcome of --require as JUnit's XML")
+      ->needs(gate);
+  gate->excludes(cases);
+  probes->excludes(cases);
   add_batch_option(*c, r->max_batch);
   c->add_flag("--overwrite", r->overwrite, "begin anew instead of going on with judgements.jsonl");
   add_inference_options(*c, r->device);
@@ -96,11 +111,15 @@ void add_eval_command(CLI::App& app) {
       "  gavel eval --model M --adapter-path judge --data data/test.jsonl\n"
       "  gavel eval --model M --adapter-path judge --all-checkpoints --data data/test.jsonl \\\n"
       "    --mode verdict --calibrate data/valid.jsonl --both-orders\n"
-      "  gavel eval --model M --adapter-path judge --cases known.jsonl");
+      "  gavel eval --model M --adapter-path judge --cases known.jsonl\n"
+      "  gavel eval --model M --adapter-path judge --data data/test.jsonl \\\n"
+      "    --require 'agreement_balanced>=0.5,consistency>=0.9' --junit gate.xml");
   c->callback([=] {
     if (r->data.empty() && r->cases.empty()) throw UsageError("--data or --cases is needed");
     if (*one_order && modes->both_orders)
       throw UsageError("--one-order and --both-orders exclude each other");
+    if (probes->count() > 0) r->probes = find_probes(*asked);
+    if (!require->empty()) r->require = parse_requirements(*require);
     r->with_base = !*no_base;
     r->options.second_order = !*one_order;
     apply(*modes, r->options);

@@ -69,6 +69,7 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
                        {"precision", s.precision},
                        {"recall", s.recall},
                        {"f1", s.f1},
+                       {"specificity", s.specificity},
                        {"support", s.support},
                        {"predicted", s.predicted}});
   if (result.calibration) {
@@ -89,6 +90,14 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
                         {"counts", confusion(judgements)}};
   judge["reliability"] = reliability_json(judgements);
   judge["speed"] = speed_json(result, request);
+  if (!result.probes.empty()) judge["probes"] = Json::array();
+  for (const ProbeResult& p : result.probes)
+    judge["probes"].push_back({{"probe", p.probe->name},
+                               {"what", p.probe->what},
+                               {"pairs", p.pairs},
+                               {"flipped", p.flipped},
+                               {"to_worse", p.to_worse},
+                               {"rate", interval_json(p.rate)}});
   return judge;
 }
 
@@ -106,10 +115,13 @@ Json comparison_json(const EvalResult& first, const EvalResult& second,
           {"mcnemar_p", test.mcnemar_p},   {"differences", std::move(differences)}};
 }
 
+double number_or_nan(const Json& value) {
+  return value.is_number() ? value.get<double>() : std::nan("");
+}
+
 double value_at(const Json& judge, const char* group, const char* name) {
   const Json& entry = judge[group].contains(name) ? judge[group][name] : Json();
-  const Json& value = entry.is_object() ? entry["value"] : entry;
-  return value.is_number() ? value.get<double>() : std::nan("");
+  return number_or_nan(entry.is_object() ? entry["value"] : entry);
 }
 
 std::string percent(double value) {
@@ -120,12 +132,15 @@ std::string short_number(double value, int digits) {
   return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : "-";
 }
 
-std::string with_interval(const Json& judge, const char* name) {
-  const Json& i = judge["metrics"][name];
+std::string percent_with_interval(const Json& i) {
   if (!i["value"].is_number()) return "-";
   if (!i["low"].is_number()) return percent(i["value"].get<double>());
   return fmt::format("{:.1f} [{:.1f}, {:.1f}]", 100 * i["value"].get<double>(),
                      100 * i["low"].get<double>(), 100 * i["high"].get<double>());
+}
+
+std::string with_interval(const Json& judge, const char* name) {
+  return percent_with_interval(judge["metrics"][name]);
 }
 
 // Three digits that say something, whatever the size.
@@ -170,6 +185,12 @@ Json evaluation_json(std::span<const EvalResult> results, const EvalRequest& req
   for (const EvalResult& result : results) judges.push_back(judge_json(result, request));
   for (size_t i = 1; i < results.size(); ++i)
     comparisons.push_back(comparison_json(results[0], results[i], request.bootstrap));
+  if (!results.empty()) {
+    const Baselines b = baselines(results[0].set.judgements);
+    evaluation["baselines"] = {{"majority", number(b.majority)},
+                               {"always_longer", number(b.always_longer)},
+                               {"length_slope", number(b.length_slope)}};
+  }
   evaluation["judges"] = std::move(judges);
   evaluation["comparisons"] = std::move(comparisons);
   return evaluation;
@@ -179,7 +200,9 @@ std::string evaluation_table(const Json& evaluation) {
   TableRows quality = {
       {"judge", "agreement %", "F1", "consistent %", "to 1st", "to 2nd", "unparsable"}};
   TableRows classes = {
-      {"judge", "precision", "recall", "without ties %", "ties judged %", "ties found %"}};
+      {"judge", "kappa", "precision", "recall", "without ties %", "ties judged %", "ties found %"}};
+  TableRows length = {{"judge", "balanced by length %", "longer wins %", "shorter wins %",
+                       "verdicts to longer %", "slope"}};
   TableRows rest = {
       {"judge", "ECE %", "NLL", "temp.", "tokens", "p50 s", "p95 s", "answers/s", "cost/1000"}};
   for (const Json& judge : evaluation["judges"]) {
@@ -189,9 +212,12 @@ std::string evaluation_table(const Json& evaluation) {
     quality.push_back({name, with_interval(judge, "agreement"), percent(metric("f1")),
                        with_interval(judge, "consistency"), percent(metric("bias_first")),
                        percent(metric("bias_second")), percent(metric("unparsable"))});
-    classes.push_back({name, percent(metric("precision")), percent(metric("recall")),
-                       percent(metric("agreement_no_tie")), percent(metric("tie_rate")),
-                       percent(metric("tie_recall"))});
+    classes.push_back({name, short_number(metric("kappa"), 2), percent(metric("precision")),
+                       percent(metric("recall")), percent(metric("agreement_no_tie")),
+                       percent(metric("tie_rate")), percent(metric("tie_recall"))});
+    length.push_back({name, with_interval(judge, "agreement_balanced"),
+                      percent(metric("agreement_longer")), percent(metric("agreement_shorter")),
+                      percent(metric("prefers_longer")), short_number(metric("length_slope"), 2)});
     const bool scaled = judge.contains("temperature");
     std::string ece = percent(metric("ece")), nll = short_number(metric("nll"), 3);
     if (scaled) {
@@ -210,7 +236,19 @@ std::string evaluation_table(const Json& evaluation) {
                   evaluation["both_orders"].get<bool>() ? "both orders in one verdict"
                                                         : "verdict of the first order",
                   100 * evaluation["bootstrap"]["level"].get<double>());
-  out += aligned(quality) + "\n" + aligned(classes) + "\n" + aligned(rest);
+  out += aligned(quality) + "\n" + aligned(classes) + "\n" + aligned(length) + "\n" + aligned(rest);
+  const Json& b = evaluation["baselines"];
+  out += fmt::format(
+      "\nWithout a judge: always the most frequent label {}%; always the longer answer {}% of what "
+      "has a winner; slope of the labels {}\n",
+      percent(number_or_nan(b["majority"])), percent(number_or_nan(b["always_longer"])),
+      short_number(number_or_nan(b["length_slope"]), 2));
+  TableRows probed = {{"judge", "the worse answer", "pairs", "flipped %", "of these to it"}};
+  for (const Json& judge : evaluation["judges"])
+    for (const Json& p : judge.contains("probes") ? judge["probes"] : Json::array())
+      probed.push_back({judge["name"], p["what"], p["pairs"].dump(),
+                        percent_with_interval(p["rate"]), p["to_worse"].dump()});
+  if (probed.size() > 1) out += "\nRight verdicts that a probe turns\n" + aligned(probed);
   for (const Json& c : evaluation["comparisons"]) {
     const Json& d = c["differences"]["agreement"];
     if (!d["value"].is_number() || !d["low"].is_number()) continue;

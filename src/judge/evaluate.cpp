@@ -100,6 +100,11 @@ Calibration fit(const JudgedSet& set) {
   return c;
 }
 
+// A judge under a probe, in the log of judgements.
+std::string with_probe(const std::string& judge, const Probe& probe) {
+  return fmt::format("{} ({})", judge, probe.name);
+}
+
 // The known cases that a judge got wrong, one line each; returns their number.
 int64_t print_flips(const EvalJudge& judge, const std::vector<JudgePair>& pairs,
                     const JudgedSet& set) {
@@ -237,7 +242,11 @@ class Evaluation {
     say("Loading " + request_.model);
     session_ = open_session(request_.model, make_backend(request_.device), request_.chat_template);
     std::map<std::string, std::string> weights;
-    for (const EvalJudge& judge : judges) weights[judge.name] = fingerprint(judge);
+    for (const EvalJudge& judge : judges) {
+      weights[judge.name] = fingerprint(judge);
+      for (const Probe* probe : request_.probes)
+        weights[with_probe(judge.name, *probe)] = weights[judge.name];
+    }
     // Known cases are judged anew each time: they ask how the judge is now.
     JudgementLog log(output_ / (is_cases ? "cases.jsonl" : "judgements.jsonl"),
                      settings_of(request_, pairs, prompt_), weights,
@@ -267,34 +276,45 @@ class Evaluation {
     const auto model =
         make_judge_model(session_->model, lora ? &*lora : nullptr, session_->encoder, prompt_,
                          session_->loaded.eos_token_ids, request_.max_batch);
-    const auto all = [&](const std::string& what, const std::vector<JudgePair>& which,
-                         JudgementLog& where) {
-      int64_t before = 0;
-      for (size_t i = 0; i < which.size(); ++i)
-        before += where.find(judge.name, static_cast<int64_t>(i)) != nullptr;
-      Progress progress(what, static_cast<int64_t>(which.size()), "pairs", before);
-      auto set = judge_all(
-          model, judge.name, which, request_.options,
-          static_cast<size_t>(std::max(request_.max_batch, 1)), where,
-          [&](int64_t done) { progress.update(done); }, stop_);
-      if (set) progress.finish();
-      return set;
-    };
-    EvalResult result{judge, {}, {}};
+    EvalResult result{judge, {}, {}, {}};
     const JudgeOptions& options = request_.options;
     if (!judge.adapter.empty())
       result.calibration = load_calibration(judge.adapter, options.mode, options.both_orders);
     if (validation_log) {
-      const auto set = all(judge.name + ", calibration", validation, *validation_log);
+      const auto set =
+          judge_set(model, judge.name, judge.name + ", calibration", validation, *validation_log);
       if (!set) return std::nullopt;
       result.calibration = fit(*set);
       if (!judge.adapter.empty())
         save_calibration(judge.adapter, options.mode, options.both_orders, *result.calibration);
     }
-    auto set = all(judge.name, pairs, log);
+    auto set = judge_set(model, judge.name, judge.name, pairs, log);
     if (!set) return std::nullopt;
     result.set = std::move(*set);
+    const auto right = probed_pairs(pairs, result.set.judgements);
+    for (const Probe* probe : request_.probes) {
+      std::vector<JudgePair> changed;
+      for (const size_t i : right) changed.push_back(probed(pairs[i], *probe));
+      const std::string name = with_probe(judge.name, *probe);
+      const auto after = judge_set(model, name, name, changed, log);
+      if (!after) return std::nullopt;
+      result.probes.push_back(measure_probe(*probe, after->judgements, request_.bootstrap.level));
+    }
     return result;
+  }
+
+  std::optional<JudgedSet> judge_set(const JudgeModel& model, const std::string& name,
+                                     const std::string& what, const std::vector<JudgePair>& pairs,
+                                     JudgementLog& log) {
+    int64_t before = 0;
+    for (size_t i = 0; i < pairs.size(); ++i)
+      before += log.find(name, static_cast<int64_t>(i)) != nullptr;
+    Progress progress(what, static_cast<int64_t>(pairs.size()), "pairs", before);
+    auto set = judge_all(
+        model, name, pairs, request_.options, static_cast<size_t>(std::max(request_.max_batch, 1)),
+        log, [&](int64_t done) { progress.update(done); }, stop_);
+    if (set) progress.finish();
+    return set;
   }
 
   void finish(const std::vector<EvalResult>& results) {
@@ -306,6 +326,20 @@ class Evaluation {
       fmt::print("{}", evaluation_table(evaluation));
     say(fmt::format("Written: {} and judgements.jsonl beside it; gavel report {} shows them.",
                     (output_ / "eval.json").string(), output_.string()));
+    if (!request_.require.empty()) check_gate(evaluation);
+  }
+
+  // Throws Error where a requirement is not met.
+  void check_gate(const Json& evaluation) const {
+    const auto results = check_requirements(evaluation, request_.require);
+    if (!request_.junit.empty()) write_file_atomic(request_.junit, junit_xml(results));
+    int64_t failed = 0;
+    for (const GateResult& r : results) {
+      failed += !r.passed;
+      say(fmt::format("{}  {}: {} ({})", r.passed ? "ok  " : "FAIL", r.judge, r.requirement.text,
+                      r.detail));
+    }
+    if (failed > 0) fail("{} of {} requirements are not met", failed, results.size());
   }
 
   const EvalRequest& request_;

@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "judge/calibration.h"
+#include "judge/gate.h"
 #include "judge/judge.h"
 #include "judge/judgement_log.h"
 #include "judge/metrics.h"
+#include "judge/probes.h"
 #include "ops/device.h"
 
 namespace gavel {
@@ -45,6 +47,9 @@ struct EvalRequest {
   int64_t limit = 0;            // only the first so many pairs; 0: all
   JudgeOptions options;
   BootstrapOptions bootstrap;
+  std::vector<const Probe*> probes;  // to ask each judge, about the pairs that it has right
+  std::vector<Requirement> require;  // what each judge must reach, an error where one does not
+  std::string junit;                 // file for their outcome as JUnit's XML; "": none
   CostRates rates;
   int max_batch = 16;
   bool overwrite = false, json = false;
@@ -52,8 +57,8 @@ struct EvalRequest {
 };
 
 // Runs it: progress to stderr, the table (or eval.json's content) to stdout. Throws Error, also
-// where a known case flips; interrupted, it stops after the running batch and can be resumed by
-// the same call.
+// where a known case flips or a requirement is not met; interrupted, it stops after the running
+// batch and can be resumed by the same call.
 void run_evaluation(const EvalRequest& request, const std::function<bool()>& stop_requested);
 
 // The template to judge with: `given`, or template.txt beside the adapter or the data, or
@@ -80,6 +85,7 @@ struct EvalResult {
   EvalJudge judge;
   JudgedSet set;
   std::optional<Calibration> calibration;
+  std::vector<ProbeResult> probes;
 };
 
 // eval.json: metrics with intervals, classes, confusion, reliability, speed and cost of each judge,

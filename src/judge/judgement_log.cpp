@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "text/unicode.h"
 
 namespace gavel {
 namespace {
@@ -36,6 +37,8 @@ std::optional<LoggedJudgement> judgement_of(const Json& line) {
     return parse_label(text_of(line, key)).value_or(Verdict::none);
   };
   j.label = *label;
+  j.length_a = static_cast<int64_t>(unicode::count(text_of(line, "answer_a")));
+  j.length_b = static_cast<int64_t>(unicode::count(text_of(line, "answer_b")));
   j.verdict = verdict("verdict");
   j.first_order = verdict("verdict_ab");
   if (line.contains("verdict_ba")) j.second_order = verdict("verdict_ba");
@@ -70,6 +73,8 @@ std::string first_difference(const Json& before, const Json& now) {
 Judgement to_judgement(const JudgePair& pair, const JudgedPair& judged) {
   Judgement j;
   j.label = pair.label.value_or(Verdict::none);
+  j.length_a = static_cast<int64_t>(unicode::count(pair.answer_a));
+  j.length_b = static_cast<int64_t>(unicode::count(pair.answer_b));
   j.verdict = judged.verdict;
   j.first_order = judged.first.verdict;
   j.probabilities = judged.probabilities;

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "judge/length_bias.h"
 
 namespace gavel {
 namespace {
@@ -43,6 +44,11 @@ struct Sums {
     double confidence = 0;
   };
   std::array<Bin, kReliabilityBins> bins{};
+  struct Side {
+    int64_t count = 0, right = 0;
+  } longer, shorter;  // the label's answer
+  int64_t decided = 0, to_longer = 0;
+  LengthFit length;
 
   void add(const Judgement& j) {
     ++count;
@@ -52,6 +58,21 @@ struct Sums {
     unparsable += j.first_order == Verdict::none;
     if (j.second_order) add_orders(j.first_order, *j.second_order);
     if (j.probabilities) add_probabilities(j);
+    add_length(j);
+  }
+
+  void add_length(const Judgement& j) {
+    const Verdict long_one = longer_answer(j);
+    if (long_one == Verdict::tie) return;
+    if (j.label != Verdict::tie) {
+      Side& side = j.label == long_one ? longer : shorter;
+      ++side.count;
+      side.right += j.verdict == j.label;
+    }
+    if (j.verdict == Verdict::tie || j.verdict == Verdict::none) return;
+    ++decided;
+    to_longer += j.verdict == long_one;
+    length.add(j, j.verdict);
   }
 
   void add_orders(Verdict first, Verdict second) {
@@ -83,6 +104,8 @@ struct Sums {
 
 std::array<ClassScores, 3> class_scores(const Confusion& counts) {
   std::array<ClassScores, 3> scores;
+  int64_t all = 0;
+  for (const auto& row : counts) all += std::accumulate(row.begin(), row.end(), int64_t{0});
   for (size_t k = 0; k < 3; ++k) {
     ClassScores& s = scores[k];
     s.verdict = kVerdicts[k];
@@ -92,8 +115,24 @@ std::array<ClassScores, 3> class_scores(const Confusion& counts) {
     s.precision = ratio_or_zero(right, static_cast<double>(s.predicted));
     s.recall = ratio_or_zero(right, static_cast<double>(s.support));
     s.f1 = ratio_or_zero(2 * right, static_cast<double>(s.predicted + s.support));
+    const auto others = static_cast<double>(all - s.support);
+    s.specificity = ratio_or_zero(others - (static_cast<double>(s.predicted) - right), others);
   }
   return scores;
+}
+
+// sklearn's cohen_kappa_score. Not defined where all labels and verdicts are the same one.
+double kappa_of(const Confusion& counts, double agreement) {
+  double n = 0, chance = 0;
+  for (const auto& row : counts)
+    for (const int64_t count : row) n += static_cast<double>(count);
+  for (size_t k = 0; k < 3; ++k) {
+    double labels = 0, verdicts = 0;
+    for (size_t other = 0; other < 4; ++other) labels += static_cast<double>(counts[k][other]);
+    for (size_t other = 0; other < 3; ++other) verdicts += static_cast<double>(counts[other][k]);
+    chance += labels / n * (verdicts / n);
+  }
+  return ratio(agreement - chance, 1 - chance);
 }
 
 MetricValues values_of(const Sums& sums) {
@@ -124,6 +163,17 @@ MetricValues values_of(const Sums& sums) {
   set(Metric::tie_rate, ratio(static_cast<double>(tie.predicted), n));
   set(Metric::tie_recall, ratio(right_ties, ties));
   set(Metric::agreement_no_tie, ratio(right - right_ties, n - ties));
+  const auto longer =
+      ratio(static_cast<double>(sums.longer.right), static_cast<double>(sums.longer.count));
+  const auto shorter =
+      ratio(static_cast<double>(sums.shorter.right), static_cast<double>(sums.shorter.count));
+  set(Metric::kappa, kappa_of(sums.confusion, right / n));
+  set(Metric::agreement_longer, longer);
+  set(Metric::agreement_shorter, shorter);
+  set(Metric::agreement_balanced, (longer + shorter) / 2);
+  set(Metric::prefers_longer,
+      ratio(static_cast<double>(sums.to_longer), static_cast<double>(sums.decided)));
+  set(Metric::length_slope, sums.length.slope());
   set(Metric::unparsable,
       ratio(static_cast<double>(sums.unparsable), static_cast<double>(sums.answers)));
   set(Metric::tokens, ratio(sums.tokens, static_cast<double>(sums.answers)));
@@ -164,10 +214,27 @@ Verdict combine(Verdict first_order, Verdict second_order,
 }
 
 std::string_view metric_name(Metric metric) {
-  constexpr std::string_view kNames[] = {
-      "agreement",  "precision",   "recall",   "f1",         "consistency",
-      "bias_first", "bias_second", "tie_rate", "tie_recall", "agreement_no_tie",
-      "unparsable", "ece",         "brier",    "nll",        "tokens"};
+  constexpr std::string_view kNames[] = {"agreement",
+                                         "precision",
+                                         "recall",
+                                         "f1",
+                                         "kappa",
+                                         "consistency",
+                                         "bias_first",
+                                         "bias_second",
+                                         "tie_rate",
+                                         "tie_recall",
+                                         "agreement_no_tie",
+                                         "agreement_longer",
+                                         "agreement_shorter",
+                                         "agreement_balanced",
+                                         "prefers_longer",
+                                         "length_slope",
+                                         "unparsable",
+                                         "ece",
+                                         "brier",
+                                         "nll",
+                                         "tokens"};
   static_assert(std::size(kNames) == kMetricCount);
   return kNames[static_cast<size_t>(metric)];
 }
@@ -178,9 +245,13 @@ int metric_direction(Metric metric) {
     case Metric::precision:
     case Metric::recall:
     case Metric::f1:
+    case Metric::kappa:
     case Metric::consistency:
     case Metric::tie_recall:
     case Metric::agreement_no_tie:
+    case Metric::agreement_longer:
+    case Metric::agreement_shorter:
+    case Metric::agreement_balanced:
       return 1;
     case Metric::bias_first:
     case Metric::bias_second:
@@ -190,6 +261,8 @@ int metric_direction(Metric metric) {
     case Metric::nll:
       return -1;
     case Metric::tie_rate:
+    case Metric::prefers_longer:
+    case Metric::length_slope:
     case Metric::tokens:
       break;
   }
@@ -206,6 +279,23 @@ MetricValues measure(std::span<const Judgement> judgements) {
   Sums sums;
   for (const Judgement& j : judgements) sums.add(j);
   return values_of(sums);
+}
+
+Baselines baselines(std::span<const Judgement> judgements) {
+  std::array<int64_t, 3> labels{};
+  int64_t decided = 0, longer = 0;
+  LengthFit length;
+  for (const Judgement& j : judgements) {
+    ++labels[index(j.label)];
+    const Verdict long_one = longer_answer(j);
+    if (long_one == Verdict::tie || j.label == Verdict::tie) continue;
+    ++decided;
+    longer += j.label == long_one;
+    length.add(j, j.label);
+  }
+  const auto n = static_cast<double>(judgements.size());
+  return {ratio(static_cast<double>(*std::max_element(labels.begin(), labels.end())), n),
+          ratio(static_cast<double>(longer), static_cast<double>(decided)), length.slope()};
 }
 
 Confusion confusion(std::span<const Judgement> judgements) {

@@ -27,6 +27,7 @@ struct Judgement {
   Verdict first_order = Verdict::none;         // with A shown first
   std::optional<Verdict> second_order;         // with B shown first, where that was asked
   std::optional<Probabilities> probabilities;  // behind `verdict`, where known
+  int64_t length_a = 0, length_b = 0;          // of the answers, in characters
   int64_t tokens = 0;                          // tokens the judge wrote, both orders together
   double seconds = 0;                          // from the request's start to its answer
 };
@@ -43,25 +44,32 @@ Verdict most_probable(const Probabilities& probabilities);
 // --- point values -------------------------------------------------------------------------------
 
 // The numbers that carry an interval. Those that are not defined on the data are NaN: consistency
-// and bias without both orders, calibration without probabilities, tie metrics without ties.
+// and bias without both orders, calibration without probabilities, tie metrics without ties. Of
+// length: over pairs whose answers differ in it.
 enum class Metric {
   agreement,  // share of verdicts equal to the label
   precision,  // macro means over the classes that occur as label or verdict, 0 where 0/0
   recall,
   f1,
-  consistency,       // share of pairs with the same readable verdict in both orders
-  bias_first,        // share of pairs whose two verdicts lean to whatever is shown first
-  bias_second,       //   ... to whatever is shown second
-  tie_rate,          // share of ties among the verdicts
-  tie_recall,        // share of pairs labelled tie that were judged so
-  agreement_no_tie,  // agreement on the pairs whose label is not a tie
-  unparsable,        // share of answers without a readable verdict
-  ece,               // expected calibration error of the verdict's probability
-  brier,             // mean squared distance of the probabilities from the label, 0..2
-  nll,               // mean negative log probability of the label, in nats
-  tokens,            // mean tokens per response (one order)
+  kappa,               // Cohen's: agreement beyond what the shares of labels and verdicts give
+  consistency,         // share of pairs with the same readable verdict in both orders
+  bias_first,          // share of pairs whose two verdicts lean to whatever is shown first
+  bias_second,         //   ... to whatever is shown second
+  tie_rate,            // share of ties among the verdicts
+  tie_recall,          // share of pairs labelled tie that were judged so
+  agreement_no_tie,    // agreement on the pairs whose label is not a tie
+  agreement_longer,    // agreement on the pairs that the longer answer wins by the label
+  agreement_shorter,   // on those that the shorter answer wins
+  agreement_balanced,  // the mean of both: 50% for who always takes the longer
+  prefers_longer,      // share of verdicts A and B that go to the longer answer
+  length_slope,        // log-odds of verdict A for each doubling of A's length over B's
+  unparsable,          // share of answers without a readable verdict
+  ece,                 // expected calibration error of the verdict's probability
+  brier,               // mean squared distance of the probabilities from the label, 0..2
+  nll,                 // mean negative log probability of the label, in nats
+  tokens,              // mean tokens per response (one order)
 };
-inline constexpr int kMetricCount = 15;
+inline constexpr int kMetricCount = 21;
 
 std::string_view metric_name(Metric metric);
 // Whether more of it is better, less is better (-1), or neither (0).
@@ -78,11 +86,20 @@ inline constexpr int kReliabilityBins = 10;
 MetricValues measure(std::span<const Judgement> judgements, std::span<const uint32_t> sample);
 MetricValues measure(std::span<const Judgement> judgements);
 
+// What needs no judge, on the same labels: what a judge must be better than.
+struct Baselines {
+  double majority = 0;       // agreement of who always says the most frequent label
+  double always_longer = 0;  // share of the pairs without ties that the longer answer wins
+  double length_slope = 0;   // as Metric::length_slope, of the labels
+};
+Baselines baselines(std::span<const Judgement> judgements);
+
 struct ClassScores {
   Verdict verdict = Verdict::none;
-  double precision = 0, recall = 0, f1 = 0;
-  int64_t support = 0;    // pairs with this label
-  int64_t predicted = 0;  // pairs with this verdict
+  double precision = 0, recall = 0, f1 = 0;  // recall is the rate of true positives
+  double specificity = 0;                    // the rate of true negatives
+  int64_t support = 0;                       // pairs with this label
+  int64_t predicted = 0;                     // pairs with this verdict
 };
 // For A, B and tie, in this order; 0 where a ratio is 0/0.
 std::array<ClassScores, 3> class_scores(std::span<const Judgement> judgements);

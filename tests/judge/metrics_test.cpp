@@ -37,6 +37,8 @@ std::vector<Case> golden() {
       Judgement j = judged(verdict(0), verdict(1));
       j.second_order = verdict(2);
       j.probabilities = Probabilities{row[4], row[5], row[6]};
+      j.length_a = row[8];
+      j.length_b = row[9];
       result.judge.push_back(j);
       result.other.push_back(judged(verdict(0), verdict(3)));
       result.seconds.push_back(row[7]);
@@ -72,9 +74,31 @@ TEST(Metrics, EqualThoseOfScikitLearn) {
       EXPECT_NEAR(scores[k].precision, expected["precision"].get<double>(), 1e-12);
       EXPECT_NEAR(scores[k].recall, expected["recall"].get<double>(), 1e-12);
       EXPECT_NEAR(scores[k].f1, expected["f1"].get<double>(), 1e-12);
+      EXPECT_NEAR(scores[k].specificity, expected["specificity"].get<double>(), 1e-12);
       EXPECT_EQ(scores[k].support, expected["support"]);
     }
   }
+}
+
+TEST(Metrics, BaselinesNeedNoJudge) {
+  for (const Case& c : golden()) {
+    const Baselines b = baselines(c.judge);
+    const json& expected = c.expected["baselines"];
+    EXPECT_NEAR(b.majority, expected["majority"].get<double>(), 1e-12);
+    EXPECT_NEAR(b.always_longer, expected["always_longer"].get<double>(), 1e-12);
+    EXPECT_NEAR(b.length_slope, expected["length_slope"].get<double>(), 1e-12);
+  }
+}
+
+TEST(Metrics, LengthWithoutAFiniteSlope) {
+  std::vector<Judgement> judgements(4, judged(Verdict::a, Verdict::a));
+  for (Judgement& j : judgements) j.length_a = 9;
+  judgements[1].length_a = 20;
+  const MetricValues values = measure(judgements);
+  EXPECT_TRUE(std::isnan(value_of(values, Metric::length_slope)));
+  EXPECT_TRUE(std::isnan(value_of(values, Metric::agreement_balanced)));
+  EXPECT_TRUE(std::isnan(value_of(values, Metric::kappa)));
+  EXPECT_EQ(value_of(values, Metric::prefers_longer), 1);
 }
 
 TEST(Metrics, TemperatureEqualsScipys) {
