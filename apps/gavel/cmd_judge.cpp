@@ -76,8 +76,15 @@ void add_eval_command(CLI::App& app) {
   cases->excludes(data);
   c->add_option("--output", r->output,
                 "directory for eval.json and judgements.jsonl (default: the adapter's)");
-  c->add_option("--calibrate", r->calibrate,
-                "validation pairs to fit a temperature on; it is stored with the adapter");
+  auto* calibrate =
+      c->add_option("--calibrate", r->calibrate,
+                    "validation pairs to fit a temperature on; it is stored with the adapter");
+  c->add_option(
+       "--max-error", r->max_error,
+       "with --calibrate: fit, too, from which confidence on at most this share of verdicts is "
+       "wrong (with probability --level); those less sure go to for_people.jsonl")
+      ->check(CLI::Range(0.001, 0.999))
+      ->needs(calibrate);
   add_chat_template_option(*c, r->chat_template);
   c->add_option("--template", r->prompt_template,
                 "judging prompt (default: template.txt beside the adapter or the data)");

@@ -58,8 +58,15 @@ std::optional<Calibration> load_calibration(const fs::path& adapter, JudgeMode m
       const Json value = entry.value(key, Json());
       return value.is_number() ? value.get<double>() : 0;
     };
-    return Calibration{t, static_cast<int64_t>(number("examples")), number("nll_before"),
-                       number("nll_after")};
+    Calibration c{t, static_cast<int64_t>(number("examples")), number("nll_before"),
+                  number("nll_after")};
+    if (entry.contains("threshold")) {
+      if (!entry["threshold"].is_number())
+        fail("{}: the threshold is not a number", place.file.string());
+      c.threshold = number("threshold");
+      c.max_error = number("max_error");
+    }
+    return c;
   }
   return std::nullopt;
 }
@@ -77,6 +84,10 @@ void save_calibration(const fs::path& adapter, JudgeMode mode, bool both_orders,
                   {"examples", calibration.examples},
                   {"nll_before", calibration.nll_before},
                   {"nll_after", calibration.nll_after}});
+  if (calibration.threshold) {
+    kept.back()["threshold"] = *calibration.threshold;
+    kept.back()["max_error"] = calibration.max_error;
+  }
   write_file_atomic(place.file, Json{{"entries", kept}}.dump(2) + "\n");
 }
 

@@ -15,7 +15,17 @@ struct Calibration {
   double temperature = 1;
   int64_t examples = 0;  // it was fitted on
   double nll_before = 0, nll_after = 0;
+  // Verdicts of at least this confidence are wrong in at most a share of max_error (see
+  // threshold_for in selective.h); above 1 where no confidence suffices for that.
+  std::optional<double> threshold;
+  double max_error = 0;
 };
+
+// Whether a verdict of this confidence is for a person to decide.
+inline bool needs_a_person(const std::optional<Calibration>& calibration,
+                           const std::optional<double>& confidence) {
+  return calibration && calibration->threshold && confidence.value_or(0) < *calibration->threshold;
+}
 
 // `adapter`: a directory, or one weights file in it. What is stored holds for these weights (by
 // name), this mode, and one order or both.

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "judge/evaluate.h"
+#include "judge/selective.h"
 
 namespace gavel {
 namespace {
@@ -57,6 +58,21 @@ Json speed_json(const EvalResult& result, const EvalRequest& request) {
   return speed;
 }
 
+// Verdicts that are sure enough, by the threshold fitted on the validation pairs.
+Json sure_json(std::span<const Judgement> judgements, const Calibration& calibration,
+               const EvalRequest& request) {
+  int64_t sure = 0, wrong = 0;
+  for (const Judgement& j : judgements) {
+    if (needs_a_person(calibration, calibrated_confidence(j, calibration))) continue;
+    ++sure;
+    wrong += j.verdict != j.label;
+  }
+  return {{"threshold", *calibration.threshold},
+          {"max_error", calibration.max_error},
+          {"pairs", sure},
+          {"error", interval_json(wilson_interval(wrong, sure, request.bootstrap.level))}};
+}
+
 Json judge_json(const EvalResult& result, const EvalRequest& request) {
   const auto& judgements = result.set.judgements;
   Json judge = {{"name", result.judge.name},
@@ -72,6 +88,10 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
                        {"specificity", s.specificity},
                        {"support", s.support},
                        {"predicted", s.predicted}});
+  judge["coverage"] = Json::array();
+  for (const CoveragePoint& p : coverage_curve(judgements))
+    judge["coverage"].push_back(
+        {{"threshold", p.threshold}, {"coverage", p.coverage}, {"accuracy", p.accuracy}});
   if (result.calibration) {
     auto scaled = judgements;
     for (Judgement& j : scaled)
@@ -81,6 +101,8 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
     metrics["ece_calibrated"] = interval_json(after[static_cast<size_t>(Metric::ece)]);
     metrics["nll_calibrated"] = interval_json(after[static_cast<size_t>(Metric::nll)]);
     judge["temperature"] = result.calibration->temperature;
+    if (result.calibration->threshold)
+      judge["sure"] = sure_json(judgements, *result.calibration, request);
     judge["reliability_scaled"] = reliability_json(scaled);
   }
   judge["metrics"] = std::move(metrics);
@@ -237,6 +259,14 @@ std::string evaluation_table(const Json& evaluation) {
                                                         : "verdict of the first order",
                   100 * evaluation["bootstrap"]["level"].get<double>());
   out += aligned(quality) + "\n" + aligned(classes) + "\n" + aligned(length) + "\n" + aligned(rest);
+  for (const Json& judge : evaluation["judges"]) {
+    if (!judge.contains("sure")) continue;
+    const Json& s = judge["sure"];
+    out += fmt::format(
+        "\n{}: {} verdicts are sure enough for at most {:.3g}% errors; {}% of them are wrong\n",
+        judge["name"].get<std::string>(), s["pairs"].get<int64_t>(),
+        100 * s["max_error"].get<double>(), percent_with_interval(s["error"]));
+  }
   const Json& b = evaluation["baselines"];
   out += fmt::format(
       "\nWithout a judge: always the most frequent label {}%; always the longer answer {}% of what "

@@ -16,6 +16,7 @@
 #include "data/dataset.h"
 #include "generate/session.h"
 #include "judge/pairs.h"
+#include "judge/selective.h"
 
 namespace gavel {
 namespace {
@@ -24,32 +25,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 void say(const std::string& line) { fmt::print(stderr, "{}\n", line); }
-
-// The step of a checkpoint's file name, NNNNNNN_adapters.safetensors.
-std::optional<int64_t> step_of(const fs::path& file) {
-  const std::string name = file.filename().string();
-  const size_t digits = name.find_first_not_of("0123456789");
-  if (digits == 0 || digits > 15 ||
-      name.substr(std::min(digits, name.size())) != "_adapters.safetensors")
-    return std::nullopt;
-  return std::stoll(name.substr(0, digits));
-}
-
-fs::path weights_file(const fs::path& adapter) {
-  std::error_code ignored;
-  if (!fs::is_directory(adapter, ignored)) return adapter;
-  for (const char* name : {"adapters.safetensors", "adapter_model.safetensors"})
-    if (fs::exists(adapter / name, ignored)) return adapter / name;
-  return adapter / "adapters.safetensors";
-}
-
-std::string fingerprint(const EvalJudge& judge) {
-  if (judge.adapter.empty()) return "";
-  const MappedFile file(weights_file(judge.adapter));
-  const auto bytes = file.bytes();
-  return fmt::format("{:016x}",
-                     stable_hash({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
-}
 
 // What judgements of one file have in common.
 Json settings_of(const EvalRequest& r, const std::vector<JudgePair>& pairs,
@@ -84,7 +59,10 @@ std::vector<JudgePair> limited_pairs(const std::string& path, int64_t limit) {
   return pairs;
 }
 
-Calibration fit(const JudgedSet& set) {
+// No probability is as high.
+constexpr double kNeverSure = 2;
+
+Calibration fit(const JudgedSet& set, const EvalRequest& request) {
   std::vector<Judgement> known;
   for (const Judgement& j : set.judgements)
     if (j.probabilities) known.push_back(j);
@@ -97,6 +75,18 @@ Calibration fit(const JudgedSet& set) {
   for (Judgement& j : known)
     j.probabilities = scale_by_temperature(*j.probabilities, c.temperature);
   c.nll_after = value_of(measure(known), Metric::nll);
+  if (!request.max_error) return c;
+  const auto passed = threshold_for(known, *request.max_error, request.bootstrap.level);
+  c.threshold = passed ? passed->threshold : kNeverSure;
+  c.max_error = *request.max_error;
+  if (passed)
+    say(
+        fmt::format("Sure enough from a confidence of {:.3f} on: {:.0f}% of the validation pairs, "
+                    "{:.1f}% of them wrong",
+                    passed->threshold, 100 * passed->coverage, 100 * (1 - passed->accuracy)));
+  else
+    say(fmt::format("No confidence suffices for at most {:.3g}% wrong verdicts: all are for people",
+                    100 * *request.max_error));
   return c;
 }
 
@@ -121,66 +111,6 @@ int64_t print_flips(const EvalJudge& judge, const std::vector<JudgePair>& pairs,
 }
 
 }  // namespace
-
-std::vector<EvalJudge> find_judges(const std::vector<std::string>& adapter_paths,
-                                   bool all_checkpoints, bool with_base) {
-  std::vector<EvalJudge> judges;
-  if (with_base) judges.push_back({"base", {}, {}});
-  std::error_code ignored;
-  for (const std::string& given : adapter_paths) {
-    const fs::path path = given;
-    if (!fs::exists(path, ignored)) fail("there is no adapter at {}", given);
-    const fs::path whole = fs::absolute(path).lexically_normal();
-    const std::string folder = whole.filename().empty() ? whole.parent_path().filename().string()
-                                                        : whole.filename().string();
-    if (!fs::is_directory(path, ignored)) {
-      const auto step = step_of(path);
-      judges.push_back({step ? fmt::format("step {}", *step) : path.stem().string(), path, step});
-      continue;
-    }
-    std::vector<EvalJudge> checkpoints;
-    if (all_checkpoints)
-      for (const auto& entry : fs::directory_iterator(path))
-        if (const auto step = step_of(entry.path()))
-          checkpoints.push_back({fmt::format("step {}", *step), entry.path(), step});
-    std::sort(checkpoints.begin(), checkpoints.end(),
-              [](const EvalJudge& x, const EvalJudge& y) { return x.step < y.step; });
-    if (all_checkpoints && checkpoints.empty())
-      fail("{} has no checkpoints (NNNNNNN_adapters.safetensors)", given);
-    if (checkpoints.empty())
-      checkpoints.push_back({adapter_paths.size() == 1 ? "tuned" : folder, path, {}});
-    // The same step of two runs needs the run's name too.
-    for (EvalJudge& judge : checkpoints) {
-      if (all_checkpoints && adapter_paths.size() > 1) judge.name = folder + " " + judge.name;
-      judges.push_back(std::move(judge));
-    }
-  }
-  std::map<std::string, int> names;
-  for (EvalJudge& judge : judges)
-    if (const int seen = names[judge.name]++; seen > 0)
-      judge.name += fmt::format(" ({})", seen + 1);
-  if (judges.empty()) fail("there is no judge: give --adapter-path, or leave out --no-base");
-  return judges;
-}
-
-JudgeTemplate template_for(const std::string& given, const fs::path& adapter,
-                           const fs::path& data) {
-  if (!given.empty()) return JudgeTemplate::from_file(given);
-  std::error_code ignored;
-  std::vector<fs::path> places;
-  if (!adapter.empty()) {
-    const bool is_directory = fs::is_directory(adapter, ignored);
-    places.push_back(is_directory ? adapter : adapter.parent_path());
-    // The best adapter lies in a folder of its own within the run's.
-    if (is_directory && fs::absolute(adapter).lexically_normal().filename() == "best")
-      places.push_back(adapter / "..");
-  }
-  if (!data.empty()) places.push_back(data.parent_path());
-  for (const fs::path& place : places)
-    if (fs::exists(place / "template.txt", ignored))
-      return JudgeTemplate::from_file(place / "template.txt");
-  return JudgeTemplate::standard();
-}
 
 std::optional<JudgedSet> judge_all(const JudgeModel& model, const std::string& name,
                                    std::span<const JudgePair> pairs, const JudgeOptions& options,
@@ -243,7 +173,7 @@ class Evaluation {
     session_ = open_session(request_.model, make_backend(request_.device), request_.chat_template);
     std::map<std::string, std::string> weights;
     for (const EvalJudge& judge : judges) {
-      weights[judge.name] = fingerprint(judge);
+      weights[judge.name] = weights_fingerprint(judge);
       for (const Probe* probe : request_.probes)
         weights[with_probe(judge.name, *probe)] = weights[judge.name];
     }
@@ -264,7 +194,10 @@ class Evaluation {
       if (is_cases) flips += print_flips(judge, pairs, result->set);
       results.push_back(std::move(*result));
     }
-    if (!is_cases) return finish(results);
+    if (!is_cases) {
+      for (const EvalResult& result : results) write_for_people(result, pairs);
+      return finish(results);
+    }
     if (flips > 0) fail("{} of {} known cases flipped", flips, pairs.size() * judges.size());
   }
 
@@ -284,7 +217,7 @@ class Evaluation {
       const auto set =
           judge_set(model, judge.name, judge.name + ", calibration", validation, *validation_log);
       if (!set) return std::nullopt;
-      result.calibration = fit(*set);
+      result.calibration = fit(*set, request_);
       if (!judge.adapter.empty())
         save_calibration(judge.adapter, options.mode, options.both_orders, *result.calibration);
     }
@@ -327,6 +260,31 @@ class Evaluation {
     say(fmt::format("Written: {} and judgements.jsonl beside it; gavel report {} shows them.",
                     (output_ / "eval.json").string(), output_.string()));
     if (!request_.require.empty()) check_gate(evaluation);
+  }
+
+  // The pairs whose verdict is not sure enough: for_people.jsonl, or for_people_STEP.jsonl.
+  void write_for_people(const EvalResult& result, const std::vector<JudgePair>& pairs) const {
+    if (!result.calibration || !result.calibration->threshold) return;
+    std::string lines;
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      const auto sure = calibrated_confidence(result.set.judgements[i], *result.calibration);
+      if (!needs_a_person(result.calibration, sure)) continue;
+      const JudgePair& p = pairs[i];
+      const Json line = {{"id", p.id},
+                         {"line", p.source_line},
+                         {"question", p.question},
+                         {"answer_a", p.answer_a},
+                         {"answer_b", p.answer_b},
+                         {"verdict", to_string(result.set.judgements[i].verdict)},
+                         {"confidence", sure ? Json(*sure) : Json()}};
+      lines += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    }
+    const auto file =
+        output_ / (result.judge.step ? fmt::format("for_people_{}.jsonl", *result.judge.step)
+                                     : std::string("for_people.jsonl"));
+    write_file_atomic(file, lines);
+    say(fmt::format("{}: {} of {} verdicts are for people: {}", result.judge.name,
+                    std::count(lines.begin(), lines.end(), '\n'), pairs.size(), file.string()));
   }
 
   // Throws Error where a requirement is not met.

@@ -38,13 +38,14 @@ struct EvalRequest {
   std::string model;
   std::vector<std::string> adapter_paths;
   bool all_checkpoints = false, with_base = true;
-  std::string data;             // JSONL of labelled pairs
-  std::string output;           // directory; "": the adapter's own where there is one, else "eval"
-  std::string calibrate;        // JSONL of validation pairs to fit temperatures on; "": none
-  std::string cases;            // instead of data: known cases, an error where one flips
-  std::string prompt_template;  // "": template_for()
-  std::string chat_template;    // a Jinja file; "": the model's own
-  int64_t limit = 0;            // only the first so many pairs; 0: all
+  std::string data;       // JSONL of labelled pairs
+  std::string output;     // directory; "": the adapter's own where there is one, else "eval"
+  std::string calibrate;  // JSONL of validation pairs to fit temperatures on; "": none
+  std::optional<double> max_error;  // with `calibrate`: verdicts less sure go to people
+  std::string cases;                // instead of data: known cases, an error where one flips
+  std::string prompt_template;      // "": template_for()
+  std::string chat_template;        // a Jinja file; "": the model's own
+  int64_t limit = 0;                // only the first so many pairs; 0: all
   JudgeOptions options;
   BootstrapOptions bootstrap;
   std::vector<const Probe*> probes;  // to ask each judge, about the pairs that it has right
@@ -67,6 +68,9 @@ JudgeTemplate template_for(const std::string& given, const std::filesystem::path
                            const std::filesystem::path& data);
 
 // --- the parts, for tests and other commands -----------------------------------------------------
+
+// A hash of the adapter's weights; "" for the base model.
+std::string weights_fingerprint(const EvalJudge& judge);
 
 // All judgements of one judge, those of the log taken from there. `progress` gets the number of
 // pairs done; nothing is returned where stop_requested said so.

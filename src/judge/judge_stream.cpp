@@ -21,7 +21,7 @@ std::string percent(const std::optional<double>& p) {
 }
 
 // The explanation of each order that was asked for, then the verdict in one line.
-std::string shown(const JudgedPair& judged) {
+std::string shown(const JudgedPair& judged, bool for_a_person) {
   std::string out = judged.first.text + "\n";
   if (!judged.first.problem.empty()) out = judged.first.problem + "\n";
   if (judged.second)
@@ -33,23 +33,28 @@ std::string shown(const JudgedPair& judged) {
                ? ", the same in both orders"
                : fmt::format("; {} in the given order, {} exchanged",
                              to_string(judged.first.verdict), to_string(judged.second->verdict));
+  if (for_a_person) out += ". Not sure enough: a person should decide";
   return out + "\n";
 }
 
 class JudgeStream {
  public:
-  JudgeStream(const JudgeRequest& request, const JudgeModel& model)
-      : request_(request), model_(model) {}
+  JudgeStream(const JudgeRequest& request, const JudgeModel& model,
+              const std::optional<Calibration>& calibration)
+      : request_(request), model_(model), calibration_(calibration) {}
 
   void judge(std::span<const JudgePair> pairs) {
     const auto judged = judge_pairs(model_, pairs, request_.options);
     for (size_t i = 0; i < pairs.size(); ++i) {
-      if (request_.json)
-        fmt::print(
-            "{}\n",
-            judged_json(pairs[i], judged[i]).dump(-1, ' ', false, Json::error_handler_t::replace));
-      else
-        fmt::print("{}{}", printed_++ > 0 ? "\n==========\n\n" : "", shown(judged[i]));
+      const bool for_a_person = needs_a_person(calibration_, confidence(judged[i]));
+      if (!request_.json) {
+        fmt::print("{}{}", printed_++ > 0 ? "\n==========\n\n" : "",
+                   shown(judged[i], for_a_person));
+        continue;
+      }
+      Json line = judged_json(pairs[i], judged[i]);
+      if (calibration_ && calibration_->threshold) line["needs_a_person"] = for_a_person;
+      fmt::print("{}\n", line.dump(-1, ' ', false, Json::error_handler_t::replace));
     }
     std::fflush(stdout);
   }
@@ -78,6 +83,7 @@ class JudgeStream {
  private:
   const JudgeRequest& request_;
   const JudgeModel& model_;
+  const std::optional<Calibration>& calibration_;
   int64_t printed_ = 0;
 };
 
@@ -109,15 +115,16 @@ void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested
   const auto session =
       open_session(request.model, make_backend(request.device), request.chat_template);
   const auto lora = load_lora(*session, request.adapter_path);
+  std::optional<Calibration> calibration;
   if (!request.adapter_path.empty())
-    if (const auto c = load_calibration(request.adapter_path, request.options.mode,
-                                        request.options.both_orders))
-      request.options.temperature = c->temperature;
+    calibration =
+        load_calibration(request.adapter_path, request.options.mode, request.options.both_orders);
+  if (calibration) request.options.temperature = calibration->temperature;
   const auto model =
       make_judge_model(session->model, lora ? &*lora : nullptr, session->encoder,
                        template_for(request.prompt_template, request.adapter_path, {}),
                        session->loaded.eos_token_ids, request.max_batch);
-  JudgeStream stream(request, model);
+  JudgeStream stream(request, model, calibration);
   if (request.input.empty()) {
     JudgePair pair;
     pair.question = request.question;

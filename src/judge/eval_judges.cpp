@@ -1,0 +1,105 @@
+// Which judges an evaluation is of, and the template that they judge with.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "judge/evaluate.h"
+
+namespace gavel {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The step of a checkpoint's file name, NNNNNNN_adapters.safetensors.
+std::optional<int64_t> step_of(const fs::path& file) {
+  const std::string name = file.filename().string();
+  const size_t digits = name.find_first_not_of("0123456789");
+  if (digits == 0 || digits > 15 ||
+      name.substr(std::min(digits, name.size())) != "_adapters.safetensors")
+    return std::nullopt;
+  return std::stoll(name.substr(0, digits));
+}
+
+fs::path weights_file(const fs::path& adapter) {
+  std::error_code ignored;
+  if (!fs::is_directory(adapter, ignored)) return adapter;
+  for (const char* name : {"adapters.safetensors", "adapter_model.safetensors"})
+    if (fs::exists(adapter / name, ignored)) return adapter / name;
+  return adapter / "adapters.safetensors";
+}
+
+}  // namespace
+
+std::string weights_fingerprint(const EvalJudge& judge) {
+  if (judge.adapter.empty()) return "";
+  const MappedFile file(weights_file(judge.adapter));
+  const auto bytes = file.bytes();
+  return fmt::format("{:016x}",
+                     stable_hash({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+}
+
+std::vector<EvalJudge> find_judges(const std::vector<std::string>& adapter_paths,
+                                   bool all_checkpoints, bool with_base) {
+  std::vector<EvalJudge> judges;
+  if (with_base) judges.push_back({"base", {}, {}});
+  std::error_code ignored;
+  for (const std::string& given : adapter_paths) {
+    const fs::path path = given;
+    if (!fs::exists(path, ignored)) fail("there is no adapter at {}", given);
+    const fs::path whole = fs::absolute(path).lexically_normal();
+    const std::string folder = whole.filename().empty() ? whole.parent_path().filename().string()
+                                                        : whole.filename().string();
+    if (!fs::is_directory(path, ignored)) {
+      const auto step = step_of(path);
+      judges.push_back({step ? fmt::format("step {}", *step) : path.stem().string(), path, step});
+      continue;
+    }
+    std::vector<EvalJudge> checkpoints;
+    if (all_checkpoints)
+      for (const auto& entry : fs::directory_iterator(path))
+        if (const auto step = step_of(entry.path()))
+          checkpoints.push_back({fmt::format("step {}", *step), entry.path(), step});
+    std::sort(checkpoints.begin(), checkpoints.end(),
+              [](const EvalJudge& x, const EvalJudge& y) { return x.step < y.step; });
+    if (all_checkpoints && checkpoints.empty())
+      fail("{} has no checkpoints (NNNNNNN_adapters.safetensors)", given);
+    if (checkpoints.empty())
+      checkpoints.push_back({adapter_paths.size() == 1 ? "tuned" : folder, path, {}});
+    // The same step of two runs needs the run's name too.
+    for (EvalJudge& judge : checkpoints) {
+      if (all_checkpoints && adapter_paths.size() > 1) judge.name = folder + " " + judge.name;
+      judges.push_back(std::move(judge));
+    }
+  }
+  std::map<std::string, int> names;
+  for (EvalJudge& judge : judges)
+    if (const int seen = names[judge.name]++; seen > 0)
+      judge.name += fmt::format(" ({})", seen + 1);
+  if (judges.empty()) fail("there is no judge: give --adapter-path, or leave out --no-base");
+  return judges;
+}
+
+JudgeTemplate template_for(const std::string& given, const fs::path& adapter,
+                           const fs::path& data) {
+  if (!given.empty()) return JudgeTemplate::from_file(given);
+  std::error_code ignored;
+  std::vector<fs::path> places;
+  if (!adapter.empty()) {
+    const bool is_directory = fs::is_directory(adapter, ignored);
+    places.push_back(is_directory ? adapter : adapter.parent_path());
+    // The best adapter lies in a folder of its own within the run's.
+    if (is_directory && fs::absolute(adapter).lexically_normal().filename() == "best")
+      places.push_back(adapter / "..");
+  }
+  if (!data.empty()) places.push_back(data.parent_path());
+  for (const fs::path& place : places)
+    if (fs::exists(place / "template.txt", ignored))
+      return JudgeTemplate::from_file(place / "template.txt");
+  return JudgeTemplate::standard();
+}
+
+}  // namespace gavel
