@@ -5,13 +5,12 @@
 
 #include "base/blanks.h"
 #include "base/error.h"
+#include "text/thought.h"
 
 namespace gavel {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::string_view kOpen = "<think>", kClose = "</think>";
 
 std::string text_field(const Json& message, const char* key) {
   const auto it = message.find(key);
@@ -23,14 +22,19 @@ struct Content {
   std::string thought, said;
 };
 
+// A text cut where its last thought ends, without the tags; all of it is said where there is none.
+Content cut_thought(std::string_view text) {
+  const ThoughtEnd end = last_thought_end(text);
+  if (end.tags == nullptr) return {"", std::string(text)};
+  std::string_view thought = trim_left(text.substr(0, end.at));
+  if (thought.starts_with(end.tags->open)) thought.remove_prefix(end.tags->open.size());
+  return {std::string(thought), std::string(text.substr(end.at + end.tags->close.size()))};
+}
+
 Content content_of(const Json& answer) {
-  Content out{text_field(answer, "reasoning_content"), text_field(answer, "content")};
-  const size_t close = out.said.rfind(kClose);
-  if (close == std::string::npos) return out;
-  std::string_view thought = trim_left(std::string_view(out.said).substr(0, close));
-  if (thought.starts_with(kOpen)) thought.remove_prefix(kOpen.size());
-  if (out.thought.empty()) out.thought = thought;
-  out.said.erase(0, close + kClose.size());
+  Content out = cut_thought(text_field(answer, "content"));
+  if (std::string own = text_field(answer, "reasoning_content"); !own.empty())
+    out.thought = std::move(own);
   return out;
 }
 
@@ -38,16 +42,21 @@ Content content_of(const Json& answer) {
 struct Thought {
   enum { none, opened, closed } kind = none;
   std::string_view base;
+  const ThoughtTags* tags = nullptr;
 };
 
 Thought thought_at_end(std::string_view prompt) {
-  std::string_view rest = trim_right(prompt);
-  if (rest.ends_with(kOpen)) return {Thought::opened, rest.substr(0, rest.size() - kOpen.size())};
-  if (!rest.ends_with(kClose)) return {Thought::none, prompt};
-  rest.remove_suffix(kClose.size());
-  const std::string_view inner = trim_right(rest);
-  if (inner.ends_with(kOpen)) rest = inner.substr(0, inner.size() - kOpen.size());
-  return {Thought::closed, rest};
+  const std::string_view text = trim_right(prompt);
+  for (const ThoughtTags& tags : thought_tags()) {
+    if (text.ends_with(tags.open))
+      return {Thought::opened, text.substr(0, text.size() - tags.open.size()), &tags};
+    if (!text.ends_with(tags.close)) continue;
+    std::string_view rest = text.substr(0, text.size() - tags.close.size());
+    const std::string_view inner = trim_right(rest);
+    if (inner.ends_with(tags.open)) rest = inner.substr(0, inner.size() - tags.open.size());
+    return {Thought::closed, rest, &tags};
+  }
+  return {Thought::none, prompt};
 }
 
 // What `whole` has after the messages that `prompt` ends with. Where it does not begin with all of
@@ -68,12 +77,12 @@ std::optional<std::string> after(std::string_view prompt, std::string_view whole
   return std::nullopt;
 }
 
-// Goes on with a thought that is open at the prompt's end, closes it, and says `text`.
-std::string with_thought(std::string_view prompt, std::string_view thought, std::string_view text) {
+// Goes on with a thought that is open at the prompt's end, closes it, and says what follows it.
+std::string with_thought(std::string_view prompt, const ThoughtTags& tags, const Content& content) {
   std::string out = kBlanks.find(prompt.back()) == std::string_view::npos ? "\n" : "";
-  out.append(trimmed(thought)).append("\n").append(kClose);
-  if (trim_left(text) == text) out += "\n\n";
-  return out.append(text);
+  out.append(trimmed(content.thought)).append("\n").append(tags.close);
+  if (trim_left(content.said) == content.said) out += "\n\n";
+  return out.append(content.said);
 }
 
 }  // namespace
@@ -88,19 +97,18 @@ std::optional<AnswerTurn> answer_turn(std::string_view prompt, std::string_view 
   if (!text) return std::nullopt;
   if (end.kind == Thought::none) return AnswerTurn{*text};
   // Most templates leave the thought out of a whole conversation; this one may have kept it.
-  const size_t close = text->rfind(kClose);
-  const bool kept = close != std::string::npos;
+  const bool kept = last_thought_end(*text).tags != nullptr;
+  Content turn = cut_thought(*text);
   if (end.kind == Thought::opened) {
-    if (!kept) return AnswerTurn{with_thought(prompt, content.thought, *text)};
-    std::string_view thought = trim_left(std::string_view(*text).substr(0, close));
-    if (thought.starts_with(kOpen)) thought.remove_prefix(kOpen.size());
-    return AnswerTurn{with_thought(prompt, thought, text->substr(close + kClose.size()))};
+    if (!kept) turn.thought = content.thought;
+    return AnswerTurn{with_thought(prompt, *end.tags, turn)};
   }
   if (!trim_left(content.thought).empty())
     fail(
         "the answer has a thought, and the chat template's prompt closes the thought before the "
-        "model writes: take what is up to \"</think>\" out of the answer");
-  return AnswerTurn{std::string(kept ? trim_left(text->substr(close + kClose.size())) : *text)};
+        "model writes: take what is up to \"{}\" out of the answer",
+        end.tags->close);
+  return AnswerTurn{std::string(kept ? trim_left(turn.said) : *text)};
 }
 
 }  // namespace gavel

@@ -21,9 +21,10 @@ struct AnswerTurn {
 //
 // Where the whole conversation does not begin with the prompt, the answer's turn is what it has
 // after the end of the prompt (from the message before the answer on). A thought that the prompt
-// opens (it ends with "<think>") is continued with the answer's own, which is its content up to
-// "</think>" or its reasoning_content, or is closed at once. Nothing where the prompt's end is not
-// found. Throws Error where the prompt closes the thought and the answer has one.
+// opens (it ends with "<think>", or another tag of text/thought.h) is continued with the answer's
+// own, which is its content up to "</think>" or its reasoning_content, or is closed at once.
+// Nothing where the prompt's end is not found. Throws Error where the prompt closes the thought and
+// the answer has one.
 std::optional<AnswerTurn> answer_turn(std::string_view prompt, std::string_view whole,
                                       const nlohmann::ordered_json& before,
                                       const nlohmann::ordered_json& answer);

@@ -7,11 +7,7 @@
 namespace gavel {
 namespace {
 
-struct Tags {
-  std::string_view open, close;
-};
-
-constexpr Tags kTags[] = {
+constexpr ThoughtTags kTags[] = {
     {"<think>", "</think>"},        // DeepSeek-R1, Qwen3, QwQ
     {"<thinking>", "</thinking>"},  // as prompts ask for it
     {"<thought>", "</thought>"},
@@ -31,14 +27,23 @@ bool begins_line(std::string_view text, size_t at) {
 
 }  // namespace
 
+std::span<const ThoughtTags> thought_tags() { return kTags; }
+
+ThoughtEnd last_thought_end(std::string_view text) {
+  ThoughtEnd end;
+  for (const ThoughtTags& tags : kTags)
+    if (const size_t at = text.rfind(tags.close);
+        at != std::string_view::npos && (end.tags == nullptr || at > end.at))
+      end = {at, &tags};
+  return end;
+}
+
 std::optional<size_t> after_thought(std::string_view text, bool thinking) {
-  size_t begin = 0;
-  for (const Tags& tags : kTags)
-    if (const size_t at = text.rfind(tags.close); at != std::string_view::npos)
-      begin = std::max(begin, at + tags.close.size());
+  const ThoughtEnd end = last_thought_end(text);
+  const size_t begin = end.tags == nullptr ? 0 : end.at + end.tags->close.size();
   if (begin == 0 && thinking) return std::nullopt;
   const std::string_view rest = text.substr(begin);
-  for (const Tags& tags : kTags)
+  for (const ThoughtTags& tags : kTags)
     for (size_t at = rest.find(tags.open); at != std::string_view::npos;
          at = rest.find(tags.open, at + 1))
       if (begins_line(rest, at)) return std::nullopt;
@@ -47,14 +52,14 @@ std::optional<size_t> after_thought(std::string_view text, bool thinking) {
 
 std::string_view open_thought(std::string_view prompt) {
   const std::string_view text = trim_right(prompt);
-  for (const Tags& tags : kTags)
+  for (const ThoughtTags& tags : kTags)
     if (text.ends_with(tags.open)) return tags.close;
   return {};
 }
 
 bool is_thought_tag(std::string_view text) {
   return std::any_of(std::begin(kTags), std::end(kTags),
-                     [&](const Tags& t) { return text == t.open || text == t.close; });
+                     [&](const ThoughtTags& t) { return text == t.open || text == t.close; });
 }
 
 }  // namespace gavel

@@ -176,5 +176,23 @@ TEST(ChatTurn, AnAnswersTokensAreThoseThatTrainingHas) {
   }
 }
 
+// Tags of other models than DeepSeek's.
+TEST(ChatTurn, OtherTagsOfThoughts) {
+  const std::string whole = "U: q\nA: said";
+  const Json user = message("user", "q");
+  const auto turn = [&](const std::string& prompt, const Json& answer) {
+    const auto found = answer_turn(prompt, whole, user, answer);
+    return found ? found->text : "nothing";
+  };
+  EXPECT_EQ(turn("U: q\nA: <seed:think>", message("assistant", "said")),
+            "\n\n</seed:think>\n\nsaid");
+  EXPECT_EQ(turn("U: q\nA: [THINK]\n", message("assistant", "[THINK]so[/THINK]said")),
+            "so\n[/THINK]\n\nsaid");
+  // A thought in one model's tags goes on in the other's.
+  EXPECT_EQ(turn("U: q\nA: <seed:think>", message("assistant", "<think>so</think>said")),
+            "\nso\n</seed:think>\n\nsaid");
+  EXPECT_EQ(turn("U: q\nA: [THINK][/THINK]", message("assistant", "said")), "said");
+}
+
 }  // namespace
 }  // namespace gavel
