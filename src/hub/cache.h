@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,12 +10,19 @@
 
 namespace gavel::hub {
 
-std::filesystem::path repo_directory(const HubOptions& options, const std::string& repo);
+std::filesystem::path repo_directory(const HubOptions& options, const HubName& name);
+
+// The commit that the cache knows for the revision: itself, or what refs/ says.
+std::optional<std::string> cached_commit(const HubOptions& options, const HubName& name);
 
 bool is_commit(const std::string& text);  // 40 hexadecimal digits
 
 // What may become a file name in the cache: nothing with separators or a leading dot.
 bool is_plain_name(const std::string& text);
+
+// A file's path within a repository: such names with "/" between them, where blanks and other
+// characters may be too.
+bool is_plain_path(const std::string& text);
 
 // The top-level files of a repository that a model here is read from. Weights in other formats,
 // pictures and the like are left out. `files` are all names of the repository. Throws Error where

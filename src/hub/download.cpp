@@ -123,11 +123,16 @@ class Incomplete {
 
 // snapshots/<commit>/<file> -> ../../blobs/<etag>, replaced atomically.
 void link(const fs::path& snapshot, const RemoteFile& file) {
-  const fs::path target = fs::path("../../blobs") / file.etag;
+  fs::path target = "../..";
+  for (const char c : file.name)
+    if (c == '/') target /= "..";
+  target = target / "blobs" / file.etag;
   const fs::path at = snapshot / file.name;
   std::error_code ec;
   if (fs::read_symlink(at, ec) == target && !ec) return;
-  const fs::path temporary = snapshot / fmt::format(".{}.{}", file.name, ::getpid());
+  fs::create_directories(at.parent_path(), ec);
+  const fs::path temporary =
+      at.parent_path() / fmt::format(".{}.{}", at.filename().string(), ::getpid());
   fs::remove(temporary, ec);
   fs::create_symlink(target, temporary);
   fs::rename(temporary, at);
@@ -135,39 +140,24 @@ void link(const fs::path& snapshot, const RemoteFile& file) {
 
 // ---- what the hub says ----
 
-std::string quoted(const std::string& text) {  // a revision may have slashes: one path segment
+std::string quoted(const std::string& text, bool keep_slash) {
   std::string out;
-  for (const char c : text) out += c == '/' ? std::string("%2F") : std::string(1, c);
+  for (const char c : text) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                       std::string_view("-._~+").find(c) != std::string_view::npos;
+    out += plain || (c == '/' && keep_slash)
+               ? std::string(1, c)
+               : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
   return out;
-}
-
-struct Revision {
-  std::string commit;
-  std::vector<std::string> files;
-};
-
-Revision ask_revision(HttpClient& http, const HubName& name, const HubOptions& o) {
-  const std::string url =
-      fmt::format("{}/api/models/{}/revision/{}", o.endpoint, name.repo, quoted(name.revision));
-  const Answer answer = http.get(url);
-  if (answer.status != 200) fail_for(answer, name, o);
-  const auto json = nlohmann::json::parse(answer.body, nullptr, false);
-  Revision r;
-  if (json.is_object() && json.contains("sha") && json["sha"].is_string())
-    r.commit = json["sha"].get<std::string>();
-  if (!is_commit(r.commit)) fail("{} does not answer as a hub does: no commit", url);
-  if (json.contains("siblings") && json["siblings"].is_array())
-    for (const auto& file : json["siblings"])
-      if (file.is_object() && file.contains("rfilename") && file["rfilename"].is_string())
-        r.files.push_back(file["rfilename"].get<std::string>());
-  return r;
 }
 
 RemoteFile ask_file(HttpClient& http, const HubName& name, const std::string& commit,
                     const std::string& file, const HubOptions& o) {
   RemoteFile f;
   f.name = file;
-  f.url = fmt::format("{}/{}/resolve/{}/{}", o.endpoint, name.repo, commit, file);
+  f.url = fmt::format("{}/{}{}/resolve/{}/{}", o.endpoint, name.data_set ? "datasets/" : "",
+                      name.repo, commit, quoted(file, true));
   const Answer a = http.head(f.url);
   if (a.status >= 400 || a.status < 200) fail_for(a, name, o, file);
   f.at = a.url;
@@ -183,7 +173,7 @@ RemoteFile ask_file(HttpClient& http, const HubName& name, const std::string& co
   if (size.empty() || size.size() > 15 || size.find_first_not_of("0123456789") != std::string::npos)
     fail("{} does not say how large it is", f.url);
   f.size = std::stoull(size);
-  f.blob = repo_directory(o, name.repo) / "blobs" / f.etag;
+  f.blob = repo_directory(o, name) / "blobs" / f.etag;
   return f;
 }
 
@@ -248,7 +238,7 @@ bool receive(HttpClient& http, const RemoteFile& file, const HubName& name, cons
 
 void fetch_blob(HttpClient& http, RemoteFile file, const HubName& name, const HubOptions& o,
                 Progress& progress) {
-  const FileLock lock(o.cache / ".locks" / repo_directory(o, name.repo).filename() /
+  const FileLock lock(o.cache / ".locks" / repo_directory(o, name).filename() /
                       (file.etag + ".lock"));
   std::error_code ec;
   if (fs::exists(file.blob, ec)) {  // meanwhile, by another process
@@ -321,18 +311,43 @@ void on_connections(size_t count, const HubOptions& o,
 
 }  // namespace
 
+Revision ask_revision(const HubName& name, const HubOptions& o) {
+  // A revision may have slashes, and is one segment of the path.
+  const std::string url =
+      fmt::format("{}/api/{}/{}/revision/{}", o.endpoint, name.data_set ? "datasets" : "models",
+                  name.repo, quoted(name.revision, false));
+  Answer answer;
+  on_connections(1, o, [&](HttpClient& http, size_t) { answer = http.get(url); });
+  if (answer.status != 200) fail_for(answer, name, o);
+  const auto json = nlohmann::json::parse(answer.body, nullptr, false);
+  Revision r;
+  if (json.is_object() && json.contains("sha") && json["sha"].is_string())
+    r.commit = json["sha"].get<std::string>();
+  if (!is_commit(r.commit)) fail("{} does not answer as a hub does: no commit", url);
+  if (json.contains("siblings") && json["siblings"].is_array())
+    for (const auto& file : json["siblings"])
+      if (file.is_object() && file.contains("rfilename") && file["rfilename"].is_string())
+        r.files.push_back(file["rfilename"].get<std::string>());
+  return r;
+}
+
 fs::path download(const HubName& name, const HubOptions& o) {
-  Revision revision;
-  on_connections(1, o, [&](HttpClient& http, size_t) { revision = ask_revision(http, name, o); });
-  const std::vector<std::string> names =
-      name.file.empty() ? needed_files(revision.files, name.repo) : gguf_part_names(name.file);
+  const Revision revision = ask_revision(name, o);
+  const fs::path snapshot = download_files(
+      name, revision.commit,
+      name.file.empty() ? needed_files(revision.files, name.repo) : gguf_part_names(name.file), o);
+  return name.file.empty() ? snapshot : snapshot / name.file;
+}
+
+fs::path download_files(const HubName& name, const std::string& commit,
+                        const std::vector<std::string>& names, const HubOptions& o) {
   std::vector<RemoteFile> files(names.size());
   on_connections(names.size(), o, [&](HttpClient& http, size_t i) {
-    files[i] = ask_file(http, name, revision.commit, names[i], o);
+    files[i] = ask_file(http, name, commit, names[i], o);
   });
 
-  const fs::path repo = repo_directory(o, name.repo);
-  const fs::path snapshot = repo / "snapshots" / revision.commit;
+  const fs::path repo = repo_directory(o, name);
+  const fs::path snapshot = repo / "snapshots" / commit;
   std::error_code ec;
   fs::create_directories(repo / "blobs", ec);
   fs::create_directories(snapshot, ec);
@@ -357,12 +372,12 @@ fs::path download(const HubName& name, const HubOptions& o) {
     fetch_blob(http, missing[i], name, o, progress);
   });
   for (const RemoteFile& f : files) link(snapshot, f);
-  if (name.revision != revision.commit) {
+  if (name.revision != commit) {
     const fs::path ref = repo / "refs" / name.revision;
     fs::create_directories(ref.parent_path(), ec);
-    write_file_atomic(ref, revision.commit);
+    write_file_atomic(ref, commit);
   }
-  return name.file.empty() ? snapshot : snapshot / name.file;
+  return snapshot;
 }
 
 }  // namespace gavel::hub

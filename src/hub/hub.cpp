@@ -31,17 +31,6 @@ bool is_true(std::string text) {
   return text == "1" || text == "ON" || text == "YES" || text == "TRUE";
 }
 
-// A snapshot's commit: the revision itself or what refs/ says.
-std::optional<std::string> cached_commit(const fs::path& repo, const std::string& revision) {
-  if (hub::is_commit(revision)) return revision;
-  std::error_code ec;
-  const fs::path ref = repo / "refs" / revision;
-  if (!fs::is_regular_file(ref, ec)) return std::nullopt;
-  const std::string commit(trimmed(read_file(ref, 4096)));
-  if (!hub::is_commit(commit)) return std::nullopt;
-  return commit;
-}
-
 bool wanted(const std::string& file) {
   static const std::set<std::string> names{
       "config.json",           "generation_config.json",      "tokenizer.json",
@@ -55,11 +44,22 @@ bool wanted(const std::string& file) {
 
 namespace hub {
 
-fs::path repo_directory(const HubOptions& options, const std::string& repo) {
-  const size_t slash = repo.find('/');
-  if (slash == std::string::npos) return options.cache / fmt::format("models--{}", repo);
-  return options.cache /
-         fmt::format("models--{}--{}", repo.substr(0, slash), repo.substr(slash + 1));
+fs::path repo_directory(const HubOptions& options, const HubName& name) {
+  std::string folder = name.data_set ? "datasets" : "models";
+  const size_t slash = name.repo.find('/');
+  folder += "--" + name.repo.substr(0, slash);
+  if (slash != std::string::npos) folder += "--" + name.repo.substr(slash + 1);
+  return options.cache / folder;
+}
+
+std::optional<std::string> cached_commit(const HubOptions& options, const HubName& name) {
+  if (is_commit(name.revision)) return name.revision;
+  std::error_code ec;
+  const fs::path ref = repo_directory(options, name) / "refs" / name.revision;
+  if (!fs::is_regular_file(ref, ec)) return std::nullopt;
+  const std::string commit(trimmed(read_file(ref, 4096)));
+  if (!is_commit(commit)) return std::nullopt;
+  return commit;
 }
 
 bool is_commit(const std::string& text) {
@@ -71,6 +71,17 @@ bool is_plain_name(const std::string& text) {
          std::all_of(text.begin(), text.end(), [](unsigned char c) {
            return std::isalnum(c) || c == '.' || c == '_' || c == '-' || c == '+';
          });
+}
+
+bool is_plain_path(const std::string& text) {
+  if (text.empty() || text.size() > 500 || text.back() == '/') return false;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('/', begin), text.size());
+    if (end == begin || end - begin > 255 || text[begin] == '.') return false;
+    begin = end + 1;
+  }
+  return std::none_of(text.begin(), text.end(),
+                      [](unsigned char c) { return c < 0x20 || c == 0x7F || c == '\\'; });
 }
 
 std::vector<std::string> needed_files(const std::vector<std::string>& files,
@@ -158,10 +169,9 @@ HubOptions hub_options_from_environment() {
 }
 
 std::optional<fs::path> find_cached_model(const HubName& name, const HubOptions& options) {
-  const fs::path repo = hub::repo_directory(options, name.repo);
-  const auto commit = cached_commit(repo, name.revision);
+  const auto commit = hub::cached_commit(options, name);
   if (!commit) return std::nullopt;
-  const fs::path snapshot = repo / "snapshots" / *commit;
+  const fs::path snapshot = hub::repo_directory(options, name) / "snapshots" / *commit;
   std::error_code ec;
   if (!name.file.empty()) {
     const auto parts = gguf_part_names(name.file);

@@ -1,7 +1,7 @@
-// Models by name: the Hugging Face hub and its cache on disk.
+// Models and data sets by name: the Hugging Face hub and its cache on disk.
 //
 // The cache has huggingface_hub's own layout, and either program sees what the other fetched:
-//   models--org--name/blobs/<etag>          contents
+//   models--org--name/blobs/<etag>          contents (of a data set: datasets--org--name)
 //   models--org--name/snapshots/<commit>/   links into blobs
 //   models--org--name/refs/<branch or tag>  the commit that it names
 #pragma once
@@ -21,6 +21,7 @@ struct HubName {
   std::string repo;  // "org/name"
   std::string file;  // one file of it, or "" for the model's own files
   std::string revision = "main";
+  bool data_set = false;
 };
 // Nothing where `text` does not have that form.
 std::optional<HubName> parse_hub_name(const std::string& text);
@@ -52,6 +53,21 @@ std::filesystem::path fetch_model(const HubName& name, const HubOptions& options
 std::optional<std::filesystem::path> find_cached_model(const HubName& name,
                                                        const HubOptions& options);
 
+// "org/name", "org/name:config", "org/name:config@revision".
+struct DataSetName {
+  std::string repo, config;  // "": the default one, or the only one
+  std::string revision = "main";
+};
+// Nothing where `text` does not have that form.
+std::optional<DataSetName> parse_data_set_name(const std::string& text);
+
+// The files of one split of a data set, in their order: Parquet, Arrow, JSON or CSV, from the cache
+// or downloaded as models are. Where the data set has none of these, the Parquet files that the hub
+// makes of it (revision refs/convert/parquet) are taken. Offline, files of the cache are taken
+// where they are whole. Throws Error as fetch_model, and for a config or split that it has not.
+std::vector<std::filesystem::path> fetch_data_set(const DataSetName& name, const std::string& split,
+                                                  const HubOptions& options);
+
 struct CachedModel {
   std::string repo;
   std::string commit;
@@ -61,7 +77,7 @@ struct CachedModel {
   std::string family;             // model_type of its config.json, "" where there is none
   bool complete = false;          // has its configuration and all of its weights
 };
-// Every model snapshot of the cache, by name. Datasets and spaces are left out.
+// Every model snapshot of the cache, by name. Data sets and spaces are left out.
 std::vector<CachedModel> list_cached_models(const HubOptions& options);
 
 // Resolves what a user gave as --model: an existing path as it is, `org/name[@revision]` through

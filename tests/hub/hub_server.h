@@ -23,6 +23,8 @@ class HubServer {
   std::string repo = "org/tiny";
   std::string commit = std::string(40, 'a');
   std::map<std::string, File> files;
+  bool data_set = false;
+  std::map<std::string, File> converted;  // of the revision refs/convert/parquet
 
   // Misbehaviour. Each is asked before the ordinary answer and returns true where it answered.
   std::function<bool(const httplib::Request&, httplib::Response&)> interfere;
@@ -70,24 +72,31 @@ class HubServer {
 
   // What the hub itself answers.
   void answer(const httplib::Request& q, httplib::Response& r) {
-    const std::string api = "/api/models/" + repo + "/revision/";
-    const std::string resolve = "/" + repo + "/resolve/";
+    const std::string api =
+        std::string(data_set ? "/api/datasets/" : "/api/models/") + repo + "/revision/";
+    const std::string resolve = (data_set ? "/datasets/" : "/") + repo + "/resolve/";
+    const std::string parquet_commit(40, 'c');
     if (q.path.starts_with(api)) {
       const std::string revision = q.path.substr(api.size());
-      if (revision != "main" && revision != "refs/pr/1" && revision != commit)
+      const bool of_parquet = revision == "refs/convert/parquet" && !converted.empty();
+      if (revision != "main" && revision != "refs/pr/1" && revision != commit && !of_parquet)
         return error(r, 404, "RevisionNotFound");
       std::string list;
-      for (const auto& [name, file] : files)
+      for (const auto& [name, file] : of_parquet ? converted : files)
         list += (list.empty() ? "" : ",") + ("{\"rfilename\":\"" + name + "\"}");
-      r.set_content("{\"sha\":\"" + commit + "\",\"siblings\":[" + list + "]}", "application/json");
+      r.set_content("{\"sha\":\"" + (of_parquet ? parquet_commit : commit) + "\",\"siblings\":[" +
+                        list + "]}",
+                    "application/json");
       return;
     }
     if (!q.path.starts_with(resolve)) return error(r, 401, "RepoNotFound");
     const size_t slash = q.path.find('/', resolve.size());
     const std::string name = q.path.substr(slash + 1);
-    const auto it = files.find(name);
-    if (it == files.end()) return error(r, 404, "EntryNotFound");
-    r.set_header("X-Repo-Commit", commit);
+    const bool of_parquet = q.path.substr(resolve.size(), slash - resolve.size()) == parquet_commit;
+    const auto& here = of_parquet ? converted : files;
+    const auto it = here.find(name);
+    if (it == here.end()) return error(r, 404, "EntryNotFound");
+    r.set_header("X-Repo-Commit", of_parquet ? parquet_commit : commit);
     if (it->second.large) {
       r.set_header("X-Linked-Etag", "\"" + it->second.etag + "\"");
       r.set_header("X-Linked-Size", std::to_string(it->second.contents.size()));
