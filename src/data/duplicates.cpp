@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/blanks.h"
+#include "base/hash.h"
 #include "base/random.h"
 
 namespace gavel {
@@ -33,8 +34,9 @@ std::vector<uint64_t> words_of(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
     if (c < 0x80) {
-      if (std::isalnum(c) != 0)
-        word += static_cast<char>(std::tolower(c));
+      const bool capital = c >= 'A' && c <= 'Z';
+      if (capital || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+        word += static_cast<char>(capital ? c + ('a' - 'A') : c);
       else
         flush();
       ++i;
@@ -58,13 +60,18 @@ uint64_t question_hash(std::string_view question, uint64_t seed) {
 }
 
 uint64_t pair_hash(const JudgePair& pair, uint64_t question) {
-  const uint64_t a = hash_of(pair.answer_a, 1), b = hash_of(pair.answer_b, 1);
+  const auto hash = [](const std::string& answer) {
+    StreamHash stream;
+    stream.add(answer);
+    return stream.value()[0];
+  };
+  const uint64_t a = hash(pair.answer_a), b = hash(pair.answer_b);
   return Random::mix(question ^ Random::mix(std::min(a, b) ^ Random::mix(std::max(a, b))));
 }
 
 int order_free_label(const JudgePair& pair) {
   if (*pair.label == Verdict::tie) return 0;
-  const bool a_first = hash_of(pair.answer_a, 1) <= hash_of(pair.answer_b, 1);
+  const bool a_first = pair.answer_a <= pair.answer_b;
   return (*pair.label == Verdict::a) == a_first ? 1 : 2;
 }
 

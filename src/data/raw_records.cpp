@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "data/csv.h"
 #include "data/jsonl.h"
 
 namespace gavel {
@@ -15,55 +16,12 @@ constexpr size_t kMaxHeader = size_t{1} << 20;
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-// The end of the CSV row that `text` begins with (its line end, or the text's), where a quote
-// counts at a field's start only; npos where it is not closed.
-size_t end_of_row(std::string_view text, char separator) {
-  bool quoted = false, field_start = true;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (quoted) {
-      if (text[i] != '"') continue;
-      if (i + 1 < text.size() && text[i + 1] == '"')
-        ++i;
-      else
-        quoted = false;
-      continue;
-    }
-    if (text[i] == '\n') return i;
-    quoted = field_start && text[i] == '"';
-    field_start = text[i] == separator;
-  }
-  return quoted ? std::string_view::npos : text.size();
-}
-
 std::string_view without_return(std::string_view line) {
   if (line.ends_with('\r')) line.remove_suffix(1);
   return line;
 }
 
 }  // namespace
-
-std::vector<std::string> split_csv_row(std::string_view row, char separator, size_t most) {
-  std::vector<std::string> fields(1);
-  for (size_t i = 0; i < row.size() && fields.size() <= most;) {
-    if (row[i] == '"' && fields.back().empty()) {
-      for (++i;; ++i) {
-        if (i >= row.size()) fail("a quote is not closed");
-        if (row[i] == '"' && i + 1 < row.size() && row[i + 1] == '"')
-          ++i;
-        else if (row[i] == '"')
-          break;
-        fields.back() += row[i];
-      }
-      ++i;
-    } else if (row[i] == separator) {
-      fields.emplace_back();
-      ++i;
-    } else {
-      fields.back() += row[i++];
-    }
-  }
-  return fields;
-}
 
 RecordReader::RecordReader(TextSource source, size_t max_record_bytes)
     : source_(std::move(source)), max_record_bytes_(max_record_bytes) {
@@ -72,7 +30,7 @@ RecordReader::RecordReader(TextSource source, size_t max_record_bytes)
 
 RecordReader::RecordReader(const std::filesystem::path& path, size_t max_record_bytes)
     : source_(path), max_record_bytes_(max_record_bytes) {
-  const std::string extension = std::filesystem::path(unpacked_name(path)).extension().string();
+  const std::string extension = std::filesystem::path(source_.unpacked_name()).extension().string();
   if (extension != ".csv" && extension != ".tsv") {
     find_layout();
     if (at_ == buffer_.size() && !list_open_)
@@ -168,7 +126,7 @@ void RecordReader::read_header() {
   const auto whole = [&] {
     skip_line_ends();
     return at_ < buffer_.size() && rest().find('\n') != std::string_view::npos &&
-           end_of_row(rest(), separator_) < rest().size();
+           end_of_csv_row(rest(), separator_) < rest().size();
   };
   while (!whole() && fill())
     if (rest().size() > kMaxHeader)
@@ -182,7 +140,7 @@ void RecordReader::read_header() {
   size_t header_end = 0;
   bool open_quote = false;
   for (const char separator : std::string_view(separator_ == '\t' ? "\t,;|" : ",;\t|")) {
-    const size_t end = end_of_row(rest(), separator);
+    const size_t end = end_of_csv_row(rest(), separator);
     open_quote = open_quote || end == std::string_view::npos;
     if (end == std::string_view::npos) continue;
     auto fields = split_csv_row(without_return(rest().substr(0, end)), separator);
@@ -282,7 +240,7 @@ RecordReader::Cut RecordReader::cut_row(RawRecord& record) {
     if (rest().substr(0, line_end).find_first_not_of(blank) != std::string_view::npos) break;
     drop(at_ + line_end);
   }
-  size_t end = end_of_row(rest(), separator_);
+  size_t end = end_of_csv_row(rest(), separator_);
   if (end >= rest().size() && !ended_ && rest().size() - line_end <= max_record_bytes_)
     return Cut::more;
   if (end != std::string_view::npos) record.text = without_return(rest().substr(0, end));
@@ -368,11 +326,14 @@ std::vector<RawRecord> RecordReader::next(size_t count) {
 
 nlohmann::ordered_json RecordReader::object(const RawRecord& record) const {
   if (record.fault) throw RecordFault(*record.fault);
-  if (const auto at = invalid_utf8_at(record.text))
-    throw RecordFault{"invalid UTF-8", fmt::format("byte {} is 0x{:02X}", *at,
-                                                   static_cast<unsigned char>(record.text[*at]))};
+  const auto check_utf8 = [&] {
+    if (const auto at = invalid_utf8_at(record.text))
+      throw RecordFault{"invalid UTF-8", fmt::format("byte {} is 0x{:02X}", *at,
+                                                     static_cast<unsigned char>(record.text[*at]))};
+  };
   nlohmann::ordered_json fields = nlohmann::ordered_json::object();
   if (layout_ == FileLayout::csv) {
+    check_utf8();
     const auto values = csv_values(record.text);
     if (values.size() != header_.size())
       throw RecordFault{
@@ -387,6 +348,7 @@ nlohmann::ordered_json RecordReader::object(const RawRecord& record) const {
   try {
     fields = parse_record(record.text);
   } catch (const Error& e) {
+    check_utf8();
     const std::string_view what = e.what();
     throw RecordFault{"bad JSON",
                       std::string(what.starts_with("bad JSON: ") ? what.substr(10) : what)};
@@ -395,33 +357,6 @@ nlohmann::ordered_json RecordReader::object(const RawRecord& record) const {
     throw RecordFault{"wrong type",
                       fmt::format("a record must be a JSON object and is {}", fields.type_name())};
   return fields;
-}
-
-nlohmann::ordered_json parse_record(std::string_view text) {
-  try {
-    return parse_json(text);
-  } catch (const Error&) {
-    // Python's json writes these, which are not JSON.
-    std::string mended;
-    bool in_string = false, changed = false;
-    for (size_t i = 0; i < text.size(); ++i) {
-      const auto is = [&](std::string_view word) { return text.substr(i, word.size()) == word; };
-      if (!in_string && (is("NaN") || is("Infinity") || is("-Infinity"))) {
-        const std::string_view word = is("NaN") ? "NaN" : is("Infinity") ? "Infinity" : "-Infinity";
-        mended += word == "NaN" ? "null" : fmt::format("\"{}\"", word);
-        i += word.size() - 1;
-        changed = true;
-        continue;
-      }
-      if (in_string && text[i] == '\\' && i + 1 < text.size())
-        mended += text[i++];
-      else if (text[i] == '"')
-        in_string = !in_string;
-      mended += text[i];
-    }
-    if (!changed) throw;
-    return parse_json(mended);
-  }
 }
 
 }  // namespace gavel

@@ -98,13 +98,4 @@ class RecordReader {
   char separator_ = ',';
 };
 
-// The fields of one CSV row (RFC 4180: quotes around, doubled within), up to one more than `most`.
-// Throws Error for a quote that is not closed.
-std::vector<std::string> split_csv_row(std::string_view row, char separator,
-                                       size_t most = std::numeric_limits<size_t>::max());
-
-// The JSON of a record; NaN, as Python writes it, is null, and its Infinity the text "Infinity".
-// Throws Error as parse_json does.
-nlohmann::ordered_json parse_record(std::string_view text);
-
 }  // namespace gavel

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "data/arrow_rows.h"
+#include "data/zip_entry.h"
 
 namespace gavel {
 namespace {
@@ -19,18 +21,13 @@ struct Foreign {
   const char* what;
   const char* remedy;
 };
-constexpr const char* kAsJsonLines =
-    "save its rows as JSON lines (in Python: pandas.read_parquet(...).to_json(\"rows.jsonl\", "
-    "orient=\"records\", lines=True), or the reader of its format)";
+constexpr const char* kAsJsonLines = "save its rows as JSON lines with the reader of its format";
 constexpr const char* kUnpack = "unpack it and give the file in it";
-constexpr std::array<Foreign, 15> kForeign{{
-    {"PAR1"sv, "a Parquet file", kAsJsonLines},
-    {"ARROW1"sv, "an Arrow file", kAsJsonLines},
-    {"\xFF\xFF\xFF\xFF"sv, "an Arrow stream", kAsJsonLines},
+constexpr std::array<Foreign, 12> kForeign{{
     {"Obj\x01"sv, "an Avro file", kAsJsonLines},
     {"\x89HDF"sv, "an HDF5 file", kAsJsonLines},
     {"SQLite format 3"sv, "an SQLite database", kAsJsonLines},
-    {"PK\x03\x04"sv, "a zip archive (or a spreadsheet)", "unpack it, or save the sheet as CSV"},
+    {"PK\x03\x04"sv, "a zip archive within another file", kUnpack},
     {"7z\xBC\xAF"sv, "a 7-Zip archive", kUnpack},
     {"Rar!"sv, "a RAR archive", kUnpack},
     {"BZh"sv, "a bzip2 file", "unpack it, or pack it with gzip, xz or zstd"},
@@ -42,6 +39,8 @@ constexpr std::array<Foreign, 15> kForeign{{
 }};
 
 void refuse_foreign(std::string_view head, const std::string& name) {
+  if (const auto kind = arrow_kind(head); !kind.empty())
+    fail("{} is {} that is packed or comes by a pipe: {}", name, kind, kUnpack);
   for (const Foreign& f : kForeign)
     if (head.starts_with(f.begin)) fail("{} is {}, which is not read: {}", name, f.what, f.remedy);
   if (head.size() > 262 && head.substr(257, 5) == "ustar")
@@ -152,37 +151,63 @@ void skip(ByteStream& in, size_t size) {
   while (size > 0) size -= in.read(piece, std::min(size, sizeof piece));
 }
 
+// A file's name without the ending of its compression.
+std::string without_packing(const std::filesystem::path& path) {
+  const std::filesystem::path name = path.filename();
+  for (const char* extension : {".gz", ".xz", ".zst", ".zstd", ".zip"})
+    if (name.extension() == extension) return name.stem().string();
+  return name.string();
+}
+
 }  // namespace
 
 TextSource::TextSource(const std::filesystem::path& path)
-    : TextSource(std::make_unique<FileBytes>(path)) {}
+    : TextSource(std::make_unique<FileBytes>(path), path) {}
 
-TextSource TextSource::standard_input() { return TextSource(FileBytes::standard_input()); }
+TextSource TextSource::standard_input() { return {FileBytes::standard_input(), {}}; }
 
-TextSource::TextSource(std::unique_ptr<FileBytes> file) : file_(file.get()) {
-  const std::string& file_name = name();
+TextSource::TextSource(std::unique_ptr<FileBytes> file, const std::filesystem::path& path)
+    : name_(file->name()),
+      unpacked_name_(without_packing(path)),
+      total_(file->total()),
+      done_([bytes = file.get()] { return bytes->done(); }) {
   auto peeked = std::make_unique<PeekedBytes>(std::move(file), kHead);
-  if (const auto compression = compression_of(peeked->head()); compression != Compression::none) {
-    peeked = std::make_unique<PeekedBytes>(decompressed(std::move(peeked), compression, file_name),
-                                           kHead);
-    if (compression_of(peeked->head()) != Compression::none)
-      fail("{} is packed twice: unpack it once", file_name);
-  }
   const std::string head(peeked->head());
-  refuse_foreign(head, file_name);
-  text_ = std::move(peeked);
+  // These are read from several places of a file, not from first to last.
+  if (const auto kind = arrow_kind(head); total_ > 0 && !kind.empty()) {
+    auto rows = std::make_unique<ArrowRows>(path, kind);
+    done_ = [rows = rows.get(), total = static_cast<double>(total_)] {
+      return static_cast<int64_t>(rows->share_done() * total);
+    };
+    text_ = std::move(rows);
+    return;
+  }
+  if (total_ > 0 && head.starts_with("PK\x03\x04")) {
+    ZipEntry entry = open_zip(path);
+    unpacked_name_ = entry.name;
+    done_ = entry.done;
+    decode(std::make_unique<PeekedBytes>(std::move(entry.bytes), kHead));
+    return;
+  }
+  if (const auto compression = compression_of(head); compression != Compression::none) {
+    peeked =
+        std::make_unique<PeekedBytes>(decompressed(std::move(peeked), compression, name_), kHead);
+    if (compression_of(peeked->head()) != Compression::none)
+      fail("{} is packed twice: unpack it once", name_);
+  }
+  decode(std::move(peeked));
+}
+
+// The text of these bytes, by their first ones.
+void TextSource::decode(std::unique_ptr<PeekedBytes> bytes) {
+  const std::string head(bytes->head());
+  refuse_foreign(head, name_);
+  text_ = std::move(bytes);
   const Encoding encoding = encoding_of(head);
   if (head.starts_with("\xEF\xBB\xBF"sv)) skip(*text_, 3);
   if (encoding == Encoding::utf8) return;
   if (head[0] == '\xFF' || head[0] == '\xFE') skip(*text_, 2);
-  text_ = std::make_unique<Utf16Text>(std::move(text_), encoding == Encoding::utf16_big, file_name);
-}
-
-std::string unpacked_name(const std::filesystem::path& path) {
-  std::filesystem::path name = path.filename();
-  for (const char* extension : {".gz", ".xz", ".zst", ".zstd"})
-    if (name.extension() == extension) return name.stem().string();
-  return name.string();
+  text_ = std::make_unique<Utf16Text>(std::move(text_), encoding == Encoding::utf16_big, name_);
 }
 
 }  // namespace gavel

@@ -21,6 +21,35 @@ TEST(Jsonl, FindsTheFirstByteThatIsNotUtf8) {
   EXPECT_EQ(invalid_utf8_at("\xF0\x9F\x98z"), 0u);     // last byte wrong
 }
 
+// Two parsers and two writers give the same, whatever the document.
+TEST(Jsonl, FastIsTheSameAsPlain) {
+  for (const char* text :
+       {R"({"a": 1, "b": [true, false, null, -0, 0.1, -2.5e3, 1E400, 18446744073709551615]})",
+        R"([18446744073709551615, 9223372036854775807, -9223372036854775808, 1.0, 3, -3])",
+        R"({"a": 1, "a": 2, "": {"x": []}})", R"("\u00e9\ud83d\ude00\n\/\b\f\r\t\"\\\u0001\u007f")",
+        "\"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\"", "  7 ", "{}", "[]", "\xEF\xBB\xBF{\"a\":1}",
+        R"({"k\u0000": "v\u0000"})", "[1,]", "{\"a\":}", "", "nul", "\"\\ud800\"", "1 2",
+        "123456789012345678901234567890", "[0.1e-400, 1e-320]"}) {
+    nlohmann::ordered_json plain =
+        nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+    try {
+      const auto fast = parse_json(text);
+      ASSERT_FALSE(plain.is_discarded()) << text;
+      EXPECT_EQ(fast, plain) << text;
+      EXPECT_EQ(fast.dump(), plain.dump()) << text;
+      EXPECT_EQ(to_line(fast), plain.dump()) << text;
+    } catch (const Error&) {
+      EXPECT_TRUE(plain.is_discarded()) << text;
+    }
+  }
+  std::string deep(64, '['), deeper(66, '[');
+  deep += std::string(64, ']');
+  deeper += std::string(66, ']');
+  EXPECT_EQ(to_line(parse_json(deep)), deep);
+  EXPECT_THROW(parse_json(deeper), Error);
+  EXPECT_THROW(to_line("\xFF"), Error);
+}
+
 TEST(Jsonl, VisitsLinesWithTheirNumbers) {
   std::vector<std::pair<int64_t, std::string>> seen;
   for_each_line("\xEF\xBB\xBF{1}\r\n\n  \n{2}\n{3}",
