@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Checks with the real huggingface_hub that gavel and it share one cache.
 
-A small server that speaks the hub's API serves tests/golden/models/llama. gavel downloads it, then
-huggingface_hub must find it whole without any network; then the other way round.
+A small server that speaks the hub's API serves tests/golden/models/llama and a data set of two
+shards. gavel downloads them, then huggingface_hub must find them whole without any network; then the
+other way round.
 
 Needs huggingface_hub. usage: check_hub.py [build/gavel]
 """
@@ -19,6 +20,11 @@ import threading
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "tests/golden/models/llama"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+PAIR = {"question": "Name a colour.", "answer_a": "Blue", "answer_b": "Seven", "label": "A"}
+DATA = {"README.md": b"---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n"
+                     b"    path: data/train-*\n---\n# A data set\n",
+        **{f"data/train-0000{i}-of-00002.jsonl":
+           (json.dumps(dict(PAIR, question=f"Name colour {i}.")) + "\n").encode() for i in range(2)}}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -46,6 +52,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
             files = [{"rfilename": p.name} for p in sorted(SOURCE.iterdir())]
             body = json.dumps({"id": "org/tiny", "sha": COMMIT, "siblings": files}).encode()
             return self.reply(200, body, Content_Type="application/json")
+        if path.startswith("/api/datasets/org/pairs/tree/"):
+            tree = [{"type": "file", "path": name, "size": len(body), "oid": "0" * 40}
+                    for name, body in DATA.items()]
+            return self.reply(200, json.dumps(tree).encode(), Content_Type="application/json")
+        if path.startswith("/api/datasets/org/pairs"):
+            body = json.dumps({"id": "org/pairs", "sha": COMMIT,
+                               "siblings": [{"rfilename": name} for name in DATA]}).encode()
+            return self.reply(200, body, Content_Type="application/json")
+        if path.startswith("/datasets/org/pairs/resolve/"):
+            body = DATA.get(path.split("/", 6)[6])
+            if body is None:
+                return self.reply(404, X_Error_Code="EntryNotFound")
+            git = hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest()
+            return self.reply(200, body, ETag=f'"{git}"', X_Repo_Commit=COMMIT)
         name = path.rsplit("/", 1)[-1]
         if "/org/tiny/resolve/" not in path or not (SOURCE / name).exists():
             return self.reply(404, X_Error_Code="EntryNotFound")
@@ -91,6 +111,16 @@ def main():
         assert [m["name"] for m in listed] == ["org/tiny"] and listed[0]["complete"], listed
         for name in ("config.json", "model.safetensors"):
             assert (scratch / "a" / name).read_bytes() == (scratch / "b" / name).read_bytes()
+        # The same of a data set.
+        look = [gavel, "prepare", "--look", "--json", "org/pairs"]
+        data = snapshot.replace("'org/tiny'", "'org/pairs', repo_type='dataset'")
+        found = json.loads(run(look, "three", False))
+        assert [f["usable"] for f in found] == [1, 1] and found[1]["first"][0]["label"] == "A", found
+        out = run([sys.executable, "-c", data.format(", local_files_only=True")], "three", True)
+        assert f"org/pairs {COMMIT} ['main'] {len(DATA)}" in out, out
+        run([sys.executable, "-c", data.format("")], "four", False)
+        again = json.loads(run(look, "four", True))
+        assert [f["first"] for f in again] == [f["first"] for f in found], again
     print("gavel and huggingface_hub share one cache")
 
 

@@ -1,6 +1,7 @@
 // gavel prepare: from raw preference data to training files.
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +11,7 @@
 #include "commands.h"
 #include "data/encoder.h"
 #include "data/input_files.h"
+#include "data/join_answers.h"
 #include "data/look.h"
 #include "data/prepare.h"
 #include "hub/hub.h"
@@ -25,7 +27,7 @@ struct Arguments {
               pairs = "all";
   std::vector<double> shares;
   std::vector<std::string> mix;
-  std::string model, chat_template, report;
+  std::string model, chat_template, report, split_name = "train";
   int64_t shown = 1;
   bool json = false, look = false;
 };
@@ -33,12 +35,16 @@ struct Arguments {
 void add_input_flags(CLI::App& c, Arguments& a) {
   c.add_option(
        "-i,--input,input", a.options.inputs,
-       "files of preference data (.jsonl, .json, .csv, .tsv; each may be packed: .gz, .xz, .zst), "
-       "patterns of names, or - for standard input")
+       "files of preference data (.jsonl, .json, .csv, .tsv; each may be packed: .gz, .xz, .zst, "
+       ".zip; .parquet, .arrow), patterns of names, - for standard input, or a data set of the "
+       "hub: "
+       "org/name[:config][@revision]")
       ->required();
   c.add_option("-o,--output", a.options.output, "folder for train.jsonl, valid.jsonl, test.jsonl");
   c.add_flag("--look", a.look,
              "only look: print the form, three rows as they are read, and who wins; write nothing");
+  c.add_option("--split-name", a.split_name, "which split of a data set of the hub")
+      ->capture_default_str();
   std::vector<std::string> formats = {"auto"};
   for (const PairForm& form : pair_forms()) formats.push_back(form.name);
   c.add_option("--format", a.format, "auto (by the fields), or a form's name")
@@ -122,10 +128,52 @@ void print_json(const nlohmann::ordered_json& json) {
               json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
 }
 
-void look(const Arguments& a) {
+// The files of a data set of the hub; nothing for a name that is none.
+std::optional<std::vector<std::filesystem::path>> data_set_files(const std::string& name,
+                                                                 const std::string& split) {
+  const auto data_set = parse_data_set_name(name);
+  std::error_code ec;
+  const std::filesystem::path path = name;
+  // A file that is not there must not be asked for at the hub.
+  if (!data_set || std::filesystem::exists(path.parent_path(), ec)) return std::nullopt;
+  for (const char* ending : {".jsonl", ".json", ".csv", ".tsv", ".gz", ".xz", ".zst", ".zip"})
+    if (name.ends_with(ending)) return std::nullopt;
+  return fetch_data_set(*data_set, split, hub_options_from_environment());
+}
+
+// Single answers become pairs: the inputs are then the file of these. False where they have no
+// scores, so that the pairs, written to the output folder, are to be judged and not to be learned.
+bool join(Arguments& a, InputFiles& files, std::optional<JoinReport>& joined) {
+  if (!hold_single_answers(a.options.inputs, a.options.raw)) return true;
+  const std::filesystem::path pairs = files.temporary("answers.jsonl");
+  joined = join_answers(a.options.inputs, a.options.raw, pairs, interrupted);
+  a.options.inputs = {pairs};
+  a.options.names.clear();
+  a.options.raw.form = nullptr;
+  a.options.raw.field_mappings.clear();
+  if (joined->labelled) return true;
+  std::fputs(describe(*joined).c_str(), stdout);
+  if (a.look) return false;
+  if (a.options.output.empty()) throw UsageError("--output: the folder to write to is needed");
+  std::filesystem::create_directories(a.options.output);
+  const std::filesystem::path out = a.options.output / "pairs.jsonl";
+  write_file_atomic(out, [&](std::ostream& to) { to << std::ifstream(pairs).rdbuf(); });
+  std::printf("The answers have no scores, so the pairs are without labels: %s, for gavel judge\n",
+              out.c_str());
+  return false;
+}
+
+// `given`: the files as they were named; where single answers were joined, that is what is shown.
+void look(const Arguments& a, const std::vector<std::filesystem::path>& given,
+          const std::optional<JoinReport>& joined) {
   auto all = nlohmann::ordered_json::array();
   for (const auto& input : a.options.inputs) {
-    const LookReport report = look_at(input, a.options.raw, a.options.max_rows, interrupted);
+    LookReport report = look_at(input, a.options.raw, a.options.max_rows, interrupted);
+    if (joined) {
+      report.path = given[0].string();
+      report.form = find_form(joined->forms[0]);
+      if (!a.json) std::fputs(describe(*joined).c_str(), stdout);
+    }
     if (a.json)
       all.push_back(to_json(report));
     else
@@ -148,8 +196,10 @@ std::map<std::string, double> shares_of(const std::vector<std::string>& mix) {
 }
 
 void run(Arguments& a) {
-  const InputFiles files(a.options.inputs);
+  InputFiles files(a.options.inputs,
+                   [&](const std::string& name) { return data_set_files(name, a.split_name); });
   a.options.inputs = files.paths();
+  a.options.names = files.resolved_names();
   a.options.mix = shares_of(a.mix);
   a.options.raw.form = find_form(a.format);
   a.options.raw.neighbours_only = a.pairs == "neighbours";
@@ -162,7 +212,9 @@ void run(Arguments& a) {
   for (const std::string& mapping : a.options.raw.field_mappings) map_field(names, mapping);
   LabelMeanings meanings;
   for (const std::string& meaning : a.options.raw.label_meanings) add_meaning(meanings, meaning);
-  if (a.look) return look(a);
+  std::optional<JoinReport> joined;
+  if (!join(a, files, joined)) return;
+  if (a.look) return look(a, files.paths(), joined);
   if (a.options.output.empty()) throw UsageError("--output: the folder to write to is needed");
 
   std::optional<TextEncoder> encoder;
@@ -171,6 +223,17 @@ void run(Arguments& a) {
   if (!a.model.empty()) encoder = make_encoder(load_model(resolve_model(a.model)), a.chat_template);
   PrepareReport report = prepare(a.options, encoder ? &*encoder : nullptr, interrupted);
   report.model = a.model;
+  if (joined) {
+    report.inputs.clear();
+    for (size_t i = 0; i < files.paths().size(); ++i)
+      report.inputs.push_back({files.paths()[i].string(), joined->forms[i]});
+    for (const auto& [kind, fault] : joined->faults) {
+      FaultReport& all = report.dropped[kind];
+      all.count += fault.count;
+      all.places.insert(all.places.begin(), fault.places.begin(), fault.places.end());
+    }
+    std::fputs(describe(*joined).c_str(), stderr);
+  }
   const std::filesystem::path html =
       a.report.empty() ? a.options.output / "report.html" : std::filesystem::path(a.report);
   write_file_atomic(html, data_report_html(report));
@@ -204,6 +267,8 @@ void add_prepare_command(CLI::App& app) {
       "  gavel prepare pairs.csv -o data --field question=Task --field answer_a=Left \\\n"
       "    --field answer_b=Right --field label=Better --label-map '1=A,2=B'\n"
       "  gavel prepare --look FILE                                what is in it?\n"
+      "  gavel prepare HuggingFaceH4/ultrafeedback_binarized --split-name train_prefs -o data\n"
+      "  gavel prepare gpt.json llama.json -o data     answers of two models, pairs to be judged\n"
       "  gavel prepare known.jsonl -o held-out --split 0,0,1      a test set alone");
   c->callback([a] { run(*a); });
 }

@@ -23,6 +23,7 @@ struct TextEncoder {
   std::optional<ChatTemplate> chat_template;  // needed for `messages` and `prompt`/`completion`
   std::string bos_token, eos_token;
   std::optional<int> eos_token_id;  // appended to `text` records
+  std::string id;                   // what its tokens follow from, as a hash; "": not known
 };
 
 // A record of judge data: it carries answer_a and answer_b.

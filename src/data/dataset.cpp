@@ -1,14 +1,18 @@
 #include "data/dataset.h"
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <ostream>
 
+#include "base/cache.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/jsonl.h"
 #include "data/raw_records.h"
 #include "data/record_forms.h"
+#include "data/token_cache.h"
 
 namespace gavel {
 namespace {
@@ -41,9 +45,14 @@ bool is_assistant(const Json& message) { return message.at("role") == "assistant
 
 struct Encoded {
   Example example;
-  int64_t full_length = 0;
   bool rebuilt = false;  // the chat template renders the whole conversation otherwise
 };
+
+std::vector<int32_t> joined(const std::vector<int>& a, const std::vector<int>& b) {
+  std::vector<int32_t> out(a.begin(), a.end());
+  out.insert(out.end(), b.begin(), b.end());
+  return out;
+}
 
 // `record`: what the messages belong to.
 Encoded encode_messages(const Json& raw, const Json& record, const TextEncoder& encoder,
@@ -59,11 +68,9 @@ Encoded encode_messages(const Json& raw, const Json& record, const TextEncoder& 
         "since it alone carries loss",
         messages.back().at("role").dump());
   Encoded out;
-  auto& tokens = out.example.tokens;
   if (!is_assistant(messages.back()) || (!masked && messages.size() == 1)) {
     // Nothing is asked: as the template has it.
-    const std::vector<int> ids = encode_chat(encoder, messages, tools, false, marked);
-    tokens.assign(ids.begin(), ids.end());
+    out.example.tokens = joined(encode_chat(encoder, messages, tools, false, marked), {});
     return out;
   }
   // The tokens that inference has as a prompt, and then the answer's.
@@ -75,30 +82,33 @@ Encoded encode_messages(const Json& raw, const Json& record, const TextEncoder& 
         "judge and serve never ask: give a template that renders both alike with --chat-template, "
         "or write the record as {{\"text\": ...}}");
   out.rebuilt = !turn->follows;
-  tokens.assign(turn->prompt.begin(), turn->prompt.end());
-  tokens.insert(tokens.end(), turn->answer.begin(), turn->answer.end());
+  out.example.tokens = joined(turn->prompt, turn->answer);
   if (masked) out.example.prompt_length = static_cast<int32_t>(turn->prompt.size());
+  return out;
+}
+
+Encoded encode_text(const std::string& text, const TextEncoder& encoder) {
+  std::vector<int> ids = encoder.tokenizer.encode(text, true);
+  if (!encoder.eos_token_id)
+    fail("the model names no end-of-text token, which text records end with");
+  if (ids.empty() || ids.back() != *encoder.eos_token_id) ids.push_back(*encoder.eos_token_id);
+  Encoded out;
+  out.example.tokens = joined(ids, {});
   return out;
 }
 
 Encoded encode_record(const Json& record, RecordKind kind, bool masked, const TextEncoder& encoder,
                       const DatasetOptions& options) {
-  Encoded out;
-  if (kind == RecordKind::text) {
-    const std::vector<int> ids =
-        encoder.tokenizer.encode(string_field(record, options.text_feature), true);
-    out.example.tokens.assign(ids.begin(), ids.end());
-    if (!encoder.eos_token_id)
-      fail("the model names no end-of-text token, which text records end with");
-    if (ids.empty() || ids.back() != *encoder.eos_token_id)
-      out.example.tokens.push_back(*encoder.eos_token_id);
-  } else {
-    out = encode_messages(messages_of(record, kind, masked, options), record, encoder, masked);
-  }
+  Encoded out =
+      kind == RecordKind::text
+          ? encode_text(string_field(record, options.text_feature), encoder)
+          : encode_messages(messages_of(record, kind, masked, options), record, encoder, masked);
   Example& example = out.example;
-  out.full_length = static_cast<int64_t>(example.tokens.size());
-  if (out.full_length > options.max_seq_length) {
-    example.tokens.resize(static_cast<size_t>(options.max_seq_length));
+  example.full_length = static_cast<int64_t>(example.tokens.size());
+  if (example.full_length > options.max_seq_length) {
+    const auto kept =
+        std::span<const int32_t>(example.tokens).first(static_cast<size_t>(options.max_seq_length));
+    example.tokens = std::vector<int32_t>(kept.begin(), kept.end());
     example.truncated = true;
   }
   return out;
@@ -131,42 +141,94 @@ void decide_kind(Dataset& dataset, const RawRecord& record, const RecordReader& 
                    (options.mask_prompt == MaskPrompt::automatic && dataset.judge_data);
 }
 
-// Adds the records' examples and groups, in their order; the first that is at fault is the Error.
-void encode_records(const Dataset& dataset, const std::vector<RawRecord>& records,
-                    const RecordReader& reader, const TextEncoder& encoder,
-                    const DatasetOptions& options, std::vector<Encoded>& encoded,
-                    std::vector<std::string>& groups) {
-  const size_t had = encoded.size();
-  encoded.resize(had + records.size());
-  groups.resize(encoded.size());
+// The records' examples, in their order; the first that is at fault is the Error. `groups`: their
+// "group" fields, as JSON; "" where there is none.
+std::vector<Encoded> encode_records(const Dataset& dataset, const std::vector<RawRecord>& records,
+                                    const RecordReader& reader, const TextEncoder& encoder,
+                                    const DatasetOptions& options,
+                                    std::vector<std::string>& groups) {
+  std::vector<Encoded> encoded(records.size());
+  groups.assign(records.size(), "");
   std::vector<std::string> errors(records.size());
   parallel_for_dynamic(static_cast<int64_t>(records.size()), 8, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const size_t k = had + static_cast<size_t>(i);
+      const auto k = static_cast<size_t>(i);
       try {
-        at_record(dataset.path, records[i], [&] {
-          const Json record = reader.object(records[i]);
+        at_record(dataset.path, records[k], [&] {
+          const Json record = reader.object(records[k]);
           encoded[k] = encode_record(record, dataset.kind, dataset.masked, encoder, options);
           const auto group = record.find("group");
           if (group != record.end() && !group->is_null()) groups[k] = group->dump();
         });
       } catch (const Error& e) {
-        errors[i] = e.what();
+        errors[k] = e.what();
       }
-      encoded[k].example.source_line = records[i].line;
+      encoded[k].example.source_line = records[k].line;
     }
   });
   for (const std::string& error : errors)
     if (!error.empty()) fail("{}", error);
+  return encoded;
 }
 
-// Gives each example its group: consecutive equal, non-null "group" fields belong together.
-void assign_groups(std::vector<Example>& examples, const std::vector<std::string>& names) {
-  int64_t group = -1;
-  for (size_t i = 0; i < examples.size(); ++i) {
-    if (i == 0 || names[i].empty() || names[i] != names[i - 1]) ++group;
-    examples[i].group = group;
+// Gives consecutive examples their groups: equal, non-null "group" fields belong together.
+class Groups {
+ public:
+  int64_t next(std::string name) {
+    if (name.empty() || name != last_) ++group_;
+    last_ = std::move(name);
+    return group_;
   }
+
+ private:
+  int64_t group_ = -1;
+  std::string last_;
+};
+
+// Reads the file and gives each example to `add`, in order.
+void encode_file(Dataset& dataset, const TextEncoder& encoder, const DatasetOptions& options,
+                 const std::function<void(Example)>& add) {
+  RecordReader reader(dataset.path, kMaxRecord);
+  reader.match_header({options.prompt_feature, options.completion_feature, options.text_feature});
+  std::vector<std::string> names;
+  Groups groups;
+  bool any = false;
+  for (auto records = reader.next(kBatch); !records.empty(); records = reader.next(kBatch)) {
+    if (!any) decide_kind(dataset, records[0], reader, options);
+    any = true;
+    auto encoded = encode_records(dataset, records, reader, encoder, options, names);
+    for (size_t i = 0; i < encoded.size(); ++i) {
+      Example& example = encoded[i].example;
+      example.group = groups.next(std::move(names[i]));
+      dataset.summary.longest = std::max(dataset.summary.longest, example.full_length);
+      dataset.summary.rebuilt += encoded[i].rebuilt ? 1 : 0;
+      add(std::move(example));
+    }
+  }
+  if (!any) fail("{} has no records", dataset.path.string());
+}
+
+// By the cache: read from there, or made there first. False where there is none for this file.
+bool load_by_cache(Dataset& dataset, const TextEncoder& encoder, const DatasetOptions& options) {
+  std::error_code ec;
+  const auto size = std::filesystem::is_regular_file(dataset.path, ec)
+                        ? std::filesystem::file_size(dataset.path, ec)
+                        : 0;
+  if (ec || options.token_cache.empty() || size < options.least_cached_bytes) return false;
+  constexpr uint64_t kLimit = uint64_t{8} << 30;
+  const std::string key = token_key(dataset.path, encoder, options);
+  const auto path = token_path(options.token_cache, key, dataset.path);
+  if (path.empty()) return false;
+  if (read_token_file(path, key, dataset)) return true;
+  write_file_atomic(path, [&](std::ostream& out) {
+    TokenFileWriter writer(out);
+    encode_file(dataset, encoder, options, [&](const Example& example) { writer.add(example); });
+    writer.finish(dataset, key);
+  });
+  trim_token_cache(options.token_cache, path, kLimit);
+  if (!read_token_file(path, key, dataset))
+    fail("{} was written and cannot be read again: is the disk in order?", path.string());
+  return true;
 }
 
 }  // namespace
@@ -189,46 +251,40 @@ DatasetSummary summarize(std::span<const Example> examples) {
   return s;
 }
 
+std::filesystem::path default_token_cache() {
+  const auto folder = cache_directory();
+  return folder.empty() ? folder : folder / "tokens";
+}
+
 Dataset load_dataset(const std::filesystem::path& path, const TextEncoder& encoder,
                      const DatasetOptions& options) {
   if (options.max_seq_length < 1) fail("the maximum sequence length must be at least 1");
-  RecordReader reader(path, kMaxRecord);
-  reader.match_header({options.prompt_feature, options.completion_feature, options.text_feature});
   Dataset dataset{.path = path};
-  std::vector<Encoded> encoded;
-  std::vector<std::string> groups;
-  for (auto records = reader.next(kBatch); !records.empty(); records = reader.next(kBatch)) {
-    if (encoded.empty()) decide_kind(dataset, records[0], reader, options);
-    encode_records(dataset, records, reader, encoder, options, encoded, groups);
-  }
-  if (encoded.empty()) fail("{} has no records", path.string());
-
-  int64_t longest = 0, rebuilt = 0;
-  dataset.examples.reserve(encoded.size());
-  for (Encoded& e : encoded) {
-    longest = std::max(longest, e.full_length);
-    rebuilt += e.rebuilt ? 1 : 0;
-    dataset.examples.push_back(std::move(e.example));
-  }
-  assign_groups(dataset.examples, groups);
+  if (load_by_cache(dataset, encoder, options)) return dataset;
+  encode_file(dataset, encoder, options,
+              [&](Example example) { dataset.examples.push_back(std::move(example)); });
+  const DatasetSummary counted = dataset.summary;
   dataset.summary = summarize(dataset.examples);
-  dataset.summary.longest = longest;
-  dataset.summary.rebuilt = rebuilt;
+  dataset.summary.longest = counted.longest;
+  dataset.summary.rebuilt = counted.rebuilt;
   return dataset;
 }
 
 std::optional<std::filesystem::path> find_split(const std::filesystem::path& directory,
                                                 const std::string& split) {
+  std::vector<std::string> endings = {".parquet", ".arrow"};
+  for (const char* layout : {".jsonl", ".json", ".csv", ".tsv"})
+    for (const char* packed : {"", ".gz", ".xz", ".zst", ".zip"})
+      endings.push_back(std::string(layout) + packed);
   std::optional<std::filesystem::path> found;
   std::error_code ec;
-  for (const char* layout : {".jsonl", ".json", ".csv", ".tsv"})
-    for (const char* packed : {"", ".gz", ".xz", ".zst"}) {
-      const auto path = directory / (split + layout + packed);
-      if (!std::filesystem::exists(path, ec)) continue;
-      if (found)
-        fail("both {} and {} are there: keep the one to be used", found->string(), path.string());
-      found = path;
-    }
+  for (const std::string& ending : endings) {
+    const auto path = directory / (split + ending);
+    if (!std::filesystem::exists(path, ec)) continue;
+    if (found)
+      fail("both {} and {} are there: keep the one to be used", found->string(), path.string());
+    found = path;
+  }
   return found;
 }
 
@@ -238,8 +294,6 @@ Dataset load_split(const std::filesystem::path& directory, const std::string& sp
   if (!std::filesystem::exists(directory, ec))
     fail("the data folder {} does not exist", directory.string());
   if (const auto path = find_split(directory, split)) return load_dataset(*path, encoder, options);
-  const auto parquet = directory / (split + ".parquet");
-  if (std::filesystem::exists(parquet, ec)) return load_dataset(parquet, encoder, options);
   std::string there;
   for (const char* name : {"train", "valid", "test"})
     if (const auto path = find_split(directory, name))

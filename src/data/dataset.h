@@ -3,16 +3,19 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "data/chat.h"
+#include "data/token_list.h"
 
 namespace gavel {
 
 struct Example {
-  std::vector<int32_t> tokens;
+  TokenList tokens;
   // Token t is a target that carries loss where t >= max(prompt_length, 1): token 0 has no
   // predecessor. May exceed tokens.size() after truncation.
   int32_t prompt_length = 0;
@@ -20,6 +23,7 @@ struct Example {
   int64_t source_line = 0;  // from 1
   int64_t group = 0;        // consecutive records with equal "group" fields (the two orders of a
                             // judged pair, say) share one; all others have their own
+  int64_t full_length = 0;  // tokens before truncation
 
   int64_t loss_tokens() const {
     const int64_t first = prompt_length > 1 ? prompt_length : 1;
@@ -38,12 +42,18 @@ enum class RecordKind : uint8_t { completion, chat, text };  // by precedence, a
 // answer_a and answer_b beside their messages) and of nothing else.
 enum class MaskPrompt : uint8_t { no, yes, automatic };
 
+// "tokens" in the cache's folder; "" where there is none.
+std::filesystem::path default_token_cache();
+
 struct DatasetOptions {
   int64_t max_seq_length = 2048;
   MaskPrompt mask_prompt = MaskPrompt::automatic;
   // Names of the fields, as mlx_lm's --prompt-feature and so on.
   std::string prompt_feature = "prompt", completion_feature = "completion";
   std::string chat_feature = "messages", text_feature = "text";
+  // Where files of tokens are kept, for data files of this size and more; "": nowhere.
+  std::filesystem::path token_cache = default_token_cache();
+  uint64_t least_cached_bytes = uint64_t{4} << 20;
 };
 
 struct DatasetSummary {
@@ -64,18 +74,21 @@ struct Dataset {
   bool judge_data = false;  // the first record has answer_a and answer_b
   std::vector<Example> examples;
   DatasetSummary summary;
+  std::shared_ptr<const MappedFile> tokens;  // that the examples' tokens lie in; null: their own
 };
 
 // Reads one file (see data/raw_records.h for the layouts, data/record_forms.h for the forms of
 // records) and tokenizes its records in parallel, in the file's order. The first record decides the
 // kind, as in mlx_lm. Throws Error naming file and line: bad JSON, invalid UTF-8, a missing or
 // mistyped field, no assistant message, a masked chat that does not end with the assistant, an
-// answer that cannot be put after inference's prompt; and for an empty file.
+// answer that cannot be put after inference's prompt; and for an empty file. Tokens of a file that
+// was read before, with the same model and settings, come from the cache (data/token_cache.h).
 Dataset load_dataset(const std::filesystem::path& path, const TextEncoder& encoder,
                      const DatasetOptions& options);
 
-// DIR/train.jsonl, or with .json, .csv or .tsv for it, and packed (.gz, .xz, .zst); nothing where
-// there is none of them. `split` is "train", "valid" or "test". Throws Error where there are two.
+// DIR/train.jsonl, or with .json, .csv or .tsv for it, packed (.gz, .xz, .zst, .zip), or .parquet
+// or .arrow; nothing where there is none of them. `split` is "train", "valid" or "test". Throws
+// Error where there are two.
 std::optional<std::filesystem::path> find_split(const std::filesystem::path& directory,
                                                 const std::string& split);
 

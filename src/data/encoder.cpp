@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/random.h"
 #include "text/unicode.h"
 
@@ -10,6 +11,36 @@ namespace gavel {
 namespace {
 
 std::string template_source(const std::string& file) { return read_file(file, size_t{16} << 20); }
+
+// A hash of what tokens follow from: the files that a directory's tokenizer is read from, or the
+// beginning of a GGUF file, where its metadata is; and the chat template.
+std::string encoder_id(const LoadedModel& loaded, const std::string& chat_template) {
+  constexpr size_t kMetadata = size_t{64} << 20;
+  StreamHash hash;
+  const auto add_file = [&](const std::filesystem::path& path) {
+    const MappedFile file(path);
+    const auto bytes = file.bytes().first(std::min(file.bytes().size(), kMetadata));
+    hash.add_field({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  };
+  std::error_code ec;
+  if (std::filesystem::is_directory(loaded.path, ec)) {
+    for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                             "added_tokens.json"}) {
+      hash.add_field(name);
+      if (std::filesystem::exists(loaded.path / name, ec)) add_file(loaded.path / name);
+    }
+  } else if (std::filesystem::is_regular_file(loaded.path, ec)) {
+    add_file(loaded.path);
+  } else {
+    return "";
+  }
+  hash.add_field(chat_template.empty() ? loaded.chat_template.value_or("")
+                                       : template_source(chat_template));
+  hash.add_field(loaded.bos_token);
+  hash.add_field(loaded.eos_token);
+  const auto value = hash.value();
+  return fmt::format("{:016x}{:016x}", value[0], value[1]);
+}
 
 }  // namespace
 
@@ -21,7 +52,8 @@ TextEncoder make_encoder(const LoadedModel& loaded, const std::string& chat_temp
                       .chat_template = {},
                       .bos_token = loaded.bos_token,
                       .eos_token = loaded.eos_token,
-                      .eos_token_id = {}};
+                      .eos_token_id = {},
+                      .id = {}};
   if (!chat_template.empty()) {
     const std::string source = template_source(chat_template);
     try {
@@ -35,6 +67,7 @@ TextEncoder make_encoder(const LoadedModel& loaded, const std::string& chat_temp
   }
   if (!loaded.eos_token.empty())
     encoder.eos_token_id = loaded.tokenizer->token_to_id(loaded.eos_token);
+  encoder.id = encoder_id(loaded, chat_template);
   return encoder;
 }
 

@@ -10,15 +10,23 @@
 
 namespace gavel {
 
-InputFiles::InputFiles(const std::vector<std::filesystem::path>& names) {
+InputFiles::InputFiles(const std::vector<std::filesystem::path>& names, const Resolve& resolve) {
+  std::vector<std::string> from;
+  bool resolved = false;
   for (const auto& name : names) {
     std::error_code ec;
+    const bool is_pattern = name.string().find_first_of("*?[") != std::string::npos;
     if (name == "-") {
-      if (!folder_.empty()) throw UsageError("standard input (-) was given twice");
+      if (has_standard_input_) throw UsageError("standard input (-) was given twice");
       keep_standard_input();
-    } else if (name.string().find_first_of("*?[") == std::string::npos ||
-               std::filesystem::exists(name, ec)) {
+    } else if (std::filesystem::exists(name, ec)) {
       paths_.push_back(name);
+    } else if (const auto files = resolve && !is_pattern ? resolve(name.string()) : std::nullopt) {
+      paths_.insert(paths_.end(), files->begin(), files->end());
+      from.resize(paths_.size(), name.string());
+      resolved = true;
+    } else if (!is_pattern) {
+      paths_.push_back(name);  // whoever opens it says that it is not there
     } else {
       glob_t found{};
       const int code = ::glob(name.c_str(), 0, nullptr, &found);
@@ -26,7 +34,25 @@ InputFiles::InputFiles(const std::vector<std::filesystem::path>& names) {
       ::globfree(&found);
       if (code != 0) fail("no file is called as {}", name.string());
     }
+    while (from.size() < paths_.size()) from.push_back(plain_name(paths_[from.size()]));
   }
+  if (resolved) resolved_names_ = std::move(from);
+}
+
+std::string plain_name(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  return name.substr(0, name.find('.', 1));
+}
+
+std::filesystem::path InputFiles::temporary(const std::string& name) {
+  if (folder_.empty()) {
+    std::string folder = (std::filesystem::temp_directory_path() / "gavel-XXXXXX").string();
+    if (::mkdtemp(folder.data()) == nullptr)
+      fail("no temporary folder can be made in {}",
+           std::filesystem::temp_directory_path().string());
+    folder_ = folder;
+  }
+  return folder_ / name;
 }
 
 InputFiles::~InputFiles() {
@@ -35,18 +61,16 @@ InputFiles::~InputFiles() {
 }
 
 void InputFiles::keep_standard_input() {
-  std::string folder = (std::filesystem::temp_directory_path() / "gavel-XXXXXX").string();
-  if (::mkdtemp(folder.data()) == nullptr)
-    fail("standard input cannot be kept in {}", std::filesystem::temp_directory_path().string());
-  folder_ = folder;
-  paths_.push_back(folder_ / "standard-input");
+  has_standard_input_ = true;
+  paths_.push_back(temporary("standard-input"));
   try {
     std::ofstream out(paths_.back(), std::ios::binary);
     const auto in = FileBytes::standard_input();
     std::vector<char> piece(size_t{1} << 20);
     while (const size_t n = in->read(piece.data(), piece.size()))
       out.write(piece.data(), static_cast<std::streamsize>(n));
-    if (!out.flush()) fail("standard input cannot be kept in {}: is the disk full?", folder);
+    if (!out.flush())
+      fail("standard input cannot be kept in {}: is the disk full?", folder_.string());
   } catch (...) {
     std::error_code ignored;
     std::filesystem::remove_all(folder_, ignored);

@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "data/duplicates.h"
 #include "data/jsonl.h"
+#include "data/languages.h"
 
 namespace gavel {
 namespace {
@@ -75,6 +76,19 @@ void add_row(std::string& out, const JudgePair& pair, const std::string& path) {
     out += fmt::format("  {}: {}\n", name, wrapped(value, kColumn, 1)[0]);
 }
 
+// The most frequent ones.
+void add_shares(std::string& out, const std::string& title,
+                const std::map<std::string, int64_t>& counts, int64_t whole) {
+  std::vector<std::pair<int64_t, std::string>> most;
+  for (const auto& [name, n] : counts) most.emplace_back(-n, name.empty() ? "no text" : name);
+  std::sort(most.begin(), most.end());
+  out += title;
+  for (size_t i = 0; i < std::min<size_t>(most.size(), 5); ++i)
+    out += fmt::format("{} {} {}", i == 0 ? "" : ",", wrapped(most[i].second, 40, 1)[0],
+                       percent(-most[i].first, whole));
+  out += most.size() > 5 ? ", ...\n" : "\n";
+}
+
 void count(LookReport& r, const JudgePair& pair) {
   ++r.usable;
   ++r.labels[static_cast<size_t>(*pair.label)];
@@ -87,6 +101,7 @@ void count(LookReport& r, const JudgePair& pair) {
   r.mean_bytes[1] += static_cast<double>(a + b);
   r.longest_bytes[0] = std::max(r.longest_bytes[0], static_cast<int64_t>(pair.question.size()));
   r.longest_bytes[1] = std::max(r.longest_bytes[1], static_cast<int64_t>(std::max(a, b)));
+  ++r.languages[std::string(language_of(pair.question))];
   if (!pair.category.empty() &&
       (r.categories.size() < kCategories || r.categories.contains(pair.category)))
     ++r.categories[pair.category];
@@ -154,16 +169,9 @@ std::string describe(const LookReport& r) {
                      grouped_digits(r.duplicates), grouped_digits(r.contradictions));
   out += fmt::format("with a reason  {}; with a reference {}\n", percent(r.with_reason, r.usable),
                      percent(r.with_reference, r.usable));
-  if (!r.categories.empty()) {
-    std::vector<std::pair<int64_t, std::string>> most;
-    for (const auto& [name, n] : r.categories) most.emplace_back(-n, name);
-    std::sort(most.begin(), most.end());
-    out += fmt::format("categories     {}:", most.size());
-    for (size_t i = 0; i < std::min<size_t>(most.size(), 5); ++i)
-      out += fmt::format("{} {} {}", i == 0 ? "" : ",", wrapped(most[i].second, 40, 1)[0],
-                         percent(-most[i].first, r.usable));
-    out += most.size() > 5 ? ", ...\n" : "\n";
-  }
+  if (!r.languages.empty()) add_shares(out, "languages      about", r.languages, r.usable);
+  if (!r.categories.empty())
+    add_shares(out, fmt::format("categories     {}:", r.categories.size()), r.categories, r.usable);
   return out;
 }
 
@@ -185,6 +193,7 @@ nlohmann::ordered_json to_json(const LookReport& r) {
               {"with_reference", r.with_reference},
               {"question_bytes", {{"mean", r.mean_bytes[0]}, {"longest", r.longest_bytes[0]}}},
               {"answer_bytes", {{"mean", r.mean_bytes[1]}, {"longest", r.longest_bytes[1]}}},
+              {"languages", r.languages},
               {"categories", r.categories},
               {"first", Json::array()}};
   for (const auto& [kind, fault] : r.faults)

@@ -29,6 +29,7 @@ struct LookReport {
   std::array<double, 2> mean_bytes = {};      // of a question, of an answer
   std::array<int64_t, 2> longest_bytes = {};  // the same
   std::map<std::string, int64_t> categories;  // at most 1000 different ones
+  std::map<std::string, int64_t> languages;   // of the questions (data/languages.h)
   std::vector<JudgePair> shown;               // the first of them
 };
 

@@ -28,7 +28,8 @@ const std::vector<PairForm> kForms = {
      "conversation_a, conversation_b, winner", Outcome::said,
      "question=, answer_a=conversation_a, answer_b=conversation_b, label=winner, "
      "id=question_id|id, turn=turn",
-     "model_a=model_a, model_b=model_b, annotator=judge|judge_hash, language=language, turn=turn",
+     "model_a=model_a, model_b=model_b, annotator=judge|judge_hash|evaluation_session_id, "
+     "language=language, turn=turn, is_code=is_code, is_refusal=is_refusal",
      "", true},
     {"arena-columns", "Chatbot Arena (55k)", "response_a, response_b, winner_model_a",
      Outcome::columns,
@@ -101,28 +102,36 @@ const std::vector<PairForm> kForms = {
      "category=source",
      "model_a=chosen_model, model_b=rejected_model, score_a=score_chosen, "
      "score_b=score_rejected"},
+    {"helpsteer2-scores", "HelpSteer2's scores", "prompt, response, helpfulness, correctness",
+     Outcome::single, "question=prompt, answer=response, score=helpfulness",
+     "helpfulness=helpfulness, correctness=correctness, coherence=coherence, "
+     "complexity=complexity, verbosity=verbosity"},
+    {"prometheus-feedback", "Prometheus' feedback collection",
+     "orig_instruction, orig_response, orig_score", Outcome::single,
+     "question=orig_instruction, answer=orig_response, score=orig_score, rubric=orig_criteria, "
+     "reference=orig_reference_answer",
+     "score=orig_score"},
+    {"kto", "KTO: answers that are good or bad", "completion, label", Outcome::single,
+     "question=prompt, answer=completion, score=label"},
+    {"alpaca-eval-answers", "AlpacaEval's answers of one model", "instruction, output, generator",
+     Outcome::single, "question=instruction, answer=output, model=generator, category=dataset"},
+    {"mt-bench-answers", "MT-bench's answers of one model", "question_id, choices.0.turns",
+     Outcome::single, "id=question_id, answer=choices.0.turns, model=model_id"},
+    {"mt-bench-questions", "MT-bench's questions", "question_id, turns", Outcome::question,
+     "id=question_id, question=turns, category=category, reference=reference"},
     {"pandalm", "PandaLM", "response1, response2", Outcome::said,
      "question=instruction, input=input, answer_a=response1, answer_b=response2, label=, id=idx, "
      "category=motivation_app"},
+    {"answers", "single answers", "question|prompt|instruction, answer|response|output|completion",
+     Outcome::single,
+     "question=question|prompt|instruction, answer=answer|response|output|completion, "
+     "score=score|rating|thumbs|feedback|label, model=model|generator, "
+     "reference=reference|reference_answer, category=category, id=id|question_id",
+     "score=score|rating|thumbs|feedback|label"},
     {"pairs", "plain pairs", "answer_a, answer_b", Outcome::said,
      "question=question, answer_a=answer_a, answer_b=answer_b, label=label|winner|preference",
      "model_a=model_a, model_b=model_b, annotator=annotator, source=source, turn=turn, "
      "strength=strength, language=language"},
-};
-
-// What is known and holds no pairs.
-struct Unread {
-  const char* found_by;
-  const char* what;
-};
-constexpr Unread kUnread[] = {
-    {"orig_instruction, orig_response, orig_score",
-     "answers with a score by a rubric (Prometheus' feedback collection)"},
-    {"prompt, response, helpfulness, correctness",
-     "answers with five scores each (HelpSteer2; its preferences are in a file of their own)"},
-    {"completion, label", "single answers that are good or bad (KTO)"},
-    {"instruction, output, generator", "the answers of one model (AlpacaEval)"},
-    {"question_id, choices", "the answers of one model (MT-bench)"},
 };
 
 // What every form with labels in words may have.
@@ -189,12 +198,14 @@ const Json* at_path(const Json& fields, std::string_view path) {
 bool has_fields(const Json& fields, std::string_view needed) {
   for (const std::string& piece : pieces_of(needed, ", ")) {
     const size_t colon = piece.find(':');
-    const std::string name = piece.substr(0, colon);
     const std::string kind = colon == std::string::npos ? "" : piece.substr(colon + 1);
-    const Json* value = at_path(fields, name);
-    // A value may be null in the first record, but not where its kind is asked for.
-    if (value == nullptr && !(kind.empty() && fields.contains(name))) return false;
-    if (value != nullptr && !is_kind(*value, kind)) return false;
+    const auto names = pieces_of(std::string_view(piece).substr(0, colon), "|");
+    const bool has = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      const Json* value = at_path(fields, name);
+      // A value may be null in the first record, but not where its kind is asked for.
+      return value != nullptr ? is_kind(*value, kind) : kind.empty() && fields.contains(name);
+    });
+    if (!has) return false;
   }
   return true;
 }
@@ -205,10 +216,8 @@ const PairForm* form_of(const Json& fields) {
   return nullptr;
 }
 
-const char* unread_form(const Json& fields) {
-  for (const Unread& form : kUnread)
-    if (has_fields(fields, form.found_by)) return form.what;
-  return nullptr;
+bool is_joined(const PairForm& form) {
+  return form.outcome == Outcome::single || form.outcome == Outcome::question;
 }
 
 FieldNames field_names(const PairForm& form) {

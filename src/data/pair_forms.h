@@ -23,6 +23,8 @@ enum class Outcome : uint8_t {
   better,        // a better and a worse answer; their order is drawn
   better_each,   // lists of better and of worse answers: every better one with every worse one
   ranked,        // a list of answers with ranks (least is best) or scores (greatest is best)
+  single,        // one answer, with a score or without; those to one question are joined
+  question,      // a question without an answer, which others name by its id
 };
 
 struct PairForm {
@@ -45,11 +47,11 @@ const PairForm& plain_pairs();
 // The form that has this record; null where none has.
 const PairForm* form_of(const nlohmann::ordered_json& fields);
 
-// What a record holds that is known and is no pair; null where it is not known.
-const char* unread_form(const nlohmann::ordered_json& fields);
+// Whether records of the form are no pairs but have to be joined (data/join_answers.h).
+bool is_joined(const PairForm& form);
 
-// Whether all of "a, b:texts, c:dialogue" are there and not null; `texts`: as a list of texts,
-// `dialogue`: as a text of several turns.
+// Whether all of "a, b|c, d:texts, e:dialogue" are there and not null; `b|c`: one of them, `texts`:
+// as a list of texts, `dialogue`: as a text of several turns.
 bool has_fields(const nlohmann::ordered_json& fields, std::string_view needed);
 
 // The value at a name, or at a path of names and places in lists; null where it is not there.

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,9 @@ struct RawOptions {
   double max_score = 10;                      // judgelm: of its scale; it begins at 0
   bool split_votes_tie = false;  // annotators without a majority: a tie, instead of dropped
   bool neighbours_only = false;  // ranked answers: pairs of those next to each other, not all
-  bool needs_label = true;       // false: pairs without a readable label are pairs too
-  uint64_t seed = 0;             // of the order in which a better and a worse answer stand
+  // optional: pairs without a label are pairs too; ignored: whatever the label is.
+  enum class Labels : uint8_t { needed, optional, ignored } labels = Labels::needed;
+  uint64_t seed = 0;  // of the order in which a better and a worse answer stand
 };
 
 // What became of one row: a pair, or the kind of fault ("missing field") and its particulars.
@@ -33,6 +35,15 @@ struct RawRow {
   int64_t line = 0;
 };
 
+// The rows of one kind of fault.
+struct FaultReport {
+  int64_t count = 0;
+  std::vector<std::pair<std::string, std::string>> places;  // "file:line", detail; the first 50
+  void add(const std::string& place, const std::string& detail) {
+    if (++count <= 50) places.emplace_back(place, detail);
+  }
+};
+
 // A form as it is read from one file: with the fields that the user named.
 struct FormFields {
   const PairForm* form = nullptr;
@@ -40,6 +51,23 @@ struct FormFields {
   std::vector<std::pair<std::string, std::vector<std::string>>> meta;
   LabelMeanings meanings;
 };
+
+// The pairs of some answers to one question, records of forms of Outcome::single: all pairs, or
+// those of neighbours in score. With scores the greater one wins and the order is drawn; else the
+// order is that of the records and there is no label. `question` is the record of the question,
+// where it is in another file than the answers, else null. Where one record has a score and another
+// none, there is a fault and no pair.
+struct SingleAnswer {
+  const nlohmann::ordered_json* record = nullptr;
+  const FormFields* form = nullptr;
+  std::string source;  // "file:line"
+};
+std::vector<RawRow> pairs_of_answers(std::span<const SingleAnswer> answers,
+                                     const SingleAnswer* question, const RawOptions& options);
+
+// What records of one question have in common: a hash of its text and rubric, or of its id where
+// the record has no question. Nothing where there is neither, or it cannot be read.
+std::optional<uint64_t> question_key(const SingleAnswer& answer, const RawOptions& options);
 
 // The rows of a record: one, or several where it holds several answers. `line` is left 0.
 std::vector<RawRow> pairs_of(const nlohmann::ordered_json& record, const FormFields& form,

@@ -19,6 +19,9 @@ namespace gavel {
 
 struct PrepareOptions {
   std::vector<std::filesystem::path> inputs;
+  // What --mix calls them, where that is not the file's name without its endings: files of one data
+  // set have its name. Empty, or as many as there are inputs.
+  std::vector<std::string> names;
   std::filesystem::path output;  // the folder; made where it is missing
   RawOptions raw;
   std::filesystem::path template_file;  // empty: the standard judging template
@@ -49,12 +52,6 @@ struct SplitReport {
   // Under the model's tokenizer; 0 without one.
   int64_t tokens = 0, loss_tokens = 0, longest = 0;
   int64_t truncated = 0, without_targets = 0;
-};
-
-struct FaultReport {
-  int64_t count = 0;
-  std::vector<std::pair<std::string, std::string>>
-      places;  // "file:line", particulars; the first 50
 };
 
 // One piece of an example's text, as the model sees it.
@@ -96,9 +93,10 @@ struct PrepareReport {
 // Runs all of it. `encoder` may be null: then nothing is said of tokens. The output folder gets the
 // split files (those with a share), template.txt, and nothing else; each is replaced atomically,
 // and none where reading fails. The same inputs, options and seed give the same files. Memory is
-// about 40 bytes a row and 120 a question beyond a constant. Throws Error where no usable row is
-// left; UsageError for options that do not go together. `stop` is asked now and then whether to
-// give up.
+// about 40 bytes a row (with an encoder 110) and 120 a question beyond a constant; tokens lie in
+// the cache (data/token_cache.h) and are read from there by training. Throws Error where no usable
+// row is left; UsageError for options that do not go together. `stop` is asked now and then whether
+// to give up.
 PrepareReport prepare(const PrepareOptions& options, const TextEncoder* encoder,
                       const std::function<bool()>& stop = {});
 

@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 #include "base/threads.h"
+#include "data/jsonl.h"
+#include "data/pair_row.h"
 
 namespace gavel {
 namespace {
@@ -18,85 +20,130 @@ std::string form_names() {
   return names;
 }
 
-}  // namespace
-
-PairReader::PairReader(const std::filesystem::path& path, const RawOptions& options)
-    : path_(path), options_(options), reader_(path, options.max_record_bytes) {
-  FieldNames mapped = field_names(plain_pairs());
-  for (const std::string& mapping : options.field_mappings) map_field(mapped, mapping);
-  columns_ = known_fields();
-  for (const auto& [name, field] : mapped) columns_.insert(field);
-  reader_.match_header(columns_);
-  form_.form = options.form != nullptr ? options.form : &detect_form();
-  set_fields();
-}
-
-void PairReader::set_fields() {
-  const PairForm& form = *form_.form;
+FormFields fields_of(const PairForm& form, const RawOptions& options, const std::string& file) {
+  FormFields out;
+  out.form = &form;
   FieldNames names = field_names(form);
-  for (const std::string& mapping : options_.field_mappings) map_field(names, mapping);
-  for (const auto& [name, field] : names) form_.paths[name] = pieces_of(field, "|");
+  for (const std::string& mapping : options.field_mappings) map_field(names, mapping);
+  for (const auto& [name, field] : names) out.paths[name] = pieces_of(field, "|");
   for (const std::string& piece : pieces_of(form.meta, ", ")) {
     const size_t equals = piece.find('=');
-    form_.meta.emplace_back(piece.substr(0, equals), pieces_of(piece.substr(equals + 1), "|"));
+    out.meta.emplace_back(piece.substr(0, equals), pieces_of(piece.substr(equals + 1), "|"));
   }
-  for (const std::string& meaning : options_.label_meanings) add_meaning(form_.meanings, meaning);
-  if (!names.at("label").empty()) return;
-  if (*form.choose != '\0' && options_.needs_label) {
+  for (const std::string& meaning : options.label_meanings) add_meaning(out.meanings, meaning);
+  if (!names.at("label").empty()) return out;
+  if (*form.choose != '\0' && options.labels == RawOptions::Labels::needed) {
     const auto labels = pieces_of(form.choose, ", ");
     throw UsageError(
         fmt::format("{} ({}) has labels of different meaning: name one with --field label={} or "
                     "--field label={}",
-                    path_.string(), form.name, labels.at(0), labels.at(1)));
+                    file, form.name, labels.at(0), labels.at(1)));
   }
-  if (!form_.meanings.empty())
+  if (!out.meanings.empty())
     throw UsageError(fmt::format(
         "--label-map: data of the form {} ({}) have no label that could be read otherwise; --field "
         "label=FIELD names one",
-        form.name, path_.string()));
+        form.name, file));
+  return out;
 }
 
-// By the first records that can be read at all.
-const PairForm& PairReader::detect_form() const {
-  RecordReader peek(path_, options_.max_record_bytes);
-  peek.match_header(columns_);
+// By the first of the records that can be read at all; null, and why in `problem`, where it is of
+// no known form.
+const PairForm* detected_form(const std::vector<RawRecord>& records, const RecordReader& reader,
+                              const RawOptions& options, const std::string& name,
+                              std::string& problem) {
   const bool own_answers = std::any_of(
-      options_.field_mappings.begin(), options_.field_mappings.end(), [](const std::string& m) {
+      options.field_mappings.begin(), options.field_mappings.end(), [](const std::string& m) {
         return m.starts_with("answer_a=") || m.starts_with("answer_b=");
       });
-  std::string seen, problem = "no record could be read";
-  for (const RawRecord& record : peek.next(100)) {
+  std::string seen;
+  problem = "no record could be read";
+  for (const RawRecord& record : records) {
     try {
-      const Json fields = peek.object(record);
+      const Json fields = reader.object(record);
       // Where the user names two answers, a form that has no two answers is not meant.
       if (const PairForm* form = form_of(fields);
           form != nullptr && (!own_answers || !field_names(*form).at("answer_a").empty()))
-        return *form;
+        return form;
       if (!seen.empty()) continue;
-      for (const auto& [name, value] : fields.items())
-        seen += (seen.empty() ? "" : ", ") + name.substr(0, 40);
+      for (const auto& [field, value] : fields.items())
+        seen += (seen.empty() ? "" : ", ") + field.substr(0, 40);
       problem = "the record has " + seen;
-      if (const char* what = unread_form(fields); what != nullptr && !own_answers)
-        fail("{}: it holds {}; only pairs of answers are read so far", path_.string(), what);
     } catch (const RecordFault& fault) {
       if (seen.empty() && problem.size() < 30)
-        problem += fmt::format(" (line {}: {}: {})", record.line, fault.kind, fault.detail);
+        problem +=
+            fmt::format(" ({}: {}: {})", file_line(name, record.line), fault.kind, fault.detail);
     }
   }
-  if (!options_.field_mappings.empty()) return plain_pairs();
-  fail(
-      "{}: the fields are of no known form ({}); {}. Name them with --field question=..., --field "
-      "answer_a=..., --field answer_b=..., --field label=...",
-      path_.string(), form_names(), problem);
+  return options.field_mappings.empty() ? nullptr : &plain_pairs();
+}
+
+}  // namespace
+
+std::set<std::string> columns_of(const RawOptions& options) {
+  FieldNames mapped = field_names(plain_pairs());
+  for (const std::string& mapping : options.field_mappings) map_field(mapped, mapping);
+  std::set<std::string> columns = known_fields();
+  for (const auto& [name, field] : mapped) columns.insert(field);
+  return columns;
+}
+
+FormFields form_of_records(const std::vector<RawRecord>& records, const RecordReader& reader,
+                           const RawOptions& options, const std::string& name) {
+  std::string problem;
+  const PairForm* form = options.form != nullptr
+                             ? options.form
+                             : detected_form(records, reader, options, name, problem);
+  if (form == nullptr)
+    fail(
+        "{}: the fields are of no known form ({}); {}. Name them with --field question=..., "
+        "--field answer_a=..., --field answer_b=..., --field label=...",
+        name, form_names(), problem);
+  return fields_of(*form, options, name);
+}
+
+FormFields form_of_file(const std::filesystem::path& path, const RawOptions& options) {
+  RecordReader reader(path, options.max_record_bytes);
+  reader.match_header(columns_of(options));
+  const std::vector<RawRecord> records = reader.next(100);
+  return form_of_records(records, reader, options, path.string());
+}
+
+PairReader::PairReader(const std::filesystem::path& path, const RawOptions& options)
+    : path_(path), options_(options), reader_(path, options.max_record_bytes) {
+  reader_.match_header(columns_of(options));
+  set_form(form_of_file(path, options));
+}
+
+PairReader::PairReader(TextSource source, const std::string& name, const RawOptions& options)
+    : path_(name), options_(options), reader_(std::move(source), options.max_record_bytes) {}
+
+void PairReader::set_form(FormFields form) {
+  if (is_joined(*form.form))
+    fail(
+        "{} holds {} ({}): gavel prepare makes pairs of the answers to one question, of one file "
+        "or of several",
+        path_.string(), form.form->data, form.form->name);
+  form_ = std::move(form);
 }
 
 std::vector<RawRow> PairReader::next(size_t count) {
   const std::vector<RawRecord> records = reader_.next(count);
+  // Of a stream, records before the first one of a known form are at fault as plain pairs.
+  FormFields form = form_;
+  if (form.form == nullptr) {
+    std::string problem;
+    const PairForm* found = options_.form != nullptr ? options_.form
+                                                     : detected_form(records, reader_, options_,
+                                                                     path_.string(), problem);
+    form = fields_of(found != nullptr ? *found : plain_pairs(), options_, path_.string());
+    if (found != nullptr) set_form(form);
+  }
   std::vector<std::vector<RawRow>> rows(records.size());
   parallel_for_dynamic(static_cast<int64_t>(records.size()), 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       try {
-        rows[i] = pairs_of(reader_.object(records[i]), form_, options_);
+        rows[i] = pairs_of(reader_.object(records[i]), form, options_);
       } catch (const RecordFault& fault) {
         rows[i] = {RawRow{.pair = std::nullopt, .fault = fault.kind, .detail = fault.detail}};
       }
@@ -111,6 +158,38 @@ std::vector<RawRow> PairReader::next(size_t count) {
   for (auto& of_record : rows)
     std::move(of_record.begin(), of_record.end(), std::back_inserter(out));
   return out;
+}
+
+void for_each_question(const std::filesystem::path& path, const RawOptions& options,
+                       const std::function<void(const std::string&)>& visit) {
+  const auto unreadable = [&](int64_t line, const std::string& kind, const std::string& detail) {
+    fail("{}: {}: {}; the questions of an excluded file must all be readable",
+         file_line(path, line), kind, detail);
+  };
+  const FormFields form = form_of_file(path, options);
+  if (!is_joined(*form.form)) {
+    PairReader reader(path, options);
+    for (auto rows = reader.next(1024); !rows.empty(); rows = reader.next(1024))
+      for (const RawRow& row : rows) {
+        if (!row.pair) unreadable(row.line, row.fault, row.detail);
+        visit(row.pair->question);
+      }
+    return;
+  }
+  if (form.paths.at("question").empty())
+    fail("{} ({}) has no questions to be excluded: give the file of questions", path.string(),
+         form.form->name);
+  RecordReader reader(path, options.max_record_bytes);
+  reader.match_header(columns_of(options));
+  for (auto records = reader.next(1024); !records.empty(); records = reader.next(1024))
+    for (const RawRecord& record : records) try {
+        const Json fields = reader.object(record);
+        const Conversation turns = question_of(PairRow(fields, form, options), true);
+        visit(as_text(turns));
+        if (turns.size() > 1) visit(turns[0].text);
+      } catch (const RecordFault& fault) {
+        unreadable(record.line, fault.kind, fault.detail);
+      }
 }
 
 }  // namespace gavel

@@ -1,29 +1,25 @@
-// Pairs to be judged, in any layout that RecordReader knows, as `gavel prepare` writes them or
-// plain:
+// Pairs to be judged: in any form of data/pair_forms.h and any layout that RecordReader knows; as
+// `gavel prepare` writes them or plain:
 //   {"question": "...", "answer_a": "...", "answer_b": "...", "label": "A",
 //    "reference": "...", "reason": "...", "category": "...", "id": "..."}
-// Only the first three are needed where no label is; other fields are left alone.
+// Only the first three are needed where no label is.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "data/judge_prompt.h"
-#include "data/raw_records.h"
+#include "data/raw_pairs.h"
 
 namespace gavel {
-
-// One record. `where` is what errors call it. Throws Error: a missing field, one that is not text,
-// a label that is none.
-JudgePair to_pair(const nlohmann::ordered_json& record, const std::string& where, bool needs_label);
 
 struct PairOrProblem {
   std::optional<JudgePair> pair;
   std::string problem;  // with file and line, where there is no pair
+  std::string kind;     // of the problem, as RawRow has it
 };
 
 // The pairs of a file, or of standard input, as they come.
@@ -31,17 +27,19 @@ class PairFile {
  public:
   PairFile(const std::filesystem::path& path, bool needs_label);
   PairFile(TextSource source, bool needs_label);
-  // Up to `count`, those that are there soonest; none at the end. Throws Error where the file is
-  // damaged.
+  // Those of up to `count` records, the ones that are there soonest; none at the end. Throws Error
+  // where the file is damaged, or of no known form.
   std::vector<PairOrProblem> next(size_t count);
+  // Whether it is of the form in which `gavel prepare` writes pairs; known after the first next().
+  bool is_plain() const { return &reader_.form() == &plain_pairs(); }
 
  private:
-  RecordReader reader_;
-  std::string name_;
-  bool needs_label_;
+  PairReader reader_;
 };
 
-// A whole file. Throws Error naming file and line, and where there is no pair in it.
+// A whole file. Throws Error naming file and line, and where there is no pair in it. Of published
+// data what has no answer that won (no label, no majority) and what is not text alone is left out,
+// with a warning that counts it.
 std::vector<JudgePair> read_pairs(const std::filesystem::path& path, bool needs_label);
 
 // A hash of everything in the pairs that a judgement depends on.

@@ -14,7 +14,7 @@ std::vector<Example> examples_of(const std::vector<int>& lengths,
                                  const std::vector<int>& groups = {}) {
   std::vector<Example> examples(lengths.size());
   for (size_t i = 0; i < lengths.size(); ++i) {
-    examples[i].tokens.resize(static_cast<size_t>(lengths[i]));
+    examples[i].tokens = std::vector<int32_t>(static_cast<size_t>(lengths[i]));
     examples[i].group = groups.empty() ? static_cast<int64_t>(i) : groups[i];
   }
   return examples;

@@ -163,7 +163,7 @@ TEST_F(RawPairs, ReportsEachKindOfBrokenRowAndReadsTheRest) {
       {R"({"question": "q", "answer_a": "x", "answer_b": [3], "label": "A"})", "wrong type"},
       {R"({"question": "q", "answer_a": "x", "answer_b": "y", "label": "C"})", "bad label"},
       {R"({"question": "q", "answer_a": "x", "answer_b": "y", "label": 5})", "bad label"},
-      {R"({"question": "q", "answer_a": "x", "answer_b": "y"})", "missing field"},
+      {R"({"question": "q", "answer_a": "x", "answer_b": "y"})", "no label"},
       {R"({"question": "q", "answer_a": "x", "answer_b": "y", "scores": [1]})", "bad label"},
       {R"({"question": "q", "answer_a": "x", "answer_b": "y", "score_a": "n", "score_b": 1})",
        "bad label"},
@@ -246,7 +246,7 @@ TEST_F(RawPairs, NanIsNoValue) {
   ASSERT_EQ(pairs.size(), 1u);
   EXPECT_EQ(pairs[0].reference, "");
   ASSERT_EQ(faults_.size(), 2u);
-  EXPECT_EQ(faults_[0].fault, "missing field");
+  EXPECT_EQ(faults_[0].fault, "no label");
   EXPECT_EQ(faults_[1].detail, "a score is not finite");
 }
 
@@ -257,8 +257,8 @@ TEST_F(RawPairs, FormsThatAreNotReadAreNamed) {
            {R"({"prompt": "q", "completion": "x", "label": true})", "KTO"},
            {R"({"orig_instruction": "q", "orig_response": "x", "orig_score": "5"})", "Prometheus"},
            {R"({"instruction": "q", "output": "x", "generator": "m"})", "AlpacaEval"},
-           {R"({"question_id": 81, "model_id": "m", "choices": []})", "MT-bench"},
-           {"{\"question\": ", "no record could be read (line 1: bad JSON"}}) {
+           {R"({"question_id": 81, "model_id": "m", "choices": [{"turns": ["x"]}]})", "MT-bench"},
+           {"{\"question\": ", "f.jsonl:1: bad JSON"}}) {
     try {
       good(file("f.jsonl", row + "\n"));
       FAIL() << row;

@@ -1,0 +1,156 @@
+// The first pass: which rows stay, and where they go.
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/threads.h"
+#include "data/duplicates.h"
+#include "data/jsonl.h"
+#include "data/prepare_passes.h"
+#include "data/question_splits.h"
+
+namespace gavel {
+namespace {
+
+class Planning {
+ public:
+  explicit Planning(Preparation& p) : p_(p) {}
+
+  void decide() {
+    read_excluded();
+    std::unordered_map<uint64_t, int> seen;  // pair -> its label
+    for_each_row(
+        p_, "Reading",
+        [&](const PairReader& reader, std::vector<RawRow>& rows, int64_t first, uint32_t input) {
+          if (p_.report.inputs.size() == input)
+            p_.report.inputs.push_back({reader.path().string(), reader.form().name});
+          p_.plans.resize(static_cast<size_t>(first) + rows.size());
+          add_questions(rows);
+          for (size_t i = 0; i < rows.size(); ++i)
+            p_.plans[static_cast<size_t>(first) + i] =
+                plan_row(reader.path(), rows[i], input, seen);
+        });
+    p_.report.rows_read = static_cast<int64_t>(p_.plans.size());
+    if (p_.report.rows_kept == 0)
+      fail("none of the {} rows could be used{}", p_.report.rows_read, first_fault());
+    assign_splits();
+    if (!p_.options.mix.empty()) mix_inputs(p_);
+    if (p_.options.balance_positions) balance_positions(p_);
+    if (p_.options.balance_classes) balance_classes(p_);
+    std::array<std::unordered_set<uint64_t>, 3> questions;
+    for (const RowPlan& d : p_.plans)
+      if (d.keep) questions[d.split].insert(d.question);
+    for (size_t k = 0; k < 3; ++k)
+      p_.report.splits[k].questions = static_cast<int64_t>(questions[k].size());
+  }
+
+ private:
+  void drop(const std::string& kind, const std::filesystem::path& path, int64_t line,
+            const std::string& detail) {
+    p_.report.dropped[kind].add(file_line(path, line), detail);
+  }
+
+  RowPlan plan_row(const std::filesystem::path& path, const RawRow& row, uint32_t input,
+                   std::unordered_map<uint64_t, int>& seen) {
+    RowPlan plan;
+    if (!row.pair) {
+      drop(row.fault, path, row.line, row.detail);
+      return plan;
+    }
+    const JudgePair& pair = *row.pair;
+    plan.question = question_hash(pair.question, p_.options.seed);
+    plan.label = *pair.label;
+    plan.input = input;
+    if (p_.options.drop_ties && plan.label == Verdict::tie) {
+      drop("tie", path, row.line, "ties are left out, as asked");
+      return plan;
+    }
+    if (p_.options.deduplicate) {
+      const int label = order_free_label(pair);
+      const auto [it, fresh] = seen.emplace(pair_hash(pair, plan.question), label);
+      if (!fresh) {
+        if (it->second == label)
+          drop("duplicate", path, row.line, "the same question and answers came before");
+        else
+          drop("contradicting duplicate", path, row.line,
+               "the same question and answers came before, with another label");
+        return plan;
+      }
+    }
+    plan.keep = true;
+    ++p_.report.rows_kept;
+    ++p_.report.labels_read[static_cast<size_t>(plan.label)];
+    return plan;
+  }
+
+  std::string first_fault() const {
+    for (const auto& [kind, fault] : p_.report.dropped)
+      if (!fault.places.empty())
+        return fmt::format("; for instance {}: {}: {}", fault.places[0].first, kind,
+                           fault.places[0].second);
+    return "";
+  }
+
+  // No question, nor one that is nearly the same, is in two splits.
+  void assign_splits() {
+    const auto groups = questions_.groups();
+    std::unordered_set<uint64_t> excluded, used;
+    for (const uint64_t question : excluded_) excluded.insert(groups.at(question));
+    for (RowPlan& d : p_.plans) {
+      if (!d.keep) continue;
+      if (excluded.contains(groups.at(d.question))) {
+        d.keep = false;
+        --p_.report.rows_kept;
+        --p_.report.labels_read[static_cast<size_t>(d.label)];
+        ++p_.report.dropped["question of an excluded file"].count;
+      } else {
+        used.insert(d.question);
+      }
+    }
+    if (p_.report.rows_kept == 0) fail("all questions are those of the excluded files");
+    const QuestionSplits splits = split_questions(groups, used, p_.options.shares);
+    p_.report.alike_questions = splits.alike;
+    p_.report.leaks_by_text = splits.leaks_by_text;
+    for (RowPlan& d : p_.plans)
+      if (d.keep) d.split = splits.split.at(d.question);
+    questions_ = {};
+  }
+
+  void read_excluded() {
+    RawOptions raw = p_.options.raw;
+    raw.form = nullptr;
+    raw.field_mappings.clear();
+    raw.label_meanings.clear();
+    raw.labels = RawOptions::Labels::ignored;
+    for (const auto& path : p_.options.excluded)
+      for_each_question(path, raw, [&](const std::string& text) {
+        const uint64_t question = question_hash(text, p_.options.seed);
+        questions_.add(question, sketch_of(text));
+        excluded_.insert(question);
+      });
+  }
+
+  // Sketches of the questions that are new, in parallel.
+  void add_questions(const std::vector<RawRow>& rows) {
+    std::vector<std::optional<Sketch>> sketches(rows.size());
+    const auto hash = [&](const RawRow& row) {
+      return question_hash(row.pair->question, p_.options.seed);
+    };
+    parallel_for_dynamic(static_cast<int64_t>(rows.size()), 16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        if (rows[i].pair && !questions_.contains(hash(rows[i])))
+          sketches[i] = sketch_of(rows[i].pair->question);
+    });
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (sketches[i]) questions_.add(hash(rows[i]), *sketches[i]);
+  }
+
+  Preparation& p_;
+  QuestionGroups questions_;
+  std::unordered_set<uint64_t> excluded_;  // of these
+};
+
+}  // namespace
+
+void plan_rows(Preparation& p) { Planning(p).decide(); }
+
+}  // namespace gavel

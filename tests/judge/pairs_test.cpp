@@ -1,0 +1,92 @@
+// Pairs to be judged, in the forms in which others publish them.
+#include "judge/pairs.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace gavel {
+namespace {
+
+namespace fs = std::filesystem;
+
+class JudgePairs : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fs::temp_directory_path() /
+           ("gavel_judge_pairs_" +
+            std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    fs::remove_all(dir_);
+    fs::create_directories(dir_);
+  }
+  void TearDown() override { fs::remove_all(dir_); }
+
+  fs::path file(const std::string& name, const std::string& text) {
+    write_file_atomic(dir_ / name, text);
+    return dir_ / name;
+  }
+
+  fs::path dir_;
+};
+
+TEST_F(JudgePairs, PublishedFormsAreReadAsPrepareReadsThem) {
+  const auto bench =
+      read_pairs(file("judgebench.jsonl",
+                      R"({"pair_id": "7", "source": "mmlu", "question": "q", "response_A": "x", )"
+                      R"("response_B": "y", "label": "B>A"})"),
+                 true);
+  ASSERT_EQ(bench.size(), 1u);
+  EXPECT_EQ(bench[0].answer_b, "y");
+  EXPECT_EQ(bench[0].label, Verdict::b);
+  EXPECT_EQ(bench[0].category, "mmlu");
+  // Rows without a winner are left out, others that are at fault are not.
+  const std::string row = R"({"instruction": "q", "response1": "x", "response2": "y", )";
+  const std::string votes = row + R"("annotator1": 1, "annotator2": 2, "annotator3": 0})" + "\n" +
+                            row + R"("annotator1": 2, "annotator2": 2, "annotator3": 0})" + "\n";
+  EXPECT_EQ(read_pairs(file("pandalm.jsonl", votes), true).size(), 1u);
+  EXPECT_THROW(read_pairs(file("pandalm.jsonl", votes + "{oops\n"), true), Error);
+  // Without labels, all that has two answers.
+  EXPECT_EQ(read_pairs(file("pandalm.jsonl", votes), false).size(), 2u);
+}
+
+TEST_F(JudgePairs, WhatPrepareKeptOfARowIsKept) {
+  const auto pairs = read_pairs(
+      file("test.jsonl", R"({"messages": [], "question": "q", "answer_a": "x", "answer_b": "y", )"
+                         R"("label": "A", "meta": {"model_a": "m1", "turn": "2"}})"),
+      true);
+  EXPECT_EQ(pairs[0].meta,
+            (std::vector<std::pair<std::string, std::string>>{{"model_a", "m1"}, {"turn", "2"}}));
+}
+
+TEST_F(JudgePairs, AStreamOutlivesItsFirstRecords) {
+  const auto path = file("pipe",
+                         "{oops\n{\"question\": \"q\"}\n"
+                         "{\"prompt\": \"q\", \"response_1\": \"x\", \"response_2\": \"y\", "
+                         "\"preference_strength\": -1}\n");
+  const int before = ::dup(STDIN_FILENO);
+  ASSERT_NE(std::freopen(path.c_str(), "r", stdin), nullptr);
+  PairFile pairs(TextSource::standard_input(), false);
+  std::vector<std::string> problems;
+  std::vector<JudgePair> read;
+  for (auto items = pairs.next(1); !items.empty(); items = pairs.next(1))
+    for (const PairOrProblem& item : items) {
+      if (item.pair)
+        read.push_back(*item.pair);
+      else
+        problems.push_back(item.problem);
+    }
+  ::dup2(before, STDIN_FILENO);
+  ::close(before);
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_NE(problems[0].find("standard input:1: bad JSON"), std::string::npos) << problems[0];
+  EXPECT_NE(problems[1].find("there is no \"answer_a\""), std::string::npos) << problems[1];
+  ASSERT_EQ(read.size(), 1u);
+  EXPECT_EQ(read[0].answer_a, "x");
+}
+
+}  // namespace
+}  // namespace gavel
