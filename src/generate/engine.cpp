@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "generate/prefix_cache.h"
-#include "generate/shared_prefixes.h"
 
 namespace gavel {
 namespace {
@@ -16,6 +15,14 @@ namespace {
 bool is_eos(const Sequence& s, int token) {
   const auto& ids = s.options.eos_token_ids;
   return std::find(ids.begin(), ids.end(), token) != ids.end();
+}
+
+// Whether the most likely tokens may be all that the choice needs, and how many of them.
+int largest_needed(const Sequence& s) {
+  if (has_penalties(s.options.sampling) || s.matcher) return 0;
+  if (s.options.top_logprobs > kMostLargest) return 0;
+  if (s.options.sampling.temperature > 0.0f) return kMostLargest;
+  return std::max(1, s.options.top_logprobs);
 }
 
 TokenLogprobs logprobs_of(std::span<const float> logits, int chosen, int top) {
@@ -42,6 +49,23 @@ struct Choice {
   int token = 0;  // -1: none is allowed
   std::optional<TokenLogprobs> logprobs;
 };
+
+// The same of the most likely tokens alone; nothing where they do not hold what is asked for.
+std::optional<Choice> choose(Sequence& s, const LargestLogits& largest) {
+  if (!largest.known || largest.tokens.empty()) return std::nullopt;
+  const auto at = s.sampler->next(largest);
+  if (!at) return std::nullopt;
+  Choice choice{.token = largest.tokens[*at].first, .logprobs = {}};
+  if (s.options.top_logprobs < 0) return choice;
+  const auto logprob = [&](size_t i) {
+    return double{largest.tokens[i].second} - double{largest.log_sum_exp};
+  };
+  choice.logprobs = TokenLogprobs{.chosen = logprob(*at), .top = {}};
+  const auto count = std::min(largest.tokens.size(), static_cast<size_t>(s.options.top_logprobs));
+  for (size_t i = 0; i < count; ++i)
+    choice.logprobs->top.emplace_back(largest.tokens[i].first, logprob(i));
+  return choice;
+}
 
 // Leaves the tokens that the grammar allows. False where there is none.
 bool constrain(Sequence& s, std::span<float> logits) {
@@ -105,8 +129,46 @@ void accept(Sequence& s, Choice& choice) {
 
 }  // namespace
 
+namespace {
+
+CachedInput input_of(const PlannedPrefix& p) {
+  return {p.cache, p.tokens, CachedInput::Want::none, /*extended=*/true};
+}
+
+// The next token of each sampled sequence; row i of the logits is of the i-th.
+std::vector<Choice> choose_all(std::span<Sequence* const> sampled, Logits& logits) {
+  std::vector<Choice> choices(sampled.size());
+  std::vector<size_t> whole;  // that need all of their logits
+  int count = 0;
+  if (logits.has_largest())
+    for (const Sequence* s : sampled) count = std::max(count, largest_needed(*s));
+  const auto largest = count > 0 ? logits.largest(count) : std::vector<LargestLogits>{};
+  for (size_t i = 0; i < sampled.size(); ++i) {
+    auto choice = count > 0 && largest_needed(*sampled[i]) > 0 ? choose(*sampled[i], largest[i])
+                                                               : std::nullopt;
+    if (choice)
+      choices[i] = std::move(*choice);
+    else
+      whole.push_back(i);
+  }
+  std::vector<std::span<float>> rows;
+  for (const size_t i : whole) rows.push_back(logits.row(i));
+  parallel_for(std::ssize(whole), 1, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+      choices[whole[i]] = choose(*sampled[whole[i]], rows[i]);
+  });
+  return choices;
+}
+
+// A card has the more to do at once, the longer the piece.
+int64_t suitable_prefill(const Model& model) { return model.card ? 4096 : 1024; }
+
+}  // namespace
+
 Engine::Engine(const Model& model, int64_t prefill_tokens, PrefixCache* prefixes)
-    : model_(model), prefill_tokens_(prefill_tokens), prefixes_(prefixes) {}
+    : model_(model),
+      prefill_tokens_(prefill_tokens > 0 ? prefill_tokens : suitable_prefill(model)),
+      prefixes_(prefixes) {}
 
 void Engine::add(std::span<const SequencePtr> sequences, const ModelLora* lora) {
   std::vector<const std::vector<int>*> prompts;
@@ -119,8 +181,10 @@ void Engine::add(std::span<const SequencePtr> sequences, const ModelLora* lora) 
     prompts.push_back(&s->prompt);
   }
   std::vector<Prefix> prefixes(sequences.size());
+  std::vector<PlannedPrefix> planned;
   if (sequences.size() > 1 || prefixes_ != nullptr)
-    prefixes = share_prefixes(model_, lora, prompts, prefixes_);
+    prefixes = share_prefixes(model_, lora, prompts, prefixes_, &planned);
+  for (auto& p : planned) planned_.push_back({lora, std::move(p)});
   for (size_t i = 0; i < sequences.size(); ++i) {
     auto& s = *sequences[i];
     s.reused = prefixes[i].rows;
@@ -142,6 +206,20 @@ bool Engine::step() {
   std::vector<CachedInput> inputs;
   std::vector<Sequence*> sampled, read;  // that get a token; whose prompt is read with this step
   int64_t budget = prefill_tokens_;
+  std::vector<PlannedPrefix> planned;  // must run before what stands on them
+  for (auto& p : planned_)
+    if (p.lora == lora) planned.push_back(std::move(p.prefix));
+  std::erase_if(planned_, [&](const Planned& p) { return p.lora == lora; });
+  for (const auto& p : planned) {
+    // Those that are too many for one pass have passes of their own.
+    if (budget <= 0) {
+      cached_forward(model_, lora, inputs);
+      inputs.clear();
+      budget = prefill_tokens_;
+    }
+    inputs.push_back(input_of(p));
+    budget -= std::ssize(p.tokens);
+  }
   for (const auto& s : sequences_) {
     if (s->lora != lora) continue;
     const auto done = static_cast<size_t>(s->cache->length());
@@ -161,14 +239,8 @@ bool Engine::step() {
     sampled.push_back(s.get());
     read.push_back(s.get());
   }
-  auto all = cached_forward(model_, lora, inputs);
-  const auto vocab = static_cast<size_t>(model_.config.vocab_size);
-  std::vector<Choice> choices(sampled.size());
-  float* logits = sampled.empty() ? nullptr : all.data<float>();
-  parallel_for(std::ssize(sampled), 1, [&](int64_t begin, int64_t end) {
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
-      choices[i] = choose(*sampled[i], std::span(logits + i * vocab, vocab));
-  });
+  const auto logits = cached_forward(model_, lora, inputs);
+  auto choices = choose_all(sampled, *logits);
   for (size_t i = 0; i < sampled.size(); ++i) accept(*sampled[i], choices[i]);
   if (prefixes_ != nullptr)
     for (Sequence* s : read) prefixes_->keep(model_, lora, s->prompt, s->cache);
@@ -215,29 +287,37 @@ void score_batch(const Model& model, const ModelLora* lora, std::span<const Scor
     if (r.prompt.empty()) fail("there is nothing to score: a prompt has no tokens");
     prompts.push_back(&r.prompt);
   }
-  const auto shared = share_prefixes(model, lora, prompts, prefixes);
+  std::vector<PlannedPrefix> planned;
+  const auto shared = share_prefixes(model, lora, prompts, prefixes, &planned);
   std::vector<CachedInput> inputs;
+  for (const auto& p : planned) inputs.push_back(input_of(p));
+  const size_t before = inputs.size();
   for (size_t i = 0; i < requests.size(); ++i) {
     auto cache = make_cache(model, shared[i]);
     const auto have = static_cast<size_t>(cache->length());
     inputs.push_back({cache, std::span(requests[i].prompt).subspan(have)});
   }
-  const auto vocab = static_cast<size_t>(model.config.vocab_size);
   const auto first = cached_forward(model, lora, inputs);
+  inputs.erase(inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(before));
   if (prefixes != nullptr)
     for (size_t i = 0; i < requests.size(); ++i)
       prefixes->keep(model, lora, requests[i].prompt, inputs[i].cache);
   size_t longest = 0;
   const size_t base = results.size();
+  std::vector<int32_t> rows, ids;
   for (size_t i = 0; i < requests.size(); ++i) {
-    std::vector<int> first_tokens;
     for (const auto& c : requests[i].candidates) {
       if (c.empty()) fail("a candidate to score has no tokens");
-      first_tokens.push_back(c[0]);
+      rows.push_back(static_cast<int32_t>(i));
+      ids.push_back(c[0]);
     }
-    results.push_back(
-        log_probabilities(std::span(first.data<float>() + i * vocab, vocab), first_tokens));
     longest = std::max(longest, requests[i].candidates.size());
+  }
+  const auto scores = first->log_probabilities(rows, ids);
+  auto next = scores.begin();
+  for (const auto& r : requests) {
+    results.emplace_back(next, next + std::ssize(r.candidates));
+    next += std::ssize(r.candidates);
   }
   // The rest of longer candidates, the n-th candidate of every request at a time.
   for (size_t n = 0; n < longest; ++n) {
@@ -251,12 +331,17 @@ void score_batch(const Model& model, const ModelLora* lora, std::span<const Scor
     }
     if (more.empty()) continue;
     const auto rest = cached_forward(model, lora, more);
+    rows.clear(), ids.clear();
+    for (const size_t i : whose)
+      for (size_t t = 1; t < requests[i].candidates[n].size(); ++t) {
+        rows.push_back(static_cast<int32_t>(rows.size()));
+        ids.push_back(requests[i].candidates[n][t]);
+      }
+    const auto of_rest = rest->log_probabilities(rows, ids);
     size_t row = 0;
     for (const size_t i : whose) {
-      const auto& c = requests[i].candidates[n];
-      for (size_t t = 1; t < c.size(); ++t, ++row)
-        results[base + i][n] +=
-            log_probabilities(std::span(rest.data<float>() + row * vocab, vocab), {&c[t], 1})[0];
+      for (size_t t = 1; t < requests[i].candidates[n].size(); ++t)
+        results[base + i][n] += of_rest[row++];
       inputs[i].cache->truncate(static_cast<int64_t>(requests[i].prompt.size()));
     }
   }
@@ -267,13 +352,13 @@ void score_batch(const Model& model, const ModelLora* lora, std::span<const Scor
 std::vector<std::vector<double>> score(const Model& model, const ModelLora* lora,
                                        std::span<const ScoreRequest> requests, int max_batch,
                                        PrefixCache* prefixes) {
-  constexpr size_t kMaxTokens = 4096;  // of a packed batch, to bound memory
+  const size_t max_tokens = model.card ? 8192 : 4096;  // of a packed batch, to bound memory
   std::vector<std::vector<double>> results;
   size_t begin = 0;
   while (begin < requests.size()) {
     size_t end = begin, tokens = 0;
     while (end < requests.size() && end - begin < static_cast<size_t>(std::max(max_batch, 1)) &&
-           (end == begin || tokens + requests[end].prompt.size() <= kMaxTokens))
+           (end == begin || tokens + requests[end].prompt.size() <= max_tokens))
       tokens += requests[end++].prompt.size();
     score_batch(model, lora, requests.subspan(begin, end - begin), prefixes, results);
     begin = end;

@@ -12,6 +12,7 @@
 
 #include "generate/json_grammar.h"
 #include "generate/sampler.h"
+#include "generate/shared_prefixes.h"
 #include "model/transformer.h"
 #include "ops/kv_cache.h"
 
@@ -59,9 +60,8 @@ class PrefixCache;
 class Engine {
  public:
   // The model, and the cache of prompts read before where one is given, must outlive the engine.
-  // Prompts are read in pieces of at most prefill_tokens.
-  explicit Engine(const Model& model, int64_t prefill_tokens = 1024,
-                  PrefixCache* prefixes = nullptr);
+  // Prompts are read in pieces of at most prefill_tokens (0: as many as suit the device).
+  explicit Engine(const Model& model, int64_t prefill_tokens = 0, PrefixCache* prefixes = nullptr);
 
   // Adds sequences; those that share `lora` (null: the base model) run in one batch. Prefixes that
   // the new sequences share (of 16 tokens and more) are computed once.
@@ -79,6 +79,12 @@ class Engine {
   int64_t prefill_tokens_;
   PrefixCache* prefixes_;
   std::vector<SequencePtr> sequences_;
+  // Prefixes that sequences stand on and that are still to be computed, parents first.
+  struct Planned {
+    const ModelLora* lora;
+    PlannedPrefix prefix;
+  };
+  std::vector<Planned> planned_;
 };
 
 // Generates for all prompts, batched; results in their order.

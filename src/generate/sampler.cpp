@@ -79,17 +79,44 @@ int Sampler::next(std::span<float> logits, std::span<const int> recent, size_t g
       mass += std::exp(double{logits[static_cast<size_t>(ids[kept++])]} - lse);
     ids.resize(std::max<size_t>(kept, 1));
   }
+  std::vector<double> weights;
+  for (const int id : ids)
+    weights.push_back(
+        std::exp((double{logits[static_cast<size_t>(id)]} - highest) / options_.temperature));
+  return ids[draw(weights)];
+}
+
+size_t Sampler::draw(const std::vector<double>& weights) {
   std::vector<double> cumulative;
   double sum = 0.0;
-  for (const int id : ids) {
-    sum += std::exp((double{logits[static_cast<size_t>(id)]} - highest) / options_.temperature);
-    cumulative.push_back(sum);
+  for (const double weight : weights) cumulative.push_back(sum += weight);
+  const double drawn = random_.uniform() * sum;
+  const auto it = std::upper_bound(cumulative.begin(), cumulative.end(), drawn);
+  return std::min<size_t>(static_cast<size_t>(it - cumulative.begin()), weights.size() - 1);
+}
+
+std::optional<size_t> Sampler::next(const LargestLogits& largest) {
+  const auto& tokens = largest.tokens;
+  if (options_.temperature == 0.0f) return 0;
+  size_t count = 0;  // of those that may be chosen
+  bool complete = false;
+  double mass = 0.0;
+  const float highest = tokens[0].second;
+  const float least = options_.min_p > 0.0f ? highest + std::log(options_.min_p) : 0.0f;
+  while (count < tokens.size() && !complete) {
+    if (options_.min_p > 0.0f && tokens[count].second < least) {
+      complete = true;
+      break;
+    }
+    mass += std::exp(double{tokens[count++].second} - double{largest.log_sum_exp});
+    complete = (options_.top_k > 0 && count == static_cast<size_t>(options_.top_k)) ||
+               (options_.top_p < 1.0f && mass >= double{options_.top_p});
   }
-  const double draw = random_.uniform() * sum;
-  const auto it = std::upper_bound(cumulative.begin(), cumulative.end(), draw);
-  const auto chosen =
-      std::min<size_t>(static_cast<size_t>(it - cumulative.begin()), ids.size() - 1);
-  return ids[chosen];
+  if (!complete) return std::nullopt;
+  std::vector<double> weights;
+  for (size_t i = 0; i < count; ++i)
+    weights.push_back(std::exp((double{tokens[i].second} - highest) / options_.temperature));
+  return draw(weights);
 }
 
 std::vector<double> log_probabilities(std::span<const float> logits, std::span<const int> ids) {

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/random.h"
+#include "ops/largest_logits.h"
 
 namespace gavel {
 
@@ -34,8 +36,13 @@ class Sampler {
   // Chooses a token; `logits` [vocab_size] may be changed. `recent` are the tokens so far, of which
   // the last `generated` are no prompt's; needed where there are penalties.
   int next(std::span<float> logits, std::span<const int> recent, size_t generated = 0);
+  // The same of the most likely tokens alone, by their place among them, without penalties; nothing
+  // where others may be chosen, too.
+  std::optional<size_t> next(const LargestLogits& largest);
 
  private:
+  // An index, as likely as its weight.
+  size_t draw(const std::vector<double>& weights);
   SamplingOptions options_;
   Random random_;
 };

@@ -18,7 +18,8 @@ Prefix best_known(PrefixCache* known, const ModelLora* lora, Prefix parent,
 
 std::vector<Prefix> share_prefixes(const Model& model, const ModelLora* lora,
                                    std::span<const std::vector<int>* const> prompts,
-                                   PrefixCache* known) {
+                                   PrefixCache* known, std::vector<PlannedPrefix>* planned) {
+  const bool later = planned != nullptr && known == nullptr && prefixes_in_pass(model);
   std::vector<PrefixTreeInput> inputs;
   for (const auto* p : prompts) inputs.push_back({*p, std::ssize(*p) - 1});
   const auto nodes = prefix_tree(inputs, kMinPrefix);
@@ -38,8 +39,14 @@ std::vector<Prefix> share_prefixes(const Model& model, const ModelLora* lora,
     const auto have = static_cast<size_t>(prefix.rows);
     if (tokens.size() >= have + kMinPrefix) {
       auto cache = have > 0 ? KvCache::copy_of(*prefix.cache, prefix.rows) : make_cache(model);
-      const CachedInput input{cache, tokens.subspan(have), CachedInput::Want::none};
-      cached_forward(model, lora, {&input, 1});
+      const auto rest = tokens.subspan(have);
+      if (later) {
+        cache->extend(std::ssize(rest));
+        planned->push_back({cache, {rest.begin(), rest.end()}});
+      } else {
+        const CachedInput input{cache, rest, CachedInput::Want::none};
+        cached_forward(model, lora, {&input, 1});
+      }
       if (known != nullptr) known->insert(lora, tokens, cache);
       prefix = {cache, cache->length()};
     }

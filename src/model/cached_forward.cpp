@@ -3,25 +3,20 @@
 #include "base/error.h"
 #include "model/block.h"
 #include "model/buffer_ops.h"
+#include "model/card_inference.h"
 #include "model/graph_ops.h"
 
 namespace gavel {
 namespace {
 
-// The inputs of a pass, packed.
-struct PackedInputs {
-  std::vector<int32_t> ids, rows;  // rows: those whose logits are wanted
-  std::shared_ptr<Segments> segments = std::make_shared<Segments>();
-  std::vector<std::shared_ptr<KvCache>> caches;
-};
-
-// Also extends the caches.
+// The inputs of a pass, packed; extends their caches.
 PackedInputs pack(const Model& model, std::span<const CachedInput> inputs) {
   PackedInputs p;
   p.segments->starts.push_back(0);
   for (const auto& input : inputs) {
-    const auto first = static_cast<int32_t>(input.cache->length());
     const auto count = static_cast<int32_t>(input.tokens.size());
+    if (!input.extended) input.cache->extend(count);
+    const auto first = static_cast<int32_t>(input.cache->length()) - count;
     const auto base = static_cast<int32_t>(p.ids.size());
     for (const int id : input.tokens)
       if (id < 0 || id >= model.config.vocab_size)
@@ -34,7 +29,6 @@ PackedInputs pack(const Model& model, std::span<const CachedInput> inputs) {
       if (wanted) p.rows.push_back(base + i);
     }
     p.segments->starts.push_back(base + count);
-    input.cache->extend(count);
     p.caches.push_back(input.cache);
   }
   return p;
@@ -107,15 +101,20 @@ mx::array as_graph(const Model& model, const ModelLora* lora, const PackedInputs
 }  // namespace
 
 std::shared_ptr<KvCache> make_cache(const Model& model, Prefix prefix) {
+  if (model.card)
+    return std::make_shared<KvCache>(model.card->make_storage(), std::move(prefix.cache),
+                                     prefix.rows);
   return std::make_shared<KvCache>(model.backend, model.layers.size(),
                                    model.config.num_key_value_heads * model.config.head_dim,
                                    std::move(prefix.cache), prefix.rows);
 }
 
-mx::array cached_forward(const Model& model, const ModelLora* lora,
-                         std::span<const CachedInput> inputs) {
+std::unique_ptr<Logits> cached_forward(const Model& model, const ModelLora* lora,
+                                       std::span<const CachedInput> inputs) {
   const PackedInputs in = pack(model, inputs);
-  return on_cpu_memory(model.backend) ? on_buffers(model, lora, in) : as_graph(model, lora, in);
+  if (model.card) return model.card->forward(model, lora, in);
+  return std::make_unique<HostLogits>(on_cpu_memory(model.backend) ? on_buffers(model, lora, in)
+                                                                   : as_graph(model, lora, in));
 }
 
 }  // namespace gavel

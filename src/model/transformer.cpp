@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "model/block.h"
+#include "model/card_inference.h"
 #include "model/graph_ops.h"
 
 namespace gavel {
@@ -92,6 +93,8 @@ void place_weights(Model& model) {
   else
     place_one(model.lm_head);
   cast(model.norm);
+  model.inv_freq = place(model.backend, model.inv_freq);
+  model.inv_freq.eval();
   for (auto& layer : model.layers) {
     for (auto& w : layer.weights) place_one(w);
     for (auto& b : layer.biases)
@@ -146,7 +149,8 @@ Model make_model(const LoadedModel& loaded, const Backend& backend) {
               .lm_head = std::move(head),
               .layers = {},
               .norm = vector_of(loaded, "model.norm.weight", c.hidden_size),
-              .inv_freq = mx::array(inv_freq.begin(), {c.head_dim / 2}, mx::float32)};
+              .inv_freq = mx::array(inv_freq.begin(), {c.head_dim / 2}, mx::float32),
+              .card = nullptr};
   Arrays small{model.norm, model.inv_freq};
   for (int i = 0; i < c.num_hidden_layers; ++i) {
     model.layers.push_back(make_layer(loaded, i));
@@ -159,6 +163,7 @@ Model make_model(const LoadedModel& loaded, const Backend& backend) {
   }
   mx::eval(small);
   if (!on_cpu_memory(backend)) place_weights(model);
+  model.card = make_card_inference(model);
   return model;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ struct DecoderLayer {
   std::array<std::optional<mx::array>, kProjections> biases;
 };
 
+class CardInference;
+
 struct Model {
   Backend backend;
   ModelConfig config;
@@ -36,6 +39,8 @@ struct Model {
   std::vector<DecoderLayer> layers;
   mx::array norm;      // [hidden_size]
   mx::array inv_freq;  // [head_dim / 2]
+  // How it generates on an NVIDIA card (model/card_inference.h); null: as a graph, or on the CPU.
+  std::shared_ptr<CardInference> card;
 };
 
 // Puts the loaded arrays in their places. Throws Error naming a tensor that is missing or has the

@@ -66,4 +66,6 @@ mx::array place(const Backend& backend, const mx::array& loaded) {
 
 bool on_cpu_memory(const Backend& backend) { return backend.operations == &kCpu; }
 
+bool on_card(const Backend& backend) { return backend.operations == &kCuda; }
+
 }  // namespace gavel

@@ -52,5 +52,7 @@ Backend cuda_backend();
 // True where the backend computes on plain memory that our CPU kernels read: then inference calls
 // them one after another and builds no graph.
 bool on_cpu_memory(const Backend& backend);
+// True for the kernels of an NVIDIA card.
+bool on_card(const Backend& backend);
 
 }  // namespace gavel

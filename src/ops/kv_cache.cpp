@@ -17,6 +17,7 @@ struct HostStorage final : KvStorage {
   int width;
   kernels::ScalarType type;
   std::vector<Layer> layers;
+  int64_t capacity = 0;
 
   HostStorage(size_t count, int row_width, kernels::ScalarType row_type)
       : width(row_width), type(row_type), layers(count) {}
@@ -27,13 +28,18 @@ struct HostStorage final : KvStorage {
   std::unique_ptr<KvStorage> make_empty() const override {
     return std::make_unique<HostStorage>(layers.size(), width, type);
   }
+  void extend(int64_t length, int64_t rows) override {
+    if (length + rows > capacity) reserve(std::max(length + rows, capacity + capacity / 2 + 32));
+  }
   void reserve(int64_t rows) override {
+    capacity = rows;
     for (auto& layer : layers)
       for (auto* rows_of : {&layer.k, &layer.v})
         rows_of->resize(static_cast<size_t>(rows) * row_bytes());
   }
   void append(const KvStorage& other, int64_t count, int64_t at) override {
     if (count == 0) return;
+    extend(at, count);
     const auto& from = dynamic_cast<const HostStorage&>(other);
     const auto copy = [&](const std::vector<uint8_t>& source, std::vector<uint8_t>& target) {
       std::memcpy(target.data() + static_cast<size_t>(at) * row_bytes(), source.data(),
@@ -59,7 +65,7 @@ struct ArrayStorage final : KvStorage {
   std::unique_ptr<KvStorage> make_empty() const override {
     return std::make_unique<ArrayStorage>(layers.size());
   }
-  void reserve(int64_t) override {}
+  void extend(int64_t, int64_t) override {}
   static mx::array first(const mx::array& a, int64_t rows) {
     return mx::slice(a, {0, 0}, {static_cast<int>(rows), a.shape(1)});
   }
@@ -97,7 +103,11 @@ std::unique_ptr<KvStorage> make_storage(const Backend& backend, size_t layers, i
 
 KvCache::KvCache(const Backend& backend, size_t layers, int width,
                  std::shared_ptr<const KvCache> prefix, int64_t prefix_length)
-    : storage_(make_storage(backend, layers, width)),
+    : KvCache(make_storage(backend, layers, width), std::move(prefix), prefix_length) {}
+
+KvCache::KvCache(std::unique_ptr<KvStorage> storage, std::shared_ptr<const KvCache> prefix,
+                 int64_t prefix_length)
+    : storage_(std::move(storage)),
       prefix_(std::move(prefix)),
       prefix_length_(prefix_ ? prefix_length : 0) {
   if (prefix_ && prefix_->prefix_length_ != 0) fail("a prefix cannot have a prefix itself");
@@ -108,7 +118,8 @@ KvCache::KvCache(const Backend& backend, size_t layers, int width,
 std::shared_ptr<KvCache> KvCache::copy_of(const KvCache& other, int64_t rows) {
   if (rows > other.length()) fail("a cache of {} rows has no {} to copy", other.length(), rows);
   std::shared_ptr<KvCache> copy(new KvCache(other.storage_->make_empty()));
-  copy->extend(rows);
+  copy->storage_->reserve(rows);
+  copy->own_length_ = rows;
   const int64_t from_prefix = std::min(rows, other.prefix_length_);
   if (from_prefix > 0) copy->storage_->append(*other.prefix_->storage_, from_prefix, 0);
   copy->storage_->append(*other.storage_, rows - from_prefix, from_prefix);
@@ -116,10 +127,8 @@ std::shared_ptr<KvCache> KvCache::copy_of(const KvCache& other, int64_t rows) {
 }
 
 void KvCache::extend(int64_t rows) {
+  storage_->extend(own_length_, rows);
   own_length_ += rows;
-  if (own_length_ <= capacity_) return;
-  capacity_ = std::max(own_length_, capacity_ + capacity_ / 2 + 32);
-  storage_->reserve(capacity_);
 }
 
 void KvCache::truncate(int64_t length) {

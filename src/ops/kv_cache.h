@@ -16,8 +16,10 @@ class KvStorage {
   virtual ~KvStorage() = default;
   // An empty one of the same kind and sizes.
   virtual std::unique_ptr<KvStorage> make_empty() const = 0;
-  // Room for `rows` rows in all; those there already stay.
-  virtual void reserve(int64_t rows) = 0;
+  // What memory rows will take may be had at once.
+  virtual void reserve(int64_t) {}
+  // Makes room for `rows` more after the first `length`, to be written by the next forward pass.
+  virtual void extend(int64_t length, int64_t rows) = 0;
   // Appends rows [0, count) of `from`, which is of the same kind, after the `at` rows here.
   virtual void append(const KvStorage& from, int64_t count, int64_t at) = 0;
   virtual void truncate(int64_t rows) = 0;
@@ -33,6 +35,9 @@ class KvCache {
   // rows are used; it must be of the same backend.
   KvCache(const Backend& backend, size_t layers, int width,
           std::shared_ptr<const KvCache> prefix = nullptr, int64_t prefix_length = 0);
+  // The same over a storage that is empty.
+  explicit KvCache(std::unique_ptr<KvStorage> storage,
+                   std::shared_ptr<const KvCache> prefix = nullptr, int64_t prefix_length = 0);
 
   // A cache of its own with the first `rows` rows of `other`, which may have a prefix.
   static std::shared_ptr<KvCache> copy_of(const KvCache& other, int64_t rows);
@@ -51,10 +56,9 @@ class KvCache {
   const KvStorage& storage() const { return *storage_; }
 
  private:
-  explicit KvCache(std::unique_ptr<KvStorage> storage) : storage_(std::move(storage)) {}
   std::unique_ptr<KvStorage> storage_;
   std::shared_ptr<const KvCache> prefix_;
-  int64_t prefix_length_ = 0, own_length_ = 0, capacity_ = 0;
+  int64_t prefix_length_ = 0, own_length_ = 0;
 };
 using KvCaches = std::span<const std::shared_ptr<KvCache>>;
 

@@ -11,6 +11,7 @@
 #include "generate/engine.h"
 #include "generate/sampler.h"
 #include "model/cached_forward.h"
+#include "ops/device.h"
 
 namespace gavel {
 namespace {
@@ -25,7 +26,8 @@ std::vector<float> run(Model model, const ModelLora* lora, const Backend& backen
   std::vector<CachedInput> inputs = {{make_cache(model), first, CachedInput::Want::none},
                                      {make_cache(model), second, CachedInput::Want::all}};
   std::vector<float> result;
-  const auto take = [&](const mx::array& logits) {
+  const auto take = [&](const std::unique_ptr<Logits>& pass) {
+    const mx::array logits = pass->whole();
     result.insert(result.end(), logits.data<float>(), logits.data<float>() + logits.size());
   };
   take(cached_forward(model, lora, inputs));
@@ -86,10 +88,119 @@ TEST_F(Forward, PromptsInPiecesAreTheWholePrompt) {
   }
 }
 
+// On a card: what bfloat16 leaves of the CPU's results.
+class ForwardOnCard : public Forward {
+ protected:
+  void SetUp() override {
+    Forward::SetUp();
+    if (!gpu_available()) GTEST_SKIP() << "no GPU";
+    const Backend backend = make_backend({.device = "gpu"});
+    if (!on_card(backend)) GTEST_SKIP() << "no NVIDIA card";
+    card.emplace(make_model(load_model(std::filesystem::path(GAVEL_SOURCE_DIR) /
+                                       "models/SmolLM2-135M-Instruct.Q4_1.gguf"),
+                            backend));
+  }
+  void TearDown() override {
+    card.reset();
+    mx::set_default_device(mx::Device::cpu);
+  }
+  // Real text.
+  static std::vector<int> tokens(size_t count) {
+    std::ifstream file(std::filesystem::path(GAVEL_SOURCE_DIR) / "docs/judge.md");
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    auto all = load_model(std::filesystem::path(GAVEL_SOURCE_DIR) /
+                          "models/SmolLM2-135M-Instruct.Q4_1.gguf")
+                   .tokenizer->encode(text);
+    all.resize(count);
+    return all;
+  }
+  static std::vector<float> floats(const mx::array& a) {
+    return {a.data<float>(), a.data<float>() + a.size()};
+  }
+  std::vector<float> last_logits(const Model& m, std::span<const int> text,
+                                 const std::vector<size_t>& pieces) const {
+    const auto cache = make_cache(m);
+    std::vector<float> result;
+    for (const size_t piece : pieces) {
+      const CachedInput input{cache, text.first(piece)};
+      result = floats(cached_forward(m, nullptr, {&input, 1})->whole());
+      text = text.subspan(piece);
+    }
+    return result;
+  }
+  std::optional<Model> card;
+};
+
+TEST_F(ForwardOnCard, AgreesWithTheCpu) {
+  LoraConfig config{.rank = 4, .scale = 2.0f, .dropout = 0.0f, .targets = {}, .num_layers = -1};
+  config.targets = {Projection::q, Projection::k, Projection::down, Projection::up, Projection::o};
+  Adapter adapter = make_adapter(*model, config, LoraInit::gaussian, 3);
+  for (auto& m : adapter.matrices) m.b = mx::full(m.b.shape(), 0.01f);
+  const auto lora = bind(*model, adapter);
+  const auto text = tokens(900);
+  for (const ModelLora* l : {static_cast<const ModelLora*>(nullptr), &lora})
+    for (const size_t count : {1, 5, 40, 900}) {
+      const auto logits = [&](const Model& m) {
+        const CachedInput input{make_cache(m), std::span(text).first(count),
+                                CachedInput::Want::all};
+        return floats(cached_forward(m, l, {&input, 1})->whole());
+      };
+      const double error = relative_error(logits(*card), logits(*model));
+      fmt::print("logits of {} tokens{}: {:.2e} apart\n", count, l != nullptr ? ", adapted" : "",
+                 error);
+      EXPECT_LT(error, 1e-2);
+    }
+}
+
+TEST_F(ForwardOnCard, PromptsInPiecesAreTheWholePrompt) {
+  const auto text = tokens(1838);
+  const auto whole = last_logits(*card, text, {1838});
+  const double to_cpu = relative_error(whole, last_logits(*model, text, {1838}));
+  for (const std::vector<size_t>& pieces :
+       {std::vector<size_t>{1024, 814}, {64, 1774}, {1, 1000, 3, 834}, {1837, 1}}) {
+    const auto got = last_logits(*card, text, pieces);
+    const double apart = relative_error(got, whole);
+    fmt::print("{} pieces: {:.2e} from the whole, which is {:.2e} from the CPU's\n", pieces.size(),
+               apart, to_cpu);
+    EXPECT_LT(apart, 1e-2);
+    EXPECT_EQ(std::max_element(got.begin(), got.end()) - got.begin(),
+              std::max_element(whole.begin(), whole.end()) - whole.begin());
+  }
+}
+
+TEST_F(ForwardOnCard, SharedPrefixesAndBatchesChangeNothing) {
+  const auto text = tokens(700);
+  std::vector<std::vector<int>> prompts;
+  std::vector<ScoreRequest> requests;
+  for (int i = 0; i < 12; ++i) {  // a tree: all share 200 tokens, fours of them 300
+    std::vector<int> p(text.begin(), text.begin() + 200);
+    p.insert(p.end(), text.begin() + 200 + 7 * (i / 4), text.begin() + 300 + 7 * (i / 4));
+    p.insert(p.end(), text.begin() + 400 + 11 * i, text.begin() + 420 + 17 * i);
+    prompts.push_back(p);
+    requests.push_back({p, {{17}, {504, 28, 198}}});
+  }
+  const auto together = score(*card, nullptr, requests, 12);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const auto alone = score(*card, nullptr, std::span(requests).subspan(i, 1), 1)[0];
+    const auto on_cpu = score(*model, nullptr, std::span(requests).subspan(i, 1), 1)[0];
+    for (size_t c = 0; c < alone.size(); ++c) {
+      EXPECT_NEAR(alone[c], together[i][c], 0.15);
+      EXPECT_NEAR(alone[c], on_cpu[c], 0.15);
+    }
+  }
+  const GenerateOptions options{.max_tokens = 12, .sampling = {}, .eos_token_ids = {}};
+  const auto batched = generate(*card, nullptr, prompts, options, 12);
+  const auto again = generate(*card, nullptr, prompts, options, 12);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(batched[i]->tokens.size(), 12u);
+    EXPECT_EQ(batched[i]->tokens, again[i]->tokens);  // the same bits
+  }
+}
+
 // Mean loss of a text's tokens, each from all before it.
 double text_loss(const Model& model, const std::vector<int>& tokens) {
   const CachedInput input{make_cache(model), tokens, CachedInput::Want::all};
-  const auto logits = cached_forward(model, nullptr, std::span(&input, 1));
+  const auto logits = cached_forward(model, nullptr, std::span(&input, 1))->whole();
   const auto vocab = static_cast<size_t>(model.config.vocab_size);
   double sum = 0.0;
   for (size_t i = 0; i + 1 < tokens.size(); ++i)

@@ -116,45 +116,57 @@ __device__ float max_of_four(float x) {
   return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
 }
 
+// The keys that a tile of queries meets, 64 and less at a time: those of ranges of packed rows.
 template <int D>
-__global__ void __launch_bounds__(kThreads)
-    attention(const bf16* q, const bf16* k, const bf16* v, const int* tiles, const int* ranges,
-              bf16* out, float* lse, int heads, int kv_heads, float scale) {
-  extern __shared__ __align__(128) unsigned char memory[];
-  const uint32_t shared = shared_address(memory);
-  const Tile<D> qs{shared}, ks{shared + Tile<D>::kBytes}, vs{shared + 2 * Tile<D>::kBytes};
-  const int head = blockIdx.x, kv_head = head / (heads / kv_heads);
-  const int* tile = tiles + 4 * blockIdx.y;
-  const int first = tile[0], count = tile[1];
-  const int64_t q_stride = int64_t{heads} * D, kv_stride = int64_t{kv_heads} * D;
-  const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16;
-  const float scale_log2 = scale * kLog2E;
-  const bf16* kh = k + kv_head * D;
-  const bf16* vh = v + kv_head * D;
+struct RangeKeys {
+  const bf16 *k, *v;  // of the head
+  const int* ranges;
+  int range, last;
+  int64_t stride;
+  int key, end;
 
-  qs.load(q + head * D, first, count, q_stride);
-  int range = tile[2], key = ranges[2 * range], key_end = ranges[2 * range + 1];
-  ks.load(kh, key, min(kRows, key_end - key), kv_stride);
+  __device__ RangeKeys(const bf16* k_, const bf16* v_, const int* ranges_, const int* tile,
+                       int64_t stride_)
+      : k(k_), v(v_), ranges(ranges_), range(tile[2]), last(tile[3]), stride(stride_) {
+    key = ranges[2 * range], end = ranges[2 * range + 1];
+  }
+  __device__ int begin() const { return key; }
+  __device__ int count() const { return min(kRows, end - key); }
+  __device__ void load_k(const Tile<D>& to) const { to.load(k, key, count(), stride); }
+  __device__ void load_v(const Tile<D>& to) const { to.load(v, key, count(), stride); }
+  __device__ bool advance() {
+    key += kRows;
+    if (key < end) return true;
+    if (++range >= last) return false;
+    key = ranges[2 * range], end = ranges[2 * range + 1];
+    return true;
+  }
+};
+
+// A warp's 16 rows of queries `row` on, of a tile in qs (being copied), over `keys`: o unscaled,
+// the largest score and the sum of each half of the rows. `place` is what the tile's first row
+// stands at among the keys: a row sees keys up to its own place.
+template <int D, typename Keys>
+__device__ void attend(Keys keys, const Tile<D>& qs, const Tile<D>& ks, const Tile<D>& vs,
+                       int place, float scale_log2, float (&o)[D / 8][4], float (&top)[2],
+                       float (&sum)[2]) {
+  const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16;
+  const int my_place[2] = {place + row + lane / 4, place + row + lane / 4 + 8};
+  keys.load_k(ks);
   copy_commit();
-  float o[D / 8][4] = {}, top[2] = {minus_infinity(), minus_infinity()}, sum[2] = {};
-  const int my_row[2] = {first + row + lane / 4, first + row + lane / 4 + 8};
   for (bool more = true; more;) {
-    const int begin = key, keys = min(kRows, key_end - key);
-    vs.load(vh, key, keys, kv_stride);
+    const int begin = keys.begin(), count = keys.count();
+    keys.load_v(vs);
     copy_commit();
     copy_wait<1>();  // q and k
     __syncthreads();
     float s[8][4] = {};
     multiply_transposed<D>(s, qs, row, ks);
     __syncthreads();
-    key += kRows;
-    if (key >= key_end) {
-      more = ++range < tile[3];
-      if (more) key = ranges[2 * range], key_end = ranges[2 * range + 1];
-    }
-    if (more) ks.load(kh, key, min(kRows, key_end - key), kv_stride);
+    more = keys.advance();
+    if (more) keys.load_k(ks);
     copy_commit();
-    const bool masked = keys < kRows || begin + kRows > first;
+    const bool masked = count < kRows || begin + kRows > place;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float largest = top[half];
@@ -165,7 +177,7 @@ __global__ void __launch_bounds__(kThreads)
           float& x = s[n][2 * half + j];
           x *= scale_log2;
           const int column = 8 * n + lane % 4 * 2 + j;
-          if (masked && (column >= keys || begin + column > my_row[half])) x = minus_infinity();
+          if (masked && (column >= count || begin + column > my_place[half])) x = minus_infinity();
           largest = fmaxf(largest, x);
         }
       largest = max_of_four(largest);
@@ -191,10 +203,29 @@ __global__ void __launch_bounds__(kThreads)
     multiply<D>(o, s, vs);
     __syncthreads();
   }
+  for (int half = 0; half < 2; ++half) sum[half] = sum_of_four(sum[half]);
+}
+
+template <int D>
+__global__ void __launch_bounds__(kThreads)
+    attention(const bf16* q, const bf16* k, const bf16* v, const int* tiles, const int* ranges,
+              bf16* out, float* lse, int heads, int kv_heads, float scale) {
+  extern __shared__ __align__(128) unsigned char memory[];
+  const uint32_t shared = shared_address(memory);
+  const Tile<D> qs{shared}, ks{shared + Tile<D>::kBytes}, vs{shared + 2 * Tile<D>::kBytes};
+  const int head = blockIdx.x, kv_head = head / (heads / kv_heads);
+  const int* tile = tiles + 4 * blockIdx.y;
+  const int first = tile[0], count = tile[1];
+  const int64_t q_stride = int64_t{heads} * D, kv_stride = int64_t{kv_heads} * D;
+  const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16;
+
+  qs.load(q + head * D, first, count, q_stride);
+  float o[D / 8][4] = {}, top[2] = {minus_infinity(), minus_infinity()}, sum[2] = {};
+  attend<D>(RangeKeys<D>(k + kv_head * D, v + kv_head * D, ranges, tile, kv_stride), qs, ks, vs,
+            first, scale * kLog2E, o, top, sum);
   float factor[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    sum[half] = sum_of_four(sum[half]);
     factor[half] = 1.0f / sum[half];
     const int r = row + lane / 4 + 8 * half;
     if (lane % 4 == 0 && r < count)

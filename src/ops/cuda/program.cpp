@@ -77,6 +77,14 @@ std::string text_of(Source source) {
     case Source::elementwise:
       text = kElementwise;
       break;
+    case Source::inference:
+      text = kInference;
+      break;
+    case Source::paged_attention:  // goes on from the other
+      return std::string(kCommon) + std::string(kAttention) + std::string(kPagedAttention);
+    case Source::products:
+      text = kProducts;
+      break;
   }
   return std::string(kCommon) + std::string(text);
 }

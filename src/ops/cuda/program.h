@@ -11,7 +11,15 @@
 namespace gavel::cuda {
 
 // The sources, common.cuh before each.
-enum class Source { attention, cross_entropy, dequantize, elementwise };
+enum class Source {
+  attention,
+  cross_entropy,
+  dequantize,
+  elementwise,
+  inference,
+  paged_attention,
+  products
+};
 
 struct Kernel {
   std::string name;   // as it stands in the code

@@ -5,6 +5,7 @@
 
 namespace gavel::cuda {
 
-extern const std::string_view kCommon, kAttention, kCrossEntropy, kDequantize, kElementwise;
+extern const std::string_view kCommon, kAttention, kCrossEntropy, kDequantize, kElementwise,
+    kInference, kPagedAttention, kProducts;
 
 }  // namespace gavel::cuda

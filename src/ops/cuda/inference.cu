@@ -1,0 +1,225 @@
+// What inference needs around its products and attention, bfloat16: rows of the embedding,
+// RMSNorm, rotary embedding with the writing of keys and values into pages, choosing tokens.
+// Everything is bounded by memory or by the time that a launch takes.
+
+// Where an array lies (ops/cuda/queue.cpp), and an array that nothing was written to.
+__global__ void tell_address(const int* array, uint64_t* address) {
+  *address = reinterpret_cast<uint64_t>(array);
+}
+__global__ void leave_as_it_is(const int*, uint8_t*) {}
+
+// out[row, :] = weights of row ids[row]; eights: k / 8. A block for each row.
+template <int kBits, typename Scale>
+__global__ void __launch_bounds__(128)
+    embed_quantized(const uint8_t* packed, const Scale* scales, const Scale* biases, const int* ids,
+                    bf16* out, int eights, int group_eights) {
+  const int64_t from = int64_t{ids[blockIdx.x]} * eights, to = int64_t{blockIdx.x} * eights;
+  for (int i = threadIdx.x; i < eights; i += blockDim.x) {
+    uint64_t q = 0;
+    const uint8_t* bytes = packed + (from + i) * kBits;
+#pragma unroll
+    for (int j = 0; j < kBits; ++j) q |= uint64_t{bytes[j]} << (8 * j);
+    const int64_t group = (from + i) / group_eights;
+    const float scale = to_float(scales[group]), bias = to_float(biases[group]);
+    float x[8];
+#pragma unroll
+    for (int j = 0; j < 8; ++j)
+      x[j] = fmaf(scale, static_cast<float>((q >> (kBits * j)) & ((1 << kBits) - 1)), bias);
+    store8(out + (to + i) * 8, x);
+  }
+}
+template <typename T>
+__global__ void __launch_bounds__(128)
+    embed_dense(const T* table, const int* ids, bf16* out, int width) {
+  for (int i = threadIdx.x; i < width; i += blockDim.x)
+    out[int64_t{blockIdx.x} * width + i] =
+        to_bf16(to_float(table[int64_t{ids[blockIdx.x]} * width + i]));
+}
+
+// out[i, :] = x[rows[i], :]; a block for each row.
+__global__ void __launch_bounds__(128)
+    gather_rows(const bf16* x, const int* rows, bf16* out, int eights) {
+  const uint4* from = reinterpret_cast<const uint4*>(x) + int64_t{rows[blockIdx.x]} * eights;
+  uint4* to = reinterpret_cast<uint4*>(out) + int64_t{blockIdx.x} * eights;
+  for (int i = threadIdx.x; i < eights; i += blockDim.x) to[i] = from[i];
+}
+
+// to = bfloat16 of from, over blocks of 256.
+template <typename T>
+__global__ void __launch_bounds__(256) convert(const T* from, bf16* to, int64_t count) {
+  const int64_t i = int64_t{blockIdx.x} * 256 + threadIdx.x;
+  if (i < count) to[i] = to_bf16(to_float(from[i]));
+}
+
+// y[row, :] = bias, the start of a product's sum. A block for each row.
+__global__ void __launch_bounds__(256) fill_rows(const bf16* bias, bf16* y, int width, int stride) {
+  for (int i = threadIdx.x; i < width; i += 256) y[int64_t{blockIdx.x} * stride + i] = bias[i];
+}
+
+// y[row, :] += bias.
+__global__ void __launch_bounds__(256) add_to_rows(const bf16* bias, bf16* y, int width, int stride) {
+  bf16* row = y + int64_t{blockIdx.x} * stride;
+  for (int i = threadIdx.x; i < width; i += 256)
+    row[i] = to_bf16(to_float(row[i]) + to_float(bias[i]));
+}
+
+__device__ inline float sum_of_warp(float x) {
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(~0u, x, step);
+  return x;
+}
+
+// y = x / sqrt(mean(x^2) + eps) * weight; a block for each row, width a multiple of 8.
+__global__ void __launch_bounds__(512)
+    norm_rows(const bf16* x, const bf16* weight, bf16* y, int width, float eps) {
+  __shared__ float sums[16];
+  const bf16* row = x + int64_t{blockIdx.x} * width;
+  float kept[8], sum = 0.0f;
+  for (int i = threadIdx.x * 8; i < width; i += blockDim.x * 8) {
+    load8(row + i, kept);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) sum += kept[j] * kept[j];
+  }
+  sum = sum_of_warp(sum);
+  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = sum;
+  __syncthreads();
+  sum = 0.0f;
+  for (int i = 0; i < blockDim.x / 32; ++i) sum += sums[i];
+  const float factor = rsqrtf(sum / width + eps);
+  for (int i = threadIdx.x * 8; i < width; i += blockDim.x * 8) {
+    float w[8];
+    if (width > blockDim.x * 8) load8(row + i, kept);
+    load8(weight + i, w);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) w[j] *= kept[j] * factor;
+    store8(y + int64_t{blockIdx.x} * width + i, w);
+  }
+}
+
+// qkv [rows, (heads + 2 kv_heads) * D]: q and k are normed where weights are given, and turned by
+// their position; q stays where it is, k and v go to row_addresses[row] (in layer 0) + layer_offset
+// and + plane more. A warp for four heads of a row.
+template <int D>
+__global__ void __launch_bounds__(128)
+    rotate_and_store(bf16* qkv, const int* positions, const int64_t* row_addresses,
+                     const float* inv_freq, const bf16* q_norm, const bf16* k_norm, int rows,
+                     int heads, int kv_heads, int64_t layer_offset, int64_t plane, float eps) {
+  constexpr int kPairs = D / 64;  // of a lane: (2 lane + 64 i, + D / 2) ... as two neighbours
+  static_assert(kPairs >= 1, "");
+  const int row = blockIdx.x, first = (blockIdx.y * 4 + threadIdx.x / 32) * 4;
+  const int lane = threadIdx.x % 32, total = heads + 2 * kv_heads;
+  if (row >= rows || first >= total) return;
+  const float position = static_cast<float>(positions[row]);
+  unsigned char* to = reinterpret_cast<unsigned char*>(row_addresses[row]) + layer_offset;
+  float c[kPairs], s[kPairs];
+#pragma unroll
+  for (int i = 0; i < kPairs; ++i) sincosf(position * inv_freq[lane + 32 * i], &s[i], &c[i]);
+  for (int head = first; head < min(first + 4, total); ++head) {
+    bf16* x = qkv + (int64_t{row} * total + head) * D;
+    const bool of_q = head < heads, of_k = !of_q && head < heads + kv_heads;
+    const int kv = of_k ? head - heads : head - heads - kv_heads;
+    bf16* out = of_q ? x
+                     : reinterpret_cast<bf16*>(to + (of_k ? 0 : plane)) + int64_t{kv} * (64 * D);
+    const bf16* norm = of_q ? q_norm : of_k ? k_norm : nullptr;
+    float a[kPairs], b[kPairs];
+#pragma unroll
+    for (int i = 0; i < kPairs; ++i) {
+      a[i] = to_float(x[lane + 32 * i]);
+      b[i] = to_float(x[lane + 32 * i + D / 2]);
+    }
+    if (norm != nullptr) {
+      float sum = 0.0f;
+#pragma unroll
+      for (int i = 0; i < kPairs; ++i) sum += a[i] * a[i] + b[i] * b[i];
+      const float factor = rsqrtf(sum_of_warp(sum) / D + eps);
+#pragma unroll
+      for (int i = 0; i < kPairs; ++i) {
+        a[i] *= factor * to_float(norm[lane + 32 * i]);
+        b[i] *= factor * to_float(norm[lane + 32 * i + D / 2]);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kPairs; ++i) {
+      const bool turned = of_q || of_k;
+      const float x0 = turned ? a[i] * c[i] - b[i] * s[i] : a[i];
+      const float x1 = turned ? b[i] * c[i] + a[i] * s[i] : b[i];
+      out[lane + 32 * i] = to_bf16(x0);
+      out[lane + 32 * i + D / 2] = to_bf16(x1);
+    }
+  }
+}
+
+// The `count` largest of each row of logits [rows, vocab], largest first and of equal ones the
+// smaller id first, and the natural log of the sum of their exponentials: out [rows][2 + 2 count]:
+// that log, how many there are, ids, logits (all of 4 bytes). How many is -1 where too many logits
+// are equal to say; at most 64 are asked for. A block of 1024 threads for each row.
+__global__ void __launch_bounds__(1024)
+    largest_logits(const float* logits, int* out, int vocab, int count) {
+  constexpr int kThreadsHere = 1024, kListed = 2048;
+  __shared__ float tops[kThreadsHere], values[kListed], warp_tops[32], warp_sums[32];
+  __shared__ int ids[kListed], listed;
+  __shared__ float threshold;
+  const float* x = logits + int64_t{blockIdx.x} * vocab;
+  int* to = out + int64_t{blockIdx.x} * (2 + 2 * count);
+  const int thread = threadIdx.x;
+  float top = minus_infinity(), sum = 0.0f;
+  for (int i = thread; i < vocab; i += kThreadsHere) {
+    const float v = x[i];
+    if (v > top) sum *= exp2_fast((top - v) * kLog2E), top = v;
+    if (v > minus_infinity()) sum += exp2_fast((v - top) * kLog2E);
+  }
+  tops[thread] = top;
+  if (thread == 0) listed = 0;
+  // The sum of exponentials of all.
+  float all = top;
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) all = fmaxf(all, __shfl_xor_sync(~0u, all, step));
+  if (thread % 32 == 0) warp_tops[thread / 32] = all;
+  __syncthreads();
+  all = warp_tops[thread % 32];
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) all = fmaxf(all, __shfl_xor_sync(~0u, all, step));
+  sum = sum_of_warp(top == minus_infinity() ? 0.0f : sum * exp2_fast((top - all) * kLog2E));
+  if (thread % 32 == 0) warp_sums[thread / 32] = sum;
+  __syncthreads();
+  if (thread == 0) {
+    float whole = 0.0f;
+    for (int i = 0; i < 32; ++i) whole += warp_sums[i];
+    to[0] = __float_as_int(all + logf(whole));
+  }
+  // At least the threads whose largest is among the `count` largest of those hold all that is
+  // asked for.
+  int before = 0;
+  const int seen = min(kThreadsHere, vocab);
+  for (int i = 0; i < seen; ++i)
+    before += tops[i] > top || (tops[i] == top && i < thread) ? 1 : 0;
+  if (thread < seen && before == min(count, seen) - 1) threshold = top;
+  __syncthreads();
+  const float least = threshold;
+  if (top >= least)
+    for (int i = thread; i < vocab; i += kThreadsHere)
+      if (const float v = x[i]; v >= least) {
+        const int at = atomicAdd(&listed, 1);
+        if (at < kListed) values[at] = v, ids[at] = i;
+      }
+  __syncthreads();
+  const bool whole = listed <= kListed;
+  if (thread == 0) to[1] = whole ? min(count, listed) : -1;
+  if (!whole) return;
+  for (int mine = thread; mine < listed; mine += kThreadsHere) {
+    int rank = 0;
+    for (int i = 0; i < listed; ++i)
+      rank += values[i] > values[mine] || (values[i] == values[mine] && ids[i] < ids[mine]) ? 1 : 0;
+    if (rank >= count) continue;
+    to[2 + rank] = ids[mine];
+    to[2 + count + rank] = __float_as_int(values[mine]);
+  }
+}
+
+// out[i] = logits[rows[i], ids[i]].
+__global__ void __launch_bounds__(256)
+    pick_logits(const float* logits, const int* rows, const int* ids, float* out, int vocab,
+                int count) {
+  const int i = blockIdx.x * 256 + threadIdx.x;
+  if (i < count) out[i] = logits[int64_t{rows[i]} * vocab + ids[i]];
+}

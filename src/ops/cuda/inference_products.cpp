@@ -1,0 +1,254 @@
+// The products of inference: which kernel takes which.
+#include <algorithm>
+
+#include "base/error.h"
+#include "ops/cuda/inference.h"
+
+namespace gavel::cuda {
+namespace {
+
+constexpr int kFewRows = 64;
+
+int blocks_for(int64_t items, int64_t per_block) {
+  return static_cast<int>((items + per_block - 1) / per_block);
+}
+
+const char* type_name(mx::Dtype dtype) {
+  if (dtype == mx::float32) return "float";
+  if (dtype == mx::float16) return "half";
+  if (dtype == mx::bfloat16) return "bf16";
+  fail("a weight is neither float32, float16 nor bfloat16");
+}
+
+// As the kernel has them (ops/cuda/products.cu).
+struct ProductPart {
+  const void *weights, *scales, *biases, *bias, *lora_b, *lora_xa, *residual;
+  void* y;
+  int n, y_stride, rank, first_block;
+};
+struct ProductArgs {
+  ProductPart parts[3];
+  const void* x;
+  int rows, k, x_stride, xa_stride, part_count;
+};
+
+bool has_kernel(const Weight& w) {
+  return w.quantized() && (w.bits == 4 || w.bits == 8) &&
+         (w.group_size == 32 || w.group_size == 64 || w.group_size == 128) &&
+         w.in_features() % w.group_size == 0;
+}
+
+bool alike(const Weight& a, const Weight& b) {
+  return a.bits == b.bits && a.group_size == b.group_size && a.scales->dtype() == b.scales->dtype();
+}
+
+// The tile sizes for so many rows and outputs.
+struct Tiles {
+  int m, n, warps_m, depth;
+};
+Tiles tiles_for(int rows, int outputs, int group, bool gated) {
+  const auto deep = [&](int depth) { return std::max(depth, group); };
+  if (rows <= 8) return {gated ? 2 : 1, 1, 1, deep(gated ? 128 : 256)};
+  if (rows <= 16) return {gated ? 2 : 1, 2, 1, deep(128)};
+  const bool wide = gated || outputs > 8192 || group > 64;
+  if (rows <= 32) return {2, 4, wide ? 2 : 1, deep(wide ? 128 : 64)};
+  return {2, 8, wide ? 2 : 1, deep(wide ? 128 : 64)};
+}
+
+}  // namespace
+
+// False where these need another way.
+bool Inference::multiply_few(const Rows& x, std::span<const Product> products, const float* xa,
+                             int xa_stride, bool gated, const Rows* out, float* float_out) {
+  const Weight& first = *products[0].weight;
+  for (const Product& p : products)
+    if (!has_kernel(*p.weight) || !alike(first, *p.weight)) return false;
+  ProductArgs args{.parts = {},
+                   .x = x.data,
+                   .rows = x.rows,
+                   .k = x.width,
+                   .x_stride = x.stride,
+                   .xa_stride = xa_stride,
+                   .part_count = static_cast<int>(products.size())};
+  int outputs = 0;
+  for (const Product& p : products) outputs += p.weight->out_features();
+  const Tiles t = tiles_for(x.rows, outputs, first.group_size, gated);
+  const int tile_rows = t.warps_m * 16 * (gated ? 1 : t.m);
+  int blocks = 0;
+  for (size_t i = 0; i < products.size(); ++i) {
+    const Product& p = products[i];
+    const Rows& y = gated ? *out : p.y;
+    args.parts[i] = {.weights = address(p.weight->data),
+                     .scales = address(*p.weight->scales),
+                     .biases = address(*p.weight->biases),
+                     .bias = p.bias != nullptr ? address(*p.bias) : nullptr,
+                     .lora_b = p.lora.b,
+                     .lora_xa = xa + p.lora.first,
+                     .residual = p.residual ? y.data : nullptr,
+                     .y = float_out != nullptr ? float_out : y.data,
+                     .n = p.weight->out_features(),
+                     .y_stride = y.stride,
+                     .rank = p.lora.rank,
+                     .first_block = blocks};
+    if (!gated || i == 0) blocks += blocks_for(p.weight->out_features(), tile_rows);
+  }
+  const int warps_k = 8 / t.warps_m, staged = std::min(x.rows, 8 * t.n);
+  const int shared = std::max(2 * staged * (warps_k * t.depth + 8) * 2,
+                              warps_k * 8 * t.n * (t.warps_m * t.m * 16 + 4) * 4);
+  const auto f =
+      queue_.function(Source::products,
+                      fmt::format("quantized_product<{}, {}, {}, {}, {}, {}, {}, {}, {}>",
+                                  first.bits, first.group_size, type_name(first.scales->dtype()),
+                                  float_out != nullptr ? "float" : "bf16", t.m, t.n, t.warps_m,
+                                  t.depth, gated ? "true" : "false"),
+                      shared);
+  queue_.launch(f, {.blocks_x = blocks, .threads = 256, .shared_bytes = shared}, args);
+  return true;
+}
+
+// The weight is made bfloat16, at most kSlice values of it at a time.
+void Inference::multiply_dense(Workspace& workspace, const Rows& x, const Weight& w, void* y,
+                               int y_stride, bool add, bool float_out) {
+  constexpr int64_t kSlice = int64_t{72} << 20;
+  const int n = w.out_features(), k = w.in_features();
+  const int step = static_cast<int>(std::clamp<int64_t>(kSlice / k / 8 * 8, 8, n));
+  const bool as_it_is = !w.quantized() && w.data.dtype() == mx::bfloat16;
+  void* made = as_it_is ? nullptr
+                        : workspace.scratch(Workspace::Scratch::weights,
+                                            static_cast<size_t>(step) * static_cast<size_t>(k) * 2);
+  for (int begin = 0; begin < n; begin += step) {
+    const int count = std::min(step, n - begin);
+    const int64_t values = int64_t{count} * k, before = int64_t{begin} * k;
+    const auto part = [&](const mx::array& a, int64_t bytes) {
+      return static_cast<char*>(address(a)) + bytes;
+    };
+    void* dense = made;
+    if (as_it_is) {
+      dense = part(w.data, before * 2);
+    } else if (!w.quantized()) {
+      const auto f =
+          queue_.function(Source::inference, fmt::format("convert<{}>", type_name(w.data.dtype())));
+      const auto* from = part(w.data, before * static_cast<int64_t>(w.data.itemsize()));
+      queue_.launch(f, {.blocks_x = blocks_for(values, 256)}, from, dense, values);
+    } else {
+      const auto f = queue_.function(
+          Source::dequantize,
+          fmt::format("dequantize<{}, {}, bf16>", w.bits, type_name(w.scales->dtype())));
+      const int64_t scale_bytes =
+          before / w.group_size * static_cast<int64_t>(w.scales->itemsize());
+      const auto eights = static_cast<int>(values / 8);
+      queue_.launch(f, {.blocks_x = blocks_for(eights, 4 * 256)}, part(w.data, before * w.bits / 8),
+                    part(*w.scales, scale_bytes), part(*w.biases, scale_bytes), dense, eights,
+                    w.group_size / 8);
+    }
+    blas_.multiply({.x = x.data,
+                    .w = dense,
+                    .y = static_cast<char*>(y) + int64_t{begin} * (float_out ? 4 : 2),
+                    .rows = x.rows,
+                    .n = count,
+                    .k = k,
+                    .x_stride = x.stride,
+                    .w_stride = k,
+                    .y_stride = y_stride,
+                    .add = add,
+                    .float_out = float_out});
+  }
+}
+
+void Inference::multiply_many(Workspace& workspace, const Rows& x, const Product& p, const void* xa,
+                              int xa_stride) {
+  bool add = p.residual;
+  if (p.bias != nullptr) {
+    const bool onto = p.residual;
+    const auto f = queue_.function(Source::inference, onto ? "add_to_rows" : "fill_rows");
+    queue_.launch(f, {.blocks_x = x.rows}, address(*p.bias), p.y.data, p.y.width, p.y.stride);
+    add = true;
+  }
+  multiply_dense(workspace, x, *p.weight, p.y.data, p.y.stride, add, false);
+  if (p.lora.b != nullptr)
+    blas_.multiply({.x = static_cast<const char*>(xa) + p.lora.first * 2,
+                    .w = p.lora.b,
+                    .y = p.y.data,
+                    .rows = x.rows,
+                    .n = p.y.width,
+                    .k = p.lora.rank,
+                    .x_stride = xa_stride,
+                    .w_stride = p.lora.rank,
+                    .y_stride = p.y.stride,
+                    .add = true});
+}
+
+void Inference::products(Workspace& workspace, const Rows& x, std::span<const Product> products,
+                         const LoraInputs& lora) {
+  const bool few = x.rows <= kFewRows;
+  // x A, in float32 for the few.
+  void* xa = nullptr;
+  if (lora.a != nullptr)
+    xa = workspace.scratch(Workspace::Scratch::lora,
+                           static_cast<size_t>(x.rows) * static_cast<size_t>(lora.ranks) * 4);
+  bool in_float = false;
+  const auto inner = [&](bool wanted_float) {
+    if (lora.a == nullptr) return;
+    in_float = wanted_float;
+    if (wanted_float)
+      queue_.launch(queue_.function(Source::products, "lora_inner"),
+                    {.blocks_x = blocks_for(int64_t{x.rows} * lora.ranks, 8)}, x.data, lora.a, xa,
+                    x.rows, x.width, x.stride, lora.ranks);
+    else
+      blas_.multiply({.x = x.data,
+                      .w = lora.a,
+                      .y = xa,
+                      .rows = x.rows,
+                      .n = lora.ranks,
+                      .k = x.width,
+                      .x_stride = x.stride,
+                      .w_stride = x.width,
+                      .y_stride = lora.ranks});
+  };
+  if (few) {
+    inner(true);
+    if (multiply_few(x, products, static_cast<float*>(xa), lora.ranks, false, nullptr, nullptr))
+      return;
+  }
+  std::vector<const Product*> rest;
+  for (const Product& p : products)
+    if (!few ||
+        !multiply_few(x, {&p, 1}, static_cast<float*>(xa), lora.ranks, false, nullptr, nullptr))
+      rest.push_back(&p);
+  if (rest.empty()) return;
+  if (!few || in_float) inner(false);
+  for (const Product* p : rest) multiply_many(workspace, x, *p, xa, lora.ranks);
+}
+
+void Inference::gated(Workspace& workspace, const Rows& x, const Product& gate, const Product& up,
+                      const LoraInputs& lora, const Rows& out) {
+  const Product both[] = {gate, up};
+  if (x.rows <= kFewRows && has_kernel(*gate.weight) && has_kernel(*up.weight) &&
+      alike(*gate.weight, *up.weight)) {
+    void* xa = nullptr;
+    if (lora.a != nullptr) {
+      xa = workspace.scratch(Workspace::Scratch::lora,
+                             static_cast<size_t>(x.rows) * static_cast<size_t>(lora.ranks) * 4);
+      queue_.launch(queue_.function(Source::products, "lora_inner"),
+                    {.blocks_x = blocks_for(int64_t{x.rows} * lora.ranks, 8)}, x.data, lora.a, xa,
+                    x.rows, x.width, x.stride, lora.ranks);
+    }
+    multiply_few(x, both, static_cast<float*>(xa), lora.ranks, true, &out, nullptr);
+    return;
+  }
+  products(workspace, x, both, lora);
+  swiglu(gate.y, up.y, out);
+}
+
+void Inference::logits(Workspace& workspace, const Rows& x, const Weight& head, float* logits) {
+  const int vocab = head.out_features();
+  if (!has_kernel(head)) return multiply_dense(workspace, x, head, logits, vocab, false, true);
+  for (int begin = 0; begin < x.rows; begin += kFewRows) {
+    Rows part = x.first(std::min(kFewRows, x.rows - begin));
+    part.data = static_cast<char*>(x.data) + int64_t{begin} * x.stride * 2;
+    const Product p{.weight = &head, .y = {nullptr, part.rows, vocab, vocab}};
+    multiply_few(part, {&p, 1}, nullptr, 0, false, nullptr, logits + int64_t{begin} * vocab);
+  }
+}
+
+}  // namespace gavel::cuda
