@@ -242,11 +242,10 @@ std::unique_ptr<Logits> CardInference::forward(const Model& model, const ModelLo
     run_.queue().wait();
     return std::make_unique<CardLogits>(*this, nullptr, 0, c.vocab_size);
   }
-  const auto normed = memory.normed.first(wanted);
-  run_.norm(x.rows, model.norm, c.rms_norm_eps, normed);
   auto* logits = static_cast<float*>(workspace_.take(
       static_cast<size_t>(wanted) * static_cast<size_t>(c.vocab_size) * sizeof(float)));
-  run_.logits(workspace_, normed, model.lm_head, logits);
+  run_.logits(workspace_, {x.rows, &model.norm, c.rms_norm_eps, memory.normed.first(wanted)},
+              model.lm_head, logits);
   return std::make_unique<CardLogits>(*this, logits, wanted, c.vocab_size);
 }
 

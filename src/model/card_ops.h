@@ -20,7 +20,9 @@ struct CardActivations {
 struct CardOps {
   struct Tensor {
     cuda::Rows rows;
-    const mx::array* norm = nullptr;  // still to be applied to each head
+    // Still to be applied: to whole rows with the next product, to heads with rotation.
+    const mx::array* norm = nullptr;
+    float eps = 0.0f;
   };
 
   cuda::Inference& run;
@@ -33,10 +35,7 @@ struct CardOps {
   const int32_t* wanted;  // on the card; null: all rows
 
   Tensor rms_norm(const Tensor& x, const mx::array& weight, float eps) const {
-    if (weight.shape(0) != x.rows.width || x.rows.data != memory_of(x)) return {x.rows, &weight};
-    const auto y = memory.normed.first(x.rows.rows);
-    run.norm(x.rows, weight, eps, y);
-    return {y};
+    return {x.rows, &weight, eps};
   }
   std::array<Tensor, 3> linears(const Tensor& x, const std::array<Projection, 3>& which) const {
     std::array<Tensor, 3> y;
@@ -49,14 +48,14 @@ struct CardOps {
       products[i] = product(which[i], y[i].rows);
       column += width;
     }
-    run.products(workspace, x.rows, products, inputs(0));
+    run.products(workspace, input(x), products, inputs(0));
     return y;
   }
   // Both are the product of silu(gate) and up.
   std::array<Tensor, 2> linears(const Tensor& x, const std::array<Projection, 2>& which) const {
     const int rows = x.rows.rows;
     const Tensor out{memory.inner.first(rows)};
-    run.gated(workspace, x.rows, product(which[0], memory.gate.first(rows)),
+    run.gated(workspace, input(x), product(which[0], memory.gate.first(rows)),
               product(which[1], memory.up.first(rows)), inputs(2), out.rows);
     return {out, out};
   }
@@ -64,7 +63,7 @@ struct CardOps {
   Tensor linear(const Tensor& x, Projection p, const Tensor& residual) const {
     auto sum = product(p, residual.rows);
     sum.residual = true;
-    run.products(workspace, x.rows, {&sum, 1}, inputs(p == Projection::o ? 1 : 3));
+    run.products(workspace, input(x), {&sum, 1}, inputs(p == Projection::o ? 1 : 3));
     return residual;
   }
   Tensor rope(const Tensor& x) const { return x; }
@@ -85,9 +84,8 @@ struct CardOps {
   }
 
  private:
-  // Where a row of the residual stream lies: what is normed as a whole.
-  void* memory_of(const Tensor& x) const {
-    return x.rows.data == memory.wanted_x.data ? memory.wanted_x.data : memory.x.data;
+  cuda::Input input(const Tensor& x) const {
+    return {x.rows, x.norm, x.eps, memory.normed.first(x.rows.rows)};
   }
   cuda::LoraInputs inputs(size_t i) const {
     return lora != nullptr ? lora->inputs[i] : cuda::LoraInputs{};

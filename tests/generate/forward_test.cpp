@@ -135,7 +135,7 @@ TEST_F(ForwardOnCard, AgreesWithTheCpu) {
   LoraConfig config{.rank = 4, .scale = 2.0f, .dropout = 0.0f, .targets = {}, .num_layers = -1};
   config.targets = {Projection::q, Projection::k, Projection::down, Projection::up, Projection::o};
   Adapter adapter = make_adapter(*model, config, LoraInit::gaussian, 3);
-  for (auto& m : adapter.matrices) m.b = mx::full(m.b.shape(), 0.01f);
+  for (auto& m : adapter.matrices) m.b = mx::full(m.b.shape(), 0.002f);
   const auto lora = bind(*model, adapter);
   const auto text = tokens(900);
   for (const ModelLora* l : {static_cast<const ModelLora*>(nullptr), &lora})

@@ -173,14 +173,13 @@ TEST_F(CudaInference, ProductsOfFewAndManyRows) {
         Case{8, 64, mx::bfloat16}, Case{8, 32, mx::float16}, Case{8, 128, mx::bfloat16},
         Case{6, 64, mx::float16}, Case{3, 32, mx::float16}})
     for (const int rows : {1, 3, 8, 9, 16, 17, 32, 33, 64, 65, 130})
-      for (const int k : {128, 2688}) {
-        const int n = 150;  // no multiple of a tile
+      for (const auto& [k, n] : {std::pair{128, 150}, std::pair{2688, 150}, std::pair{9216, 40}}) {
         const auto made = quantized(n, k, c.bits, c.group, c.scales, 7);
         const auto x = normal({rows, k}, 3), bias = normal({n}, 4);
         const auto y = normal({rows, n}, 5);
         const auto before = host(y), with = host(bias);
         Product p{.weight = &made.weight, .bias = &bias, .y = rows_of(y), .residual = true};
-        run->products(workspace, rows_of(x), {&p, 1}, {});
+        run->products(workspace, {rows_of(x)}, {&p, 1}, {});
         auto want = product(host(x), made.values, rows, n, k);
         for (size_t i = 0; i < want.size(); ++i) want[i] += before[i] + with[i % n];
         EXPECT_LT(relative_error(download(p.y), want), 4e-3)
@@ -217,23 +216,32 @@ TEST_F(CudaInference, ThreeProductsWithLoraSideBySide) {
           want[static_cast<size_t>(r * all + column + j)] = sum;
         }
     }
-    run->products(workspace, rows_of(x), products, {address(a), 24});
+    run->products(workspace, {rows_of(x)}, products, {address(a), 24});
     EXPECT_LT(relative_error(download(y), want), 6e-3) << rows << " rows";
   }
 }
 
-TEST_F(CudaInference, GatedProducts) {
+TEST_F(CudaInference, GatedProductsOfNormedRows) {
   for (const int rows : {1, 12, 40, 64, 100}) {
     const int k = 192, n = 104;
-    const auto x = normal({rows, k}, 1);
+    const auto x = normal({rows, k}, 1), weight = normal({k}, 9);
     const auto gate = quantized(n, k, 4, 64, mx::bfloat16, 2);
     const auto up = quantized(n, k, 4, 64, mx::bfloat16, 3);
     const Rows out = workspace.rows(rows, n);
     fill(out);
-    run->gated(workspace, rows_of(x), {.weight = &gate.weight, .y = workspace.rows(rows, n)},
+    run->gated(workspace, {rows_of(x), &weight, 1e-5f, workspace.rows(rows, k)},
+               {.weight = &gate.weight, .y = workspace.rows(rows, n)},
                {.weight = &up.weight, .y = workspace.rows(rows, n)}, {}, out);
-    auto want = product(host(x), gate.values, rows, n, k);
-    const auto other = product(host(x), up.values, rows, n, k);
+    auto normed = host(x);
+    const auto by = host(weight);
+    for (int r = 0; r < rows; ++r) {
+      const auto row = std::span(normed).subspan(static_cast<size_t>(r * k), k);
+      double squares = 0;
+      for (const double v : row) squares += v * v;
+      for (size_t c = 0; c < k; ++c) row[c] *= by[c] / std::sqrt(squares / k + 1e-5);
+    }
+    auto want = product(normed, gate.values, rows, n, k);
+    const auto other = product(normed, up.values, rows, n, k);
     for (size_t i = 0; i < want.size(); ++i)
       want[i] = want[i] / (1 + std::exp(-want[i])) * other[i];
     EXPECT_LT(relative_error(download(out), want), 8e-3) << rows << " rows";

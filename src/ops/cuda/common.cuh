@@ -73,6 +73,19 @@ __device__ inline uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
+// A kernel may be started while the one before it in the queue still runs (Launch::early): it must
+// wait before it reads what that one wrote, or writes. start_next() lets the one after it start.
+__device__ inline void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+__device__ inline void start_next() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 // 16 bytes from device to shared memory, or zeros.
 __device__ inline void copy_async(uint32_t to, const void* from, bool wanted) {
   const int bytes = wanted ? 16 : 0;

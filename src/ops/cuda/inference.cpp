@@ -58,7 +58,12 @@ Rows Workspace::rows(int count, int width) {
 }
 
 Inference::Inference()
-    : blas_memory_(device_memory(Blas::kWorkspaceBytes)), blas_(queue_, address(blas_memory_)) {}
+    : blas_memory_(device_memory(Blas::kWorkspaceBytes)),
+      blas_(queue_, address(blas_memory_)),
+      counters_(device_memory(kCounters * sizeof(int32_t))) {
+  queue_.clear(address(counters_), kCounters * sizeof(int32_t));
+  queue_.wait();
+}
 
 void Inference::embed(const Weight& table, const int32_t* ids, const Rows& out) {
   const Launch shape{.blocks_x = out.rows, .threads = 128};
@@ -82,8 +87,8 @@ void Inference::gather(const Rows& x, const int32_t* rows, const Rows& out) {
 void Inference::norm(const Rows& x, const mx::array& weight, float eps, const Rows& y) {
   const int threads = std::min(512, (x.width / 8 + 31) / 32 * 32);
   queue_.launch(queue_.function(Source::inference, "norm_rows"),
-                {.blocks_x = x.rows, .threads = threads}, x.data, address(weight), y.data, x.width,
-                eps);
+                {.blocks_x = x.rows, .threads = threads, .early = true}, x.data, address(weight),
+                y.data, x.width, eps);
 }
 
 void Inference::swiglu(const Rows& gate, const Rows& up, const Rows& out) {
@@ -97,10 +102,13 @@ void Inference::rotate_and_store(const Rows& qkv, const Attention& a) {
       queue_.function(Source::inference, fmt::format("rotate_and_store<{}>", a.sizes.head_dim));
   const auto kv_heads = static_cast<int>(a.sizes.kv_heads);
   const int64_t layer = static_cast<int64_t>(a.layer) * a.sizes.layer();
-  queue_.launch(
-      f, {.blocks_x = qkv.rows, .blocks_y = blocks_for(a.heads + 2 * kv_heads, 16), .threads = 128},
-      qkv.data, a.positions, a.rows, address(*a.inv_freq), pointer(a.q_norm), pointer(a.k_norm),
-      qkv.rows, a.heads, kv_heads, layer, a.sizes.plane(), a.eps);
+  queue_.launch(f,
+                {.blocks_x = qkv.rows,
+                 .blocks_y = blocks_for(a.heads + 2 * kv_heads, 16),
+                 .threads = 128,
+                 .early = true},
+                qkv.data, a.positions, a.rows, address(*a.inv_freq), pointer(a.q_norm),
+                pointer(a.k_norm), qkv.rows, a.heads, kv_heads, layer, a.sizes.plane(), a.eps);
 }
 
 void Inference::attention(const Rows& qkv, const Attention& a, const Rows& out) {
@@ -111,18 +119,27 @@ void Inference::attention(const Rows& qkv, const Attention& a, const Rows& out) 
     const int shared = 4 * kPageRows * d * 2;
     const auto f =
         queue_.function(Source::paged_attention, fmt::format("paged_attention_few<{}>", d), shared);
-    queue_.launch(
-        f, {.blocks_x = a.few_count, .blocks_y = kv_heads, .threads = 128, .shared_bytes = shared},
-        qkv.data, a.few, a.entries, out.data, a.parts, a.counters, qkv.stride, a.heads, kv_heads,
-        layer, plane, scale);
+    queue_.launch(f,
+                  {.blocks_x = a.few_count,
+                   .blocks_y = kv_heads,
+                   .threads = 128,
+                   .shared_bytes = shared,
+                   .early = true},
+                  qkv.data, a.few, a.entries, out.data, a.parts, a.counters, qkv.stride, a.heads,
+                  kv_heads, layer, plane, scale);
   }
   if (a.many_count > 0) {
     const int shared = 3 * kPageRows * d * 2;
     const auto f =
         queue_.function(Source::paged_attention, fmt::format("paged_attention<{}>", d), shared);
-    queue_.launch(
-        f, {.blocks_x = a.heads, .blocks_y = a.many_count, .threads = 128, .shared_bytes = shared},
-        qkv.data, a.many, a.entries, out.data, qkv.stride, a.heads, kv_heads, layer, plane, scale);
+    queue_.launch(f,
+                  {.blocks_x = a.heads,
+                   .blocks_y = a.many_count,
+                   .threads = 128,
+                   .shared_bytes = shared,
+                   .early = true},
+                  qkv.data, a.many, a.entries, out.data, qkv.stride, a.heads, kv_heads, layer,
+                  plane, scale);
   }
 }
 
@@ -130,9 +147,13 @@ std::vector<LargestLogits> Inference::largest(Workspace& workspace, const float*
                                               int vocab, int count) {
   count = std::clamp(count, 1, kMostLargest);
   const size_t words = static_cast<size_t>(2 + 2 * count), bytes = words * 4 * size_t(rows);
-  void* out = workspace.take(bytes);
-  queue_.launch(queue_.function(Source::inference, "largest_logits"),
-                {.blocks_x = rows, .threads = 1024}, logits, out, vocab, count);
+  const int slices = std::clamp(256 / rows, 1, 32), slice = blocks_for(vocab, slices);
+  void *parts = workspace.take(bytes * static_cast<size_t>(slices)), *out = workspace.take(bytes);
+  queue_.launch(queue_.function(Source::inference, "largest_of_slices"),
+                {.blocks_x = rows, .blocks_y = slices, .threads = 1024, .early = true}, logits,
+                parts, vocab, count, slice);
+  queue_.launch(queue_.function(Source::inference, "largest_of_rows"),
+                {.blocks_x = rows, .threads = 1024, .early = true}, parts, out, slices, count);
   auto* host = reinterpret_cast<const int32_t*>(results_.reserve(bytes));
   queue_.download(results_.data(), out, bytes);
   queue_.wait();

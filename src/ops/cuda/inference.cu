@@ -73,6 +73,8 @@ __device__ inline float sum_of_warp(float x) {
 __global__ void __launch_bounds__(512)
     norm_rows(const bf16* x, const bf16* weight, bf16* y, int width, float eps) {
   __shared__ float sums[16];
+  wait_for_previous();
+  start_next();
   const bf16* row = x + int64_t{blockIdx.x} * width;
   float kept[8], sum = 0.0f;
   for (int i = threadIdx.x * 8; i < width; i += blockDim.x * 8) {
@@ -108,6 +110,8 @@ __global__ void __launch_bounds__(128)
   static_assert(kPairs >= 1, "");
   const int row = blockIdx.x, first = (blockIdx.y * 4 + threadIdx.x / 32) * 4;
   const int lane = threadIdx.x % 32, total = heads + 2 * kv_heads;
+  wait_for_previous();
+  start_next();
   if (row >= rows || first >= total) return;
   const float position = static_cast<float>(positions[row]);
   unsigned char* to = reinterpret_cast<unsigned char*>(row_addresses[row]) + layer_offset;
@@ -149,21 +153,45 @@ __global__ void __launch_bounds__(128)
   }
 }
 
-// The `count` largest of each row of logits [rows, vocab], largest first and of equal ones the
-// smaller id first, and the natural log of the sum of their exponentials: out [rows][2 + 2 count]:
-// that log, how many there are, ids, logits (all of 4 bytes). How many is -1 where too many logits
-// are equal to say; at most 64 are asked for. A block of 1024 threads for each row.
+// Of a row of logits: what both kernels below write. words [2 + 2 count] (all of 4 bytes): the
+// natural log of the sum of exponentials, how many of the largest follow (-1: too many are equal to
+// say), ids, logits; of equal ones the smaller id first.
+
+// Writes the `count` first of `listed` pairs, by all threads of the block.
+__device__ inline void write_sorted(const float* values, const int* ids, int listed, int count,
+                                    int* to) {
+  for (int mine = threadIdx.x; mine < listed; mine += blockDim.x) {
+    int rank = 0;
+    for (int i = 0; i < listed; ++i)
+      rank += values[i] > values[mine] || (values[i] == values[mine] && ids[i] < ids[mine]) ? 1 : 0;
+    if (rank >= count) continue;
+    to[2 + rank] = ids[mine];
+    to[2 + count + rank] = __float_as_int(values[mine]);
+  }
+}
+
+__device__ inline float max_of_warp(float x) {
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, step));
+  return x;
+}
+
+// The slices of rows of logits [rows, vocab]: out [rows, slices, 2 + 2 count]. A block of 1024
+// threads for each slice.
 __global__ void __launch_bounds__(1024)
-    largest_logits(const float* logits, int* out, int vocab, int count) {
+    largest_of_slices(const float* logits, int* out, int vocab, int count, int slice) {
   constexpr int kThreadsHere = 1024, kListed = 2048;
   __shared__ float tops[kThreadsHere], values[kListed], warp_tops[32], warp_sums[32];
   __shared__ int ids[kListed], listed;
   __shared__ float threshold;
+  wait_for_previous();
+  start_next();
   const float* x = logits + int64_t{blockIdx.x} * vocab;
-  int* to = out + int64_t{blockIdx.x} * (2 + 2 * count);
+  const int begin = blockIdx.y * slice, end = min(begin + slice, vocab);
+  int* to = out + (int64_t{blockIdx.x} * gridDim.y + blockIdx.y) * (2 + 2 * count);
   const int thread = threadIdx.x;
   float top = minus_infinity(), sum = 0.0f;
-  for (int i = thread; i < vocab; i += kThreadsHere) {
+  for (int i = begin + thread; i < end; i += kThreadsHere) {
     const float v = x[i];
     if (v > top) sum *= exp2_fast((top - v) * kLog2E), top = v;
     if (v > minus_infinity()) sum += exp2_fast((v - top) * kLog2E);
@@ -171,14 +199,10 @@ __global__ void __launch_bounds__(1024)
   tops[thread] = top;
   if (thread == 0) listed = 0;
   // The sum of exponentials of all.
-  float all = top;
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) all = fmaxf(all, __shfl_xor_sync(~0u, all, step));
+  float all = max_of_warp(top);
   if (thread % 32 == 0) warp_tops[thread / 32] = all;
   __syncthreads();
-  all = warp_tops[thread % 32];
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) all = fmaxf(all, __shfl_xor_sync(~0u, all, step));
+  all = max_of_warp(warp_tops[thread % 32]);
   sum = sum_of_warp(top == minus_infinity() ? 0.0f : sum * exp2_fast((top - all) * kLog2E));
   if (thread % 32 == 0) warp_sums[thread / 32] = sum;
   __syncthreads();
@@ -187,17 +211,20 @@ __global__ void __launch_bounds__(1024)
     for (int i = 0; i < 32; ++i) whole += warp_sums[i];
     to[0] = __float_as_int(all + logf(whole));
   }
-  // At least the threads whose largest is among the `count` largest of those hold all that is
-  // asked for.
-  int before = 0;
-  const int seen = min(kThreadsHere, vocab);
-  for (int i = 0; i < seen; ++i)
-    before += tops[i] > top || (tops[i] == top && i < thread) ? 1 : 0;
-  if (thread < seen && before == min(count, seen) - 1) threshold = top;
+  // The threads whose largest is among the `count` largest of those hold all that is asked for.
+  const int seen = min(kThreadsHere, end - begin);
+  if (count == 1) {
+    if (thread == 0) threshold = all;
+  } else {
+    int before = 0;
+    for (int i = 0; i < seen; ++i)
+      before += tops[i] > top || (tops[i] == top && i < thread) ? 1 : 0;
+    if (thread < seen && before == min(count, seen) - 1) threshold = top;
+  }
   __syncthreads();
   const float least = threshold;
   if (top >= least)
-    for (int i = thread; i < vocab; i += kThreadsHere)
+    for (int i = begin + thread; i < end; i += kThreadsHere)
       if (const float v = x[i]; v >= least) {
         const int at = atomicAdd(&listed, 1);
         if (at < kListed) values[at] = v, ids[at] = i;
@@ -205,15 +232,45 @@ __global__ void __launch_bounds__(1024)
   __syncthreads();
   const bool whole = listed <= kListed;
   if (thread == 0) to[1] = whole ? min(count, listed) : -1;
-  if (!whole) return;
-  for (int mine = thread; mine < listed; mine += kThreadsHere) {
-    int rank = 0;
-    for (int i = 0; i < listed; ++i)
-      rank += values[i] > values[mine] || (values[i] == values[mine] && ids[i] < ids[mine]) ? 1 : 0;
-    if (rank >= count) continue;
-    to[2 + rank] = ids[mine];
-    to[2 + count + rank] = __float_as_int(values[mine]);
+  if (whole) write_sorted(values, ids, listed, count, to);
+}
+
+// out [rows, 2 + 2 count] of the slices, of which there are at most 32. A block for each row.
+__global__ void __launch_bounds__(1024)
+    largest_of_rows(const int* slices, int* out, int slice_count, int count) {
+  constexpr int kListed = 2048;
+  __shared__ float values[kListed];
+  __shared__ int ids[kListed], from[33];
+  wait_for_previous();
+  start_next();
+  const int words = 2 + 2 * count;
+  const int* of_row = slices + int64_t{blockIdx.x} * slice_count * words;
+  int* to = out + int64_t{blockIdx.x} * words;
+  if (threadIdx.x == 0) {
+    float top = minus_infinity(), sum = 0.0f;
+    int listed = 0;
+    bool known = true;
+    for (int s = 0; s < slice_count; ++s) {
+      top = fmaxf(top, __int_as_float(of_row[s * words]));
+      from[s] = listed;
+      known &= of_row[s * words + 1] >= 0;
+      listed += max(of_row[s * words + 1], 0);
+    }
+    from[slice_count] = listed;
+    for (int s = 0; s < slice_count; ++s)
+      sum += exp2_fast((__int_as_float(of_row[s * words]) - top) * kLog2E);
+    to[0] = __float_as_int(top + logf(sum));
+    to[1] = known ? min(count, listed) : -1;
   }
+  __syncthreads();
+  for (int i = threadIdx.x; i < slice_count * count; i += blockDim.x) {
+    const int s = i / count, place = i % count;
+    if (place >= from[s + 1] - from[s]) continue;
+    ids[from[s] + place] = of_row[s * words + 2 + place];
+    values[from[s] + place] = __int_as_float(of_row[s * words + 2 + count + place]);
+  }
+  __syncthreads();
+  write_sorted(values, ids, from[slice_count], count, to);
 }
 
 // out[i] = logits[rows[i], ids[i]].

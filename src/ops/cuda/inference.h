@@ -27,7 +27,7 @@ class Workspace {
   void reset();
   void* take(size_t bytes);
   // A piece that is overwritten again and again: the same one, where it is large enough.
-  enum class Scratch : uint8_t { weights, lora };
+  enum class Scratch : uint8_t { weights, lora, sums };
   void* scratch(Scratch which, size_t bytes);
   Rows rows(int count, int width);
 
@@ -38,9 +38,17 @@ class Workspace {
     void* memory = nullptr;
     size_t bytes = 0;
   };
-  std::array<Piece, 2> scratch_;
+  std::array<Piece, 3> scratch_;
 };
 
+// Rows that products read; where `norm` is given, they are normed first (RMSNorm), in `normed`
+// where the product does not do it on the way.
+struct Input {
+  Rows x;
+  const mx::array* norm = nullptr;
+  float eps = 0.0f;
+  Rows normed = {};
+};
 // A LoRA branch as the kernels read it.
 struct LoraPart {
   void* b = nullptr;  // [n, rank], the scale multiplied in; null: none
@@ -72,13 +80,13 @@ class Inference {
   void norm(const Rows& x, const mx::array& weight, float eps, const Rows& y);
   // The products of x with each weight. Up to 64 rows are multiplied with 4 and 8 bits as they lie
   // in memory; otherwise weights are made bfloat16 and cuBLAS multiplies.
-  void products(Workspace& workspace, const Rows& x, std::span<const Product> products,
+  void products(Workspace& workspace, Input in, std::span<const Product> products,
                 const LoraInputs& lora);
   // out = silu(gate) * up, both products of x.
-  void gated(Workspace& workspace, const Rows& x, const Product& gate, const Product& up,
+  void gated(Workspace& workspace, Input in, const Product& gate, const Product& up,
              const LoraInputs& lora, const Rows& out);
   // logits [rows, vocabulary] float32.
-  void logits(Workspace& workspace, const Rows& x, const Weight& head, float* logits);
+  void logits(Workspace& workspace, Input in, const Weight& head, float* logits);
   // q, k and v side by side in `qkv` [rows, (heads + 2 kv_heads) * head_dim]: normed where weights
   // are given, q and k turned, k and v written to where `row_addresses` says.
   struct Attention {
@@ -110,8 +118,17 @@ class Inference {
                           std::span<const int32_t> rows, std::span<const int32_t> ids);
 
  private:
-  bool multiply_few(const Rows& x, std::span<const Product> products, const float* xa,
-                    int xa_stride, bool gated, const Rows* out, float* float_out);
+  // What else the kernel of few rows takes: x A; where silu(gate) * up or float32 sums go.
+  struct Few {
+    const float* xa = nullptr;
+    int xa_stride = 0;
+    const Rows* out = nullptr;
+    float* float_out = nullptr;
+  };
+  void make_normed(Input& in);
+  void* lora_inner(Workspace& workspace, Input& in, const LoraInputs& lora, bool few);
+  bool multiply_few(Workspace& workspace, Input& in, std::span<const Product> products,
+                    const Few& how);
   void multiply_many(Workspace& workspace, const Rows& x, const Product& product, const void* xa,
                      int xa_stride);
   void multiply_dense(Workspace& workspace, const Rows& x, const Weight& w, void* y, int y_stride,
@@ -121,6 +138,8 @@ class Inference {
   Queue queue_;
   mx::array blas_memory_;
   Blas blas_;
+  static constexpr int kCounters = 8192;
+  mx::array counters_;  // zeros between kernels
   PinnedMemory results_;
 };
 

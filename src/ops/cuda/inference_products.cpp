@@ -29,7 +29,11 @@ struct ProductPart {
 struct ProductArgs {
   ProductPart parts[3];
   const void* x;
-  int rows, k, x_stride, xa_stride, part_count;
+  const void* norm;
+  void* sums;
+  void* counters;
+  int rows, k, x_stride, xa_stride, part_count, chunk_steps, chunks_held;
+  float eps;
 };
 
 bool has_kernel(const Weight& w) {
@@ -42,67 +46,102 @@ bool alike(const Weight& a, const Weight& b) {
   return a.bits == b.bits && a.group_size == b.group_size && a.scales->dtype() == b.scales->dtype();
 }
 
-// The tile sizes for so many rows and outputs.
+// How a product is shared out among blocks: template arguments of the kernel, and parts of k.
 struct Tiles {
   int m, n, warps_m, depth;
+  int columns(bool gated) const { return warps_m * 16 * (gated ? 1 : m); }  // of y, a block's
+  int step() const { return 8 / warps_m * depth; }
 };
-Tiles tiles_for(int rows, int outputs, int group, bool gated) {
+Tiles tiles_for(int rows, int group, bool gated) {
   const auto deep = [&](int depth) { return std::max(depth, group); };
-  if (rows <= 8) return {gated ? 2 : 1, 1, 1, deep(gated ? 128 : 256)};
-  if (rows <= 16) return {gated ? 2 : 1, 2, 1, deep(128)};
-  const bool wide = gated || outputs > 8192 || group > 64;
-  if (rows <= 32) return {2, 4, wide ? 2 : 1, deep(wide ? 128 : 64)};
-  return {2, 8, wide ? 2 : 1, deep(wide ? 128 : 64)};
+  if (rows <= 8) return {gated ? 2 : 1, 1, 1, deep(128)};
+  if (rows <= 16) return {gated ? 2 : 1, 2, 1, deep(gated ? 64 : 128)};
+  if (rows <= 32) return {2, 4, 2, deep(128)};
+  return {2, 8, 4, deep(64)};
+}
+
+// Chunks of x in shared memory: all of it where there is room, else two chunks of some steps.
+struct Chunks {
+  int steps, held, bytes;
+};
+Chunks chunks_for(int rows, int k, int step) {
+  const int all = (k + step - 1) / step;
+  const auto bytes = [&](int steps) { return rows * (steps * step + 8) * 2; };
+  constexpr int kRoom = 64 << 10;
+  if (bytes(all) <= kRoom) return {all, 1, bytes(all)};
+  const int steps = std::max(1, (kRoom / 2 / (rows * 2) - 8) / step);
+  return {steps, 2, 2 * bytes(steps)};
 }
 
 }  // namespace
 
 // False where these need another way.
-bool Inference::multiply_few(const Rows& x, std::span<const Product> products, const float* xa,
-                             int xa_stride, bool gated, const Rows* out, float* float_out) {
+bool Inference::multiply_few(Workspace& workspace, Input& in, std::span<const Product> products,
+                             const Few& how) {
   const Weight& first = *products[0].weight;
   for (const Product& p : products)
     if (!has_kernel(*p.weight) || !alike(first, *p.weight)) return false;
+  const bool gated = how.out != nullptr;
+  const Tiles t = tiles_for(in.x.rows, first.group_size, gated);
+  const Chunks chunks = chunks_for(in.x.rows, in.x.width, t.step());
+  if (t.n > 1 || chunks.held > 1) make_normed(in);  // the kernel does it otherwise
+  const Rows& x = in.x;
   ProductArgs args{.parts = {},
                    .x = x.data,
+                   .norm = in.norm != nullptr ? address(*in.norm) : nullptr,
+                   .sums = nullptr,
+                   .counters = nullptr,
                    .rows = x.rows,
                    .k = x.width,
                    .x_stride = x.stride,
-                   .xa_stride = xa_stride,
-                   .part_count = static_cast<int>(products.size())};
-  int outputs = 0;
-  for (const Product& p : products) outputs += p.weight->out_features();
-  const Tiles t = tiles_for(x.rows, outputs, first.group_size, gated);
-  const int tile_rows = t.warps_m * 16 * (gated ? 1 : t.m);
+                   .xa_stride = how.xa_stride,
+                   .part_count = static_cast<int>(products.size()),
+                   .chunk_steps = chunks.steps,
+                   .chunks_held = chunks.held,
+                   .eps = in.eps};
   int blocks = 0;
   for (size_t i = 0; i < products.size(); ++i) {
     const Product& p = products[i];
-    const Rows& y = gated ? *out : p.y;
+    const Rows& y = gated ? *how.out : p.y;
     args.parts[i] = {.weights = address(p.weight->data),
                      .scales = address(*p.weight->scales),
                      .biases = address(*p.weight->biases),
                      .bias = p.bias != nullptr ? address(*p.bias) : nullptr,
                      .lora_b = p.lora.b,
-                     .lora_xa = xa + p.lora.first,
+                     .lora_xa = how.xa + p.lora.first,
                      .residual = p.residual ? y.data : nullptr,
-                     .y = float_out != nullptr ? float_out : y.data,
+                     .y = how.float_out != nullptr ? how.float_out : y.data,
                      .n = p.weight->out_features(),
                      .y_stride = y.stride,
                      .rank = p.lora.rank,
                      .first_block = blocks};
-    if (!gated || i == 0) blocks += blocks_for(p.weight->out_features(), tile_rows);
+    if (!gated || i == 0) blocks += blocks_for(p.weight->out_features(), t.columns(gated));
   }
-  const int warps_k = 8 / t.warps_m, staged = std::min(x.rows, 8 * t.n);
-  const int shared = std::max(2 * staged * (warps_k * t.depth + 8) * 2,
-                              warps_k * 8 * t.n * (t.warps_m * t.m * 16 + 4) * 4);
+  const int steps = blocks_for(x.width, t.step());
+  const int splits = t.n <= 2 ? 1 : std::clamp(264 / blocks, 1, std::max(1, steps / 2));
+  if (splits > 1) {
+    const auto tile = static_cast<size_t>(8 * t.n * t.warps_m * t.m * 16);
+    args.sums = workspace.scratch(Workspace::Scratch::sums,
+                                  static_cast<size_t>(blocks * splits) * tile * sizeof(float));
+    if (blocks > kCounters) fail("a product of {} blocks has too many splits", blocks);
+    args.counters = address(counters_);
+  }
+  const int warps_k = 8 / t.warps_m;
+  const int shared = std::max(chunks.bytes, warps_k * 8 * t.n * (t.warps_m * t.m * 16 + 4) * 4);
   const auto f =
       queue_.function(Source::products,
                       fmt::format("quantized_product<{}, {}, {}, {}, {}, {}, {}, {}, {}>",
                                   first.bits, first.group_size, type_name(first.scales->dtype()),
-                                  float_out != nullptr ? "float" : "bf16", t.m, t.n, t.warps_m,
+                                  how.float_out != nullptr ? "float" : "bf16", t.m, t.n, t.warps_m,
                                   t.depth, gated ? "true" : "false"),
                       shared);
-  queue_.launch(f, {.blocks_x = blocks, .threads = 256, .shared_bytes = shared}, args);
+  queue_.launch(f,
+                {.blocks_x = blocks,
+                 .blocks_y = splits,
+                 .threads = 256,
+                 .shared_bytes = shared,
+                 .early = true},
+                args);
   return true;
 }
 
@@ -178,76 +217,80 @@ void Inference::multiply_many(Workspace& workspace, const Rows& x, const Product
                     .add = true});
 }
 
-void Inference::products(Workspace& workspace, const Rows& x, std::span<const Product> products,
-                         const LoraInputs& lora) {
-  const bool few = x.rows <= kFewRows;
-  // x A, in float32 for the few.
-  void* xa = nullptr;
-  if (lora.a != nullptr)
-    xa = workspace.scratch(Workspace::Scratch::lora,
-                           static_cast<size_t>(x.rows) * static_cast<size_t>(lora.ranks) * 4);
-  bool in_float = false;
-  const auto inner = [&](bool wanted_float) {
-    if (lora.a == nullptr) return;
-    in_float = wanted_float;
-    if (wanted_float)
-      queue_.launch(queue_.function(Source::products, "lora_inner"),
-                    {.blocks_x = blocks_for(int64_t{x.rows} * lora.ranks, 8)}, x.data, lora.a, xa,
-                    x.rows, x.width, x.stride, lora.ranks);
-    else
-      blas_.multiply({.x = x.data,
-                      .w = lora.a,
-                      .y = xa,
-                      .rows = x.rows,
-                      .n = lora.ranks,
-                      .k = x.width,
-                      .x_stride = x.stride,
-                      .w_stride = x.width,
-                      .y_stride = lora.ranks});
-  };
-  if (few) {
-    inner(true);
-    if (multiply_few(x, products, static_cast<float*>(xa), lora.ranks, false, nullptr, nullptr))
-      return;
-  }
-  std::vector<const Product*> rest;
-  for (const Product& p : products)
-    if (!few ||
-        !multiply_few(x, {&p, 1}, static_cast<float*>(xa), lora.ranks, false, nullptr, nullptr))
-      rest.push_back(&p);
-  if (rest.empty()) return;
-  if (!few || in_float) inner(false);
-  for (const Product* p : rest) multiply_many(workspace, x, *p, xa, lora.ranks);
+void Inference::make_normed(Input& in) {
+  if (in.norm == nullptr) return;
+  norm(in.x, *in.norm, in.eps, in.normed);
+  in = {.x = in.normed};
 }
 
-void Inference::gated(Workspace& workspace, const Rows& x, const Product& gate, const Product& up,
+// x A [rows, ranks], in float32 for the kernel of few rows, else in bfloat16.
+void* Inference::lora_inner(Workspace& workspace, Input& in, const LoraInputs& lora, bool few) {
+  if (lora.a == nullptr) return nullptr;
+  make_normed(in);
+  const Rows& x = in.x;
+  void* xa = workspace.scratch(Workspace::Scratch::lora,
+                               static_cast<size_t>(x.rows) * static_cast<size_t>(lora.ranks) * 4);
+  if (few)
+    queue_.launch(queue_.function(Source::products, "lora_inner"),
+                  {.blocks_x = blocks_for(int64_t{x.rows} * lora.ranks, 8), .early = true}, x.data,
+                  lora.a, xa, x.rows, x.width, x.stride, lora.ranks);
+  else
+    blas_.multiply({.x = x.data,
+                    .w = lora.a,
+                    .y = xa,
+                    .rows = x.rows,
+                    .n = lora.ranks,
+                    .k = x.width,
+                    .x_stride = x.stride,
+                    .w_stride = x.width,
+                    .y_stride = lora.ranks});
+  return xa;
+}
+
+void Inference::products(Workspace& workspace, Input in, std::span<const Product> products,
+                         const LoraInputs& lora) {
+  std::vector<const Product*> rest;
+  for (const Product& p : products) rest.push_back(&p);
+  if (in.x.rows <= kFewRows && std::any_of(products.begin(), products.end(), [](const Product& p) {
+        return has_kernel(*p.weight);
+      })) {
+    const auto* xa = static_cast<float*>(lora_inner(workspace, in, lora, true));
+    const Few how{.xa = xa, .xa_stride = lora.ranks};
+    if (multiply_few(workspace, in, products, how)) return;
+    std::erase_if(rest, [&](const Product* p) { return multiply_few(workspace, in, {p, 1}, how); });
+    if (rest.empty()) return;
+  }
+  make_normed(in);
+  const void* xa = lora_inner(workspace, in, lora, false);
+  for (const Product* p : rest) multiply_many(workspace, in.x, *p, xa, lora.ranks);
+}
+
+void Inference::gated(Workspace& workspace, Input in, const Product& gate, const Product& up,
                       const LoraInputs& lora, const Rows& out) {
   const Product both[] = {gate, up};
-  if (x.rows <= kFewRows && has_kernel(*gate.weight) && has_kernel(*up.weight) &&
+  if (in.x.rows <= kFewRows && has_kernel(*gate.weight) && has_kernel(*up.weight) &&
       alike(*gate.weight, *up.weight)) {
-    void* xa = nullptr;
-    if (lora.a != nullptr) {
-      xa = workspace.scratch(Workspace::Scratch::lora,
-                             static_cast<size_t>(x.rows) * static_cast<size_t>(lora.ranks) * 4);
-      queue_.launch(queue_.function(Source::products, "lora_inner"),
-                    {.blocks_x = blocks_for(int64_t{x.rows} * lora.ranks, 8)}, x.data, lora.a, xa,
-                    x.rows, x.width, x.stride, lora.ranks);
-    }
-    multiply_few(x, both, static_cast<float*>(xa), lora.ranks, true, &out, nullptr);
+    const auto* xa = static_cast<float*>(lora_inner(workspace, in, lora, true));
+    multiply_few(workspace, in, both, {.xa = xa, .xa_stride = lora.ranks, .out = &out});
     return;
   }
-  products(workspace, x, both, lora);
+  products(workspace, in, both, lora);
   swiglu(gate.y, up.y, out);
 }
 
-void Inference::logits(Workspace& workspace, const Rows& x, const Weight& head, float* logits) {
-  const int vocab = head.out_features();
-  if (!has_kernel(head)) return multiply_dense(workspace, x, head, logits, vocab, false, true);
-  for (int begin = 0; begin < x.rows; begin += kFewRows) {
-    Rows part = x.first(std::min(kFewRows, x.rows - begin));
-    part.data = static_cast<char*>(x.data) + int64_t{begin} * x.stride * 2;
-    const Product p{.weight = &head, .y = {nullptr, part.rows, vocab, vocab}};
-    multiply_few(part, {&p, 1}, nullptr, 0, false, nullptr, logits + int64_t{begin} * vocab);
+void Inference::logits(Workspace& workspace, Input in, const Weight& head, float* logits) {
+  const int vocab = head.out_features(), rows = in.x.rows;
+  if (!has_kernel(head)) {
+    make_normed(in);
+    return multiply_dense(workspace, in.x, head, logits, vocab, false, true);
+  }
+  if (rows > kFewRows) make_normed(in);
+  for (int begin = 0; begin < rows; begin += kFewRows) {
+    Input part = in;
+    part.x.rows = std::min(kFewRows, rows - begin);
+    part.x.data = static_cast<char*>(in.x.data) + int64_t{begin} * in.x.stride * 2;
+    const Product p{.weight = &head, .y = {nullptr, part.x.rows, vocab, vocab}};
+    multiply_few(workspace, part, {&p, 1}, {.float_out = logits + int64_t{begin} * vocab});
   }
 }
 

@@ -100,7 +100,9 @@ void add_tiles(PageTables& t, PageTask whole) {
 }
 
 void add_splits(PageTables& t, const PageTask& whole, int32_t pages) {
+  constexpr int32_t kMostSplits = 128;  // that the kernel adds up
   const int32_t count = whole.end - whole.begin;
+  pages = std::max(pages, (count + kMostSplits - 1) / kMostSplits);
   PageTask part = whole;
   part.splits = (count + pages - 1) / pages;
   part.slot = t.slots;

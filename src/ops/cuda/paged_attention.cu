@@ -45,6 +45,8 @@ __global__ void __launch_bounds__(kThreads)
   const int head = blockIdx.x, kv_head = head / (heads / kv_heads);
   const PageTask task = tasks[blockIdx.y];
   const int64_t offset = layer_offset + int64_t{kv_head} * (kRows * D * 2);
+  wait_for_previous();
+  start_next();
   qs.load(q + head * D, task.row, task.rows, q_stride);
   float o[D / 8][4] = {}, top[2] = {minus_infinity(), minus_infinity()}, sum[2] = {};
   attend<D>(PageKeys<D>{entries + task.begin, entries + task.end, offset, offset + plane}, qs, ks,
@@ -74,6 +76,8 @@ __global__ void __launch_bounds__(kThreads)
   const float scale_log2 = scale * kLog2E;
 
   PageKeys<D> keys{entries + task.begin, entries + task.end, offset, offset + plane};
+  wait_for_previous();
+  start_next();
   keys.load_k(tile(0));
   keys.load_v(tile(1));
   copy_commit();
@@ -202,18 +206,37 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   if (ended != task.splits - 1) return;
   __threadfence();
+  // Each split's weight in each row, and the sum of all.
   const float* all = parts + int64_t{slot} * kPart;
+  constexpr int kKept = 4 * 16 * kPadded / 32;  // splits that there is room for at a time
+  float* weights = reinterpret_cast<float*>(memory);  // [splits][16]
+  float* inverse = weights + 16 * kKept;              // [16]
+  static_assert((16 * kKept + 16) * 4 <= 4 * Tile<D>::kBytes, "");
+  const int splits = min(task.splits, kKept);  // the host makes no more
+  for (int i = threadIdx.x; i < splits * 16; i += kThreads)
+    weights[i] = i % 16 < used ? __ldcg(all + i / 16 * kPart + 16 * D + i % 16) : 0.0f;
+  __syncthreads();
+  float largest = minus_infinity();
+  const int mine_m = threadIdx.x / 8, mine_first = threadIdx.x % 8;  // eight threads a row
+  for (int p = mine_first; p < splits; p += 8) largest = fmaxf(largest, weights[p * 16 + mine_m]);
+#pragma unroll
+  for (int step = 4; step > 0; step /= 2)
+    largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, step));
+  float total = 0.0f;
+  for (int p = mine_first; p < splits; p += 8) {
+    float& w = weights[p * 16 + mine_m];
+    w = exp2_fast(w - largest);
+    if (mine_m < used) total += w * __ldcg(all + p * kPart + 16 * D + 16 + mine_m);
+  }
+#pragma unroll
+  for (int step = 4; step > 0; step /= 2) total += __shfl_xor_sync(~0u, total, step);
+  if (mine_first == 0) inverse[mine_m] = 1.0f / total;
+  __syncthreads();
   for (int i = threadIdx.x; i < used * D; i += kThreads) {
     const int m = i / D;
-    float largest = minus_infinity(), y = 0.0f, total = 0.0f;
-    for (int p = 0; p < task.splits; ++p)
-      largest = fmaxf(largest, __ldcg(all + p * kPart + 16 * D + m));
-    for (int p = 0; p < task.splits; ++p) {
-      const float* part = all + p * kPart;
-      const float f = exp2_fast(__ldcg(part + 16 * D + m) - largest);
-      y += f * __ldcg(part + i);
-      total += f * __ldcg(part + 16 * D + 16 + m);
-    }
-    write(m, i % D, y / total);
+    float y = 0.0f;
+#pragma unroll 8
+    for (int p = 0; p < splits; ++p) y += weights[p * 16 + m] * __ldcg(all + p * kPart + i);
+    write(m, i % D, y * inverse[m]);
   }
 }

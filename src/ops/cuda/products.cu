@@ -7,7 +7,8 @@
 // exchanged likewise. A byte is two such numbers. A group's sum is scaled once it is complete.
 //
 // A block takes kM tiles of 16 rows of W for each of kWarpsM warps; its other warps share out the
-// groups along k, kDepth values at a time. x comes through shared memory, a chunk ahead.
+// groups along k, kDepth values a step. x comes through shared memory, in chunks of some steps. k
+// may be split among blocks, too; the last of a tile to end adds their sums, in their order.
 
 // One of up to three matrices that multiply the same x.
 struct ProductPart {
@@ -23,8 +24,14 @@ struct ProductPart {
 };
 struct ProductArgs {
   ProductPart parts[3];
-  const bf16* x;  // [rows, x_stride]
+  const bf16* x;     // [rows, x_stride]
+  const bf16* norm;  // [k]: x is normed (RMSNorm) first, where it comes in one chunk; null: not
+  float* sums;       // workspace of the splits: [tiles][splits][8 * kN][tile rows]
+  int* counters;     // [tiles], zeros before and after
   int rows, k, x_stride, xa_stride, part_count;
+  int chunk_steps;   // of x in shared memory
+  int chunks_held;   // 1 or 2: whether the next chunk comes while one is used
+  float eps;
 };
 
 __device__ inline uint32_t permute(uint32_t a, uint32_t b, uint32_t selector) {
@@ -98,24 +105,58 @@ struct Scales {
   }
 };
 
+// RMSNorm of staged rows of x, in place, by all 256 threads.
+__device__ inline void norm_staged(unsigned char* memory, int stride, const bf16* weight, int rows,
+                                   int k, float eps) {
+  __shared__ float squares[8][8];  // [warp][row]
+  const int warp = threadIdx.x / 32;
+  for (int row = 0; row < rows; ++row) {
+    const bf16* x = reinterpret_cast<const bf16*>(memory) + row * stride;
+    float sum = 0.0f;
+    for (int i = threadIdx.x * 8; i < k; i += 256 * 8) sum += dot8(x + i, x + i);
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+    if (threadIdx.x % 32 == 0) squares[warp][row] = sum;
+  }
+  __syncthreads();
+  for (int row = 0; row < rows; ++row) {
+    bf16* x = reinterpret_cast<bf16*>(memory) + row * stride;
+    float sum = 0.0f;
+#pragma unroll
+    for (int w = 0; w < 8; ++w) sum += squares[w][row];
+    const float factor = rsqrtf(sum / k + eps);
+    for (int i = threadIdx.x * 8; i < k; i += 256 * 8) {
+      float v[8], by[8];
+      load8(x + i, v);
+      load8(weight + i, by);
+#pragma unroll
+      for (int j = 0; j < 8; ++j) v[j] *= by[j] * factor;
+      store8(x + i, v);
+    }
+  }
+  __syncthreads();
+}
+
 __device__ inline float silu(float x) { return x / (1.0f + exp2_fast(-x * kLog2E)); }
 
 // kN: tiles of 8 rows of x. kGated: y = silu(W0 x) * (W1 x), part 0 and 1 of equal size (kM is 2).
 template <int kBits, int kGroup, typename Scale, typename Out, int kM, int kN, int kWarpsM,
           int kDepth, bool kGated>
-__global__ void __launch_bounds__(256, kM * kN == 1 ? 3 : kN == 1 ? 2 : 1) quantized_product(const ProductArgs args) {
+__global__ void __launch_bounds__(256, kM * kN == 1 && kBits == 4 ? 3 : kN == 1 ? 2 : 1) quantized_product(const ProductArgs args) {
   constexpr int kWarpsK = 8 / kWarpsM;
-  constexpr int kGroups = kDepth / kGroup;                 // of a warp in a chunk
-  constexpr int kChunk = kWarpsK * kGroups * kGroup;       // values of k
-  constexpr int kStride = kChunk + 8;                      // of a row of x in shared memory
-  constexpr int kWords = kGroup * kBits / 128;             // of a lane in a group
-  constexpr int kEights = kGroup / 32;                     // of x, of a lane in a group
+  constexpr int kGroups = kDepth / kGroup;                  // of a warp in a step
+  constexpr int kStep = kWarpsK * kDepth;                   // values of k
+  constexpr int kWords = kGroup * kBits / 128;              // of a lane in a group
+  constexpr int kEights = kGroup / 32;                      // of x, of a lane in a group
   constexpr int kRowsM = kWarpsM * 16 * (kGated ? 1 : kM);  // of W, of a block
   extern __shared__ __align__(128) unsigned char memory[];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int warp_m = warp % kWarpsM, warp_k = warp / kWarpsM;
   const int k = args.k, groups = k / kGroup, rows = args.rows;
   const int staged = min(rows, 8 * kN);
+  const int steps = (groups + kWarpsK * kGroups - 1) / (kWarpsK * kGroups);
+  const int begin = steps * blockIdx.y / gridDim.y, end = steps * (blockIdx.y + 1) / gridDim.y;
+  const int chunk = args.chunk_steps * kStep, x_stride = chunk + 8;  // in shared memory
 
   int part = 0;
   if constexpr (!kGated)
@@ -140,14 +181,15 @@ __global__ void __launch_bounds__(256, kM * kN == 1 ? 3 : kN == 1 ? 2 : 1) quant
     }
 
   const uint32_t shared = shared_address(memory);
-  const auto stage = [&](int chunk, int buffer) {
-    const int begin = chunk * kChunk, eights = min(kChunk, k - begin) / 8;
-    if (eights <= 0) return;
-    for (int row = 0; row < staged; ++row) {
-      const bf16* from = args.x + int64_t{row} * args.x_stride + begin;
-      const uint32_t to = shared + (buffer * staged + row) * kStride * 2;
-      for (int i = threadIdx.x; i < eights; i += 256) copy_async(to + i * 16, from + i * 8, true);
+  // The chunk of x from a step on.
+  const auto stage = [&](int step, int buffer) {
+    const int first_k = step * kStep, eights = (min(min(chunk, (end - step) * kStep), k - first_k)) / 8;
+    for (int i = threadIdx.x; i < staged * eights; i += 256) {
+      const int row = i / eights, eight = i - row * eights;
+      copy_async(shared + ((buffer * staged + row) * x_stride + eight * 8) * 2,
+                 args.x + int64_t{row} * args.x_stride + first_k + eight * 8, true);
     }
+    copy_commit();
   };
 
   struct Fragment {
@@ -155,9 +197,9 @@ __global__ void __launch_bounds__(256, kM * kN == 1 ? 3 : kN == 1 ? 2 : 1) quant
     Scales<Scale, kGroups> scale[kM][2], bias[kM][2];
   };
   const bool aligned = groups % kGroups == 0;
-  const auto load = [&](Fragment& f, int chunk) {
-    const int begin = (chunk * kWarpsK + warp_k) * kGroups;
-    if (begin >= groups) return;
+  const auto load = [&](Fragment& f, int step) {
+    const int begin = (step * kWarpsK + warp_k) * kGroups;
+    if (step >= end || begin >= groups) return;
 #pragma unroll
     for (int u = 0; u < kGroups; ++u)
       if (begin + u < groups)
@@ -176,12 +218,13 @@ __global__ void __launch_bounds__(256, kM * kN == 1 ? 3 : kN == 1 ? 2 : 1) quant
   };
 
   float sums[kM][kN][4] = {};
-  const auto multiply = [&](const Fragment& f, int chunk, int buffer) {
+  // `from`: where the step begins in shared memory.
+  const auto multiply = [&](const Fragment& f, int step, int from) {
 #pragma unroll
     for (int u = 0; u < kGroups; ++u) {
-      const int group = (chunk * kWarpsK + warp_k) * kGroups + u;
+      const int group = (step * kWarpsK + warp_k) * kGroups + u;
       if (group >= groups) break;
-      const int at = (warp_k * kGroups + u) * kGroup + t * (kGroup / 4);
+      const int at = from + (warp_k * kGroups + u) * kGroup + t * (kGroup / 4);
       // The group's weights as operands: `low` nibbles, and for bytes the high ones.
       constexpr int kPlanes = kBits / 4;
       uint32_t a[kPlanes][kM][kEights][2][4];
@@ -209,7 +252,7 @@ __global__ void __launch_bounds__(256, kM * kN == 1 ? 3 : kN == 1 ? 2 : 1) quant
       for (int n = 0; n < kN; ++n) {
         float sum[kPlanes][kM][4] = {}, of_x[4] = {};
         const int row = min(8 * n + g, staged - 1);
-        const unsigned char* x = memory + ((buffer * staged + row) * kStride + at) * 2;
+        const unsigned char* x = memory + (row * x_stride + at) * 2;
 #pragma unroll
         for (int e = 0; e < kEights; ++e) {
           const uint4 v = *reinterpret_cast<const uint4*>(x + e * 16);
@@ -239,24 +282,45 @@ __global__ void __launch_bounds__(256, kM * kN == 1 ? 3 : kN == 1 ? 2 : 1) quant
     }
   };
 
-  const int chunks = (groups + kWarpsK * kGroups - 1) / (kWarpsK * kGroups);
   Fragment now, next;
-  load(now, 0);
-  stage(0, 0);
-  copy_commit();
-  for (int chunk = 0; chunk < chunks; ++chunk) {
-    if (chunk + 1 < chunks) {
-      load(next, chunk + 1);
-      stage(chunk + 1, (chunk + 1) % 2);
+  load(now, begin);  // weights are nobody's results: they need not wait for the kernel before
+  load(next, begin + 1);
+  wait_for_previous();
+  start_next();
+  stage(begin, 0);
+  // What is added to the first of this thread's results.
+  float early = 0.0f;
+  const auto addend = [&](const ProductPart& p, int row, int column) {
+    float y = p.bias != nullptr ? to_float(p.bias[column]) : 0.0f;
+    if (p.residual != nullptr) y += to_float(p.residual[int64_t{row} * p.y_stride + column]);
+    return y;
+  };
+  if constexpr (!kGated)
+    if (threadIdx.x < staged * kRowsM && first + threadIdx.x % kRowsM < args.parts[part].n)
+      early = addend(args.parts[part], threadIdx.x / kRowsM, first + threadIdx.x % kRowsM);
+  int buffer = 0;
+  for (int of_chunk = begin; of_chunk < end; of_chunk += args.chunk_steps) {
+    const bool more = of_chunk + args.chunk_steps < end;
+    if (more && args.chunks_held == 2) {
+      stage(of_chunk + args.chunk_steps, buffer ^ 1);
+      copy_wait<1>();
+    } else {
+      copy_wait<0>();
     }
-    copy_commit();
-    copy_wait<1>();
     __syncthreads();
-    multiply(now, chunk, chunk % 2);
+    if (args.norm != nullptr) norm_staged(memory, x_stride, args.norm, staged, k, args.eps);
+    const int last = min(of_chunk + args.chunk_steps, end);
+    for (int step = of_chunk; step < last; ++step) {
+      multiply(now, step, buffer * staged * x_stride + (step - of_chunk) * kStep);
+      now = next;
+      load(next, step + 2);
+    }
     __syncthreads();
-    now = next;
+    if (args.chunks_held == 2)
+      buffer ^= 1;
+    else if (more)
+      stage(of_chunk + args.chunk_steps, 0);
   }
-  copy_wait<0>();
 
   // The warps' parts of the sums: [kWarpsK][8 * kN rows of x][tile rows].
   constexpr int kTileRows = kWarpsM * kM * 16, kPartStride = kTileRows + 4;
@@ -278,12 +342,36 @@ __global__ void __launch_bounds__(256, kM * kN == 1 ? 3 : kN == 1 ? 2 : 1) quant
     for (int i = 0; i < kWarpsK; ++i) sum += parts[(i * 8 * kN + row) * kPartStride + column];
     return sum;
   };
-  const auto finished = [&](const ProductPart& p, int row, int column, float y) {
-    if (p.bias != nullptr) y += to_float(p.bias[column]);
-    if (p.lora_b != nullptr) {
-      const float* xa = p.lora_xa + int64_t{row} * args.xa_stride;
-      for (int i = 0; i < p.rank; ++i) y += xa[i] * to_float(p.lora_b[int64_t{column} * p.rank + i]);
+  if (gridDim.y > 1) {
+    constexpr int kSums = 8 * kN * kTileRows;
+    float* tile = args.sums + int64_t{blockIdx.x} * gridDim.y * kSums;
+    for (int i = threadIdx.x; i < staged * kTileRows; i += 256)
+      tile[blockIdx.y * kSums + i] = total(i / kTileRows, i % kTileRows);
+    __shared__ int ended;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      ended = atomicAdd(args.counters + blockIdx.x, 1);
+      if (ended == gridDim.y - 1) args.counters[blockIdx.x] = 0;
     }
+    __syncthreads();
+    if (ended != gridDim.y - 1) return;
+    __threadfence();
+    for (int i = threadIdx.x; i < staged * kTileRows; i += 256) {
+      float sum = 0.0f;
+#pragma unroll 8
+      for (int split = 0; split < gridDim.y; ++split) sum += __ldcg(tile + split * kSums + i);
+      parts[i / kTileRows * kPartStride + i % kTileRows] = sum;
+    }
+    __syncthreads();
+  }
+  const auto whole = [&](int row, int column) {
+    return gridDim.y > 1 ? parts[row * kPartStride + column] : total(row, column);
+  };
+  const auto adapted = [&](const ProductPart& p, int row, int column, float y) {
+    if (p.lora_b == nullptr) return y;
+    const float* xa = p.lora_xa + int64_t{row} * args.xa_stride;
+    for (int i = 0; i < p.rank; ++i) y += xa[i] * to_float(p.lora_b[int64_t{column} * p.rank + i]);
     return y;
   };
   for (int i = threadIdx.x; i < staged * kRowsM; i += 256) {
@@ -293,13 +381,14 @@ __global__ void __launch_bounds__(256, kM * kN == 1 ? 3 : kN == 1 ? 2 : 1) quant
     float y;
     if constexpr (kGated) {
       const int tile = local / 16 * 32 + local % 16;
-      y = silu(finished(p, row, column, total(row, tile))) *
-          finished(args.parts[1], row, column, total(row, tile + 16));
+      const ProductPart& up = args.parts[1];
+      y = silu(adapted(p, row, column, whole(row, tile) + addend(p, row, column))) *
+          adapted(up, row, column, whole(row, tile + 16) + addend(up, row, column));
     } else {
-      y = finished(p, row, column, total(row, local));
+      const float added = i == threadIdx.x ? early : addend(p, row, column);
+      y = adapted(p, row, column, whole(row, local) + added);
     }
     const int64_t at = int64_t{row} * p.y_stride + column;
-    if (p.residual != nullptr) y += to_float(p.residual[at]);
     if constexpr (sizeof(Out) == 4)
       static_cast<float*>(p.y)[at] = y;
     else
@@ -311,6 +400,8 @@ __global__ void __launch_bounds__(256, kM * kN == 1 ? 3 : kN == 1 ? 2 : 1) quant
 // for each value.
 __global__ void __launch_bounds__(256)
     lora_inner(const bf16* x, const bf16* a, float* xa, int rows, int k, int x_stride, int ranks) {
+  wait_for_previous();
+  start_next();
   const int at = blockIdx.x * 8 + threadIdx.x / 32;
   if (at >= rows * ranks) return;
   const int row = at / ranks, j = at % ranks;

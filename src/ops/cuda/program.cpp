@@ -89,19 +89,6 @@ std::string text_of(Source source) {
   return std::string(kCommon) + std::string(text);
 }
 
-// "sm_90" for the default GPU.
-std::string architecture() {
-  const auto& info = mx::device_info(mx::Device(mx::Device::gpu));
-  const auto number = [&](const char* key) {
-    const auto it = info.find(key);
-    if (it == info.end() || !std::holds_alternative<size_t>(it->second))
-      fail("MLX does not say which compute capability the GPU has");
-    return std::get<size_t>(it->second);
-  };
-  return fmt::format("sm_{}{}", number("compute_capability_major"),
-                     number("compute_capability_minor"));
-}
-
 // The file is the kernel's name, a NUL, and the machine code.
 std::optional<Kernel> read_kept(const fs::path& file) {
   std::error_code ignored;
@@ -126,6 +113,17 @@ void keep(const fs::path& file, const Kernel& kernel) {
 }
 
 }  // namespace
+
+int compute_capability() {
+  const auto& info = mx::device_info(mx::Device(mx::Device::gpu));
+  const auto number = [&](const char* key) {
+    const auto it = info.find(key);
+    if (it == info.end() || !std::holds_alternative<size_t>(it->second))
+      fail("MLX does not say which compute capability the GPU has");
+    return static_cast<int>(std::get<size_t>(it->second));
+  };
+  return 10 * number("compute_capability_major") + number("compute_capability_minor");
+}
 
 Kernel compile(Source source, const std::string& expression, const std::string& architecture) {
   const Nvrtc& n = nvrtc();
@@ -160,7 +158,7 @@ const Kernel& kernel(Source source, const std::string& expression) {
   const std::lock_guard lock(mutex);
   const auto key = std::pair(source, expression);
   if (const auto it = kernels.find(key); it != kernels.end()) return it->second;
-  const std::string target = architecture();
+  const std::string target = fmt::format("sm_{}", compute_capability());
   fs::path file = cache_directory();
   if (!file.empty())
     file /= fmt::format("kernels/{:016x}.cubin",

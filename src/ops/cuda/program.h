@@ -29,6 +29,9 @@ struct Kernel {
 // Error where it cannot be compiled.
 const Kernel& kernel(Source source, const std::string& expression);
 
+// Ten times the major plus the minor compute capability of the default GPU.
+int compute_capability();
+
 // What `kernel` does for a given architecture ("sm_90"), without card or cache.
 Kernel compile(Source source, const std::string& expression, const std::string& architecture);
 
@@ -36,6 +39,8 @@ struct Launch {
   int blocks_x = 1, blocks_y = 1;
   int threads = 256;
   int shared_bytes = 0;
+  // On a queue (queue.h): may start while the kernel before it runs, for which it waits itself.
+  bool early = false;
 };
 // Its arguments are the inputs, the outputs, then the scalars. Inputs must be row-contiguous where
 // the kernel reads them so, and are copied where they are not.

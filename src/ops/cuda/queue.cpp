@@ -23,6 +23,7 @@ struct Driver {
   int (*function_attribute)(void*, int, int);
   int (*launch)(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*,
                 void**, void**);
+  int (*launch_with)(const void*, void*, void**, void**);
   int (*upload)(uint64_t, const void*, size_t, void*);
   int (*download)(void*, uint64_t, size_t, void*);
   int (*fill)(uint64_t, unsigned char, size_t, void*);
@@ -51,6 +52,7 @@ const Driver& driver() {
     get(d.module_function, "cuModuleGetFunction");
     get(d.function_attribute, "cuFuncSetAttribute");
     get(d.launch, "cuLaunchKernel");
+    get(d.launch_with, "cuLaunchKernelEx");
     get(d.upload, "cuMemcpyHtoDAsync_v2");
     get(d.download, "cuMemcpyDtoHAsync_v2");
     get(d.fill, "cuMemsetD8Async");
@@ -109,6 +111,7 @@ Queue::Queue() {
   check(driver().device_get(&device, 0), "to be found");
   check(driver().context_retain(&context_, device), "to be set up");
   enter();
+  early_ = compute_capability() >= 90;
   constexpr unsigned kNonBlocking = 1;
   check(driver().stream_create(&stream_, kNonBlocking), "to make a stream");
 }
@@ -140,6 +143,27 @@ Function Queue::function(Source source, const std::string& expression, int share
 void Queue::launch_pointers(const Function& f, const Launch& l,
                             std::span<const void* const> args) const {
   const auto n = [](int x) { return static_cast<unsigned>(x); };
+  if (l.early && early_) {
+    struct Attribute {  // CUlaunchAttribute
+      int id;
+      int padding;
+      int value[16];
+    } attribute{.id = 6, .padding = 0, .value = {1}};  // programmatic stream serialization
+    const struct {                                     // CUlaunchConfig
+      unsigned grid[3], block[3], shared_bytes;
+      void* stream;
+      Attribute* attributes;
+      unsigned attribute_count;
+    } config{{n(l.blocks_x), n(l.blocks_y), 1},
+             {n(l.threads), 1, 1},
+             n(l.shared_bytes),
+             stream_,
+             &attribute,
+             1};
+    check(driver().launch_with(&config, f.handle, const_cast<void**>(args.data()), nullptr),
+          "to start a kernel");
+    return;
+  }
   check(driver().launch(f.handle, n(l.blocks_x), n(l.blocks_y), 1, n(l.threads), 1, 1,
                         n(l.shared_bytes), stream_, const_cast<void**>(args.data()), nullptr),
         "to start a kernel");

@@ -53,6 +53,7 @@ class Queue {
                        std::span<const void* const> args) const;
   void* context_ = nullptr;
   void* stream_ = nullptr;
+  bool early_ = false;  // whether the card can start kernels early
 };
 
 // Memory of the host that the card copies from and to without a detour.
