@@ -29,6 +29,7 @@ class Planning {
             p_.plans[static_cast<size_t>(first) + i] =
                 plan_row(reader.path(), rows[i], input, seen);
         });
+    seen = {};
     p_.report.rows_read = static_cast<int64_t>(p_.plans.size());
     if (p_.report.rows_kept == 0)
       fail("none of the {} rows could be used{}", p_.report.rows_read, first_fault());
@@ -93,6 +94,7 @@ class Planning {
   // No question, nor one that is nearly the same, is in two splits.
   void assign_splits() {
     const auto groups = questions_.groups();
+    questions_ = {};  // sketches are most of what there is in memory
     std::unordered_set<uint64_t> excluded, used;
     for (const uint64_t question : excluded_) excluded.insert(groups.at(question));
     for (RowPlan& d : p_.plans) {
@@ -112,7 +114,6 @@ class Planning {
     p_.report.leaks_by_text = splits.leaks_by_text;
     for (RowPlan& d : p_.plans)
       if (d.keep) d.split = splits.split.at(d.question);
-    questions_ = {};
   }
 
   void read_excluded() {

@@ -35,10 +35,21 @@ std::span<const char> bytes_of(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
+// Adds the first `size` bytes of the file, which need not stay in memory for it.
+void add_bytes(StreamHash& hash, const MappedFile& file, size_t size) {
+  constexpr size_t kPiece = size_t{16} << 20;
+  const auto* data = reinterpret_cast<const char*>(file.bytes().data());
+  for (size_t at = 0; at < size; at += kPiece) {
+    const size_t length = std::min(kPiece, size - at);
+    hash.add({data + at, length});
+    file.release(at, length);
+  }
+}
+
 void add_file(StreamHash& hash, const fs::path& path) {
   const MappedFile file(path);
-  const auto bytes = file.bytes();
-  hash.add_field({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  hash.add_field(std::to_string(file.bytes().size()));
+  add_bytes(hash, file, file.bytes().size());
 }
 
 }  // namespace
@@ -101,7 +112,7 @@ bool read_token_file(const fs::path& path, const std::string& key, Dataset& set)
       padded * sizeof(int32_t) + footer.examples * sizeof(Record) != body)
     return false;
   StreamHash hash;
-  hash.add({data, size - sizeof footer.hash});
+  add_bytes(hash, *file, size - sizeof footer.hash);
   if (hash.value() != std::array{footer.hash[0], footer.hash[1]}) return false;
   const auto* tokens = reinterpret_cast<const int32_t*>(data);
   const auto* records = reinterpret_cast<const Record*>(data + padded * sizeof(int32_t));

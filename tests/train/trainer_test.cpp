@@ -34,8 +34,10 @@ class Trainer : public EmbeddedModelTest {
     for (size_t i = 0; i < count; ++i) {
       Example e;
       const auto length = 6 + static_cast<int>(random.below(9));
+      std::vector<int32_t> tokens;
       for (int t = 0; t < length; ++t)
-        e.tokens.push_back(static_cast<int32_t>(100 + random.below(40000)));
+        tokens.push_back(static_cast<int32_t>(100 + random.below(40000)));
+      e.tokens = std::move(tokens);
       e.prompt_length = 4;
       e.source_line = static_cast<int64_t>(i) + 1;
       e.group = e.source_line;
