@@ -28,8 +28,9 @@ const std::vector<PairForm> kForms = {
      "conversation_a, conversation_b, winner", Outcome::said,
      "question=, answer_a=conversation_a, answer_b=conversation_b, label=winner, "
      "id=question_id|id, turn=turn",
-     "model_a=model_a, model_b=model_b, annotator=judge|judge_hash|evaluation_session_id, "
-     "language=language, turn=turn, is_code=is_code, is_refusal=is_refusal",
+     "model_a=model_a, model_b=model_b, annotator=judge|judge_hash, "
+     "session=evaluation_session_id, language=language, turn=turn, is_code=is_code, "
+     "is_refusal=is_refusal",
      "", true},
     {"arena-columns", "Chatbot Arena (55k)", "response_a, response_b, winner_model_a",
      Outcome::columns,
@@ -122,16 +123,16 @@ const std::vector<PairForm> kForms = {
     {"pandalm", "PandaLM", "response1, response2", Outcome::said,
      "question=instruction, input=input, answer_a=response1, answer_b=response2, label=, id=idx, "
      "category=motivation_app"},
+    {"pairs", "plain pairs", "answer_a, answer_b", Outcome::said,
+     "question=question, answer_a=answer_a, answer_b=answer_b, label=label|winner|preference",
+     "model_a=model_a, model_b=model_b, annotator=annotator, source=source, turn=turn, "
+     "strength=strength, language=language"},
     {"answers", "single answers", "question|prompt|instruction, answer|response|output|completion",
      Outcome::single,
      "question=question|prompt|instruction, answer=answer|response|output|completion, "
      "score=score|rating|thumbs|feedback|label, model=model|generator, "
      "reference=reference|reference_answer, category=category, id=id|question_id",
      "score=score|rating|thumbs|feedback|label"},
-    {"pairs", "plain pairs", "answer_a, answer_b", Outcome::said,
-     "question=question, answer_a=answer_a, answer_b=answer_b, label=label|winner|preference",
-     "model_a=model_a, model_b=model_b, annotator=annotator, source=source, turn=turn, "
-     "strength=strength, language=language"},
 };
 
 // What every form with labels in words may have.
@@ -171,7 +172,10 @@ const PairForm* find_form(std::string_view name) {
   return nullptr;
 }
 
-const PairForm& plain_pairs() { return kForms.back(); }
+const PairForm& plain_pairs() {
+  static const PairForm& pairs = *find_form("pairs");
+  return pairs;
+}
 
 const Json* at_path(const Json& fields, std::string_view path) {
   if (fields.is_object())

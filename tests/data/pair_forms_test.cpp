@@ -356,6 +356,12 @@ TEST_F(PairForms, PlainPairsWithTheWinnersName) {
             "A B tie tie tie");
 }
 
+TEST_F(PairForms, TwoAnswersArePairsWhateverElseIsThere) {
+  read("pairs", R"({"question": "q", "answer": "gold", "answer_a": "good", "answer_b": "bad", )"
+                R"("label": "A"})");
+  read("preference", R"({"prompt": "q", "response": "r", "chosen": "good", "rejected": "bad"})");
+}
+
 TEST_F(PairForms, AnswersThatAreJsonStayText) {
   const auto pairs = read("pairs", R"({"question": "q", "answer_a": "[\"x\", \"y\"]", )"
                                    R"("answer_b": "[1]", "label": "A"})");
