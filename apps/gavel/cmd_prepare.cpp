@@ -9,12 +9,12 @@
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "commands.h"
-#include "data/encoder.h"
 #include "data/input_files.h"
 #include "data/join_answers.h"
 #include "data/look.h"
 #include "data/prepare.h"
 #include "hub/hub.h"
+#include "model/encoder.h"
 #include "options.h"
 #include "report/data_report.h"
 

@@ -12,19 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "text/chat_template.h"
-#include "text/tokenizer.h"
+#include "text/text_encoder.h"
 
 namespace gavel {
-
-// What turns text into a model's tokens.
-struct TextEncoder {
-  Tokenizer tokenizer;
-  std::optional<ChatTemplate> chat_template;  // needed for `messages` and `prompt`/`completion`
-  std::string bos_token, eos_token;
-  std::optional<int> eos_token_id;  // appended to `text` records
-  std::string id;                   // what its tokens follow from, as a hash; "": not known
-};
 
 // A record of judge data: it carries answer_a and answer_b.
 bool is_judge_record(const nlohmann::ordered_json& record);

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "adapter/lora.h"
-#include "data/encoder.h"
 #include "generate/engine.h"
+#include "model/encoder.h"
 #include "ops/device.h"
 
 namespace gavel {

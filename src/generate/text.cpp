@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "data/chat.h"
 
 namespace gavel {
 namespace {

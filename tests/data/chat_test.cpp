@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/dataset.h"
-#include "data/encoder.h"
 #include "data/judge_prompt.h"
+#include "model/encoder.h"
 
 namespace gavel {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "data/chat.h"
 #include "model/weights.h"
+#include "text/text_encoder.h"
 
 namespace gavel {
 

@@ -1,4 +1,4 @@
-#include "data/encoder.h"
+#include "model/encoder.h"
 
 #include "base/error.h"
 #include "base/file.h"
