@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
     gavel::add_demo_command(app);
     gavel::add_prepare_command(app);
     gavel::add_train_command(app);
+    gavel::add_plan_command(app);
     gavel::add_generate_command(app);
     gavel::add_chat_command(app);
     gavel::add_eval_command(app);

@@ -11,20 +11,28 @@
 namespace gavel {
 
 // Llama, Mistral, Qwen2 and Qwen3: RMSNorm, grouped-query attention with rotary embedding, SwiGLU.
-// x [T, hidden_size] -> the wanted rows of the layer's result.
+// x [T, hidden_size] -> the wanted rows of the layer's result, in two halves.
 template <typename Ops>
-typename Ops::Tensor llama_layer(Ops& ops, const ModelConfig& c, const DecoderLayer& layer,
-                                 typename Ops::Tensor x) {
-  auto h = ops.rms_norm(x, layer.input_layernorm, c.rms_norm_eps);
-  auto [q, k, v] = ops.linears(h, std::array{Projection::q, Projection::k, Projection::v});
+typename Ops::Tensor llama_attention(Ops& ops, const ModelConfig& c, const DecoderLayer& layer,
+                                     typename Ops::Tensor x) {
+  auto [q, k, v] = ops.normed_linears(x, layer.input_layernorm,
+                                      std::array{Projection::q, Projection::k, Projection::v});
   if (layer.q_norm) q = ops.rms_norm(q, *layer.q_norm, c.rms_norm_eps);
   if (layer.k_norm) k = ops.rms_norm(k, *layer.k_norm, c.rms_norm_eps);
   auto attended = ops.attention(ops.rope(std::move(q)), ops.rope(std::move(k)), v);
   ops.keep_wanted_rows(attended, x);
-  x = ops.linear(attended, Projection::o, std::move(x));
-  h = ops.rms_norm(x, layer.post_attention_layernorm, c.rms_norm_eps);
-  auto [gate, up] = ops.linears(h, std::array{Projection::gate, Projection::up});
-  return ops.linear(ops.swiglu(std::move(gate), std::move(up)), Projection::down, std::move(x));
+  return ops.linear(attended, Projection::o, std::move(x));
+}
+template <typename Ops>
+typename Ops::Tensor llama_mlp(Ops& ops, const DecoderLayer& layer, typename Ops::Tensor x) {
+  auto [gate, up] = ops.normed_linears(x, layer.post_attention_layernorm,
+                                       std::array{Projection::gate, Projection::up});
+  return ops.swiglu_linear(std::move(gate), std::move(up), Projection::down, std::move(x));
+}
+template <typename Ops>
+typename Ops::Tensor llama_layer(Ops& ops, const ModelConfig& c, const DecoderLayer& layer,
+                                 typename Ops::Tensor x) {
+  return llama_mlp(ops, layer, llama_attention(ops, c, layer, std::move(x)));
 }
 
 }  // namespace gavel

@@ -69,25 +69,29 @@ struct BufferOps {
 
   Buffer rms_norm(const Buffer& x, const mx::array& weight, float eps) const;
   template <size_t N>
-  std::array<Buffer, N> linears(const Buffer& x,
-                                const std::array<Projection, N>& projections) const {
+  std::array<Buffer, N> normed_linears(const Buffer& x, const mx::array& norm,
+                                       const std::array<Projection, N>& projections) const {
+    const Buffer h = rms_norm(x, norm, model.config.rms_norm_eps);
     auto out = [&]<size_t... I>(std::index_sequence<I...>) {
       return std::array<Buffer, N>{Buffer(pool, x.rows, out_features(projections[I]))...};
     }
     (std::make_index_sequence<N>());
     std::array<float*, N> to;
     for (size_t i = 0; i < N; ++i) to[i] = out[i].data();
-    multiply(x, projections, to, nullptr);
+    multiply(h, projections, to, nullptr);
     return out;
   }
   // The residual's memory becomes the result's.
   Buffer linear(const Buffer& x, Projection p, Buffer residual) const;
   Buffer rope(Buffer x) const;
   Buffer attention(const Buffer& q, const Buffer& k, const Buffer& v) const;
-  Buffer swiglu(Buffer gate, const Buffer& up) const;
+  Buffer swiglu_linear(Buffer gate, const Buffer& up, Projection p, Buffer residual) const {
+    return linear(swiglu(std::move(gate), up), p, std::move(residual));
+  }
   void keep_wanted_rows(Buffer& attended, Buffer& x) const;
 
  private:
+  Buffer swiglu(Buffer gate, const Buffer& up) const;
   int64_t out_features(Projection p) const;
   void multiply(const Buffer& x, std::span<const Projection> projections,
                 std::span<float* const> to, const float* residual) const;

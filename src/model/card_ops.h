@@ -59,7 +59,15 @@ struct CardOps {
               product(which[1], memory.up.first(rows)), inputs(2), out.rows);
     return {out, out};
   }
-  Tensor swiglu(const Tensor& gate, const Tensor&) const { return gate; }
+  template <size_t N>
+  std::array<Tensor, N> normed_linears(const Tensor& x, const mx::array& norm,
+                                       const std::array<Projection, N>& which) const {
+    return linears(rms_norm(x, norm, config.rms_norm_eps), which);
+  }
+  Tensor swiglu_linear(const Tensor& gate, const Tensor&, Projection p,
+                       const Tensor& residual) const {
+    return linear(gate, p, residual);
+  }
   Tensor linear(const Tensor& x, Projection p, const Tensor& residual) const {
     auto sum = product(p, residual.rows);
     sum.residual = true;

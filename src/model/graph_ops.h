@@ -26,12 +26,14 @@ struct GraphOps {
   mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps) const {
     return gavel::rms_norm(model.backend, x, weight, eps);
   }
+  // x becomes the same values on their way along the residual path (ops/ops.h).
   template <size_t N>
-  std::array<mx::array, N> linears(const mx::array& x,
-                                   const std::array<Projection, N>& projections) const {
+  std::array<mx::array, N> normed_linears(mx::array& x, const mx::array& norm,
+                                          const std::array<Projection, N>& projections) const {
     std::vector<LinearBranch> branches;
     for (const Projection p : projections) branches.push_back(branch(p));
-    const auto out = gavel::linears(model.backend, x, branches);
+    const auto out =
+        gavel::normed_linears(model.backend, x, norm, model.config.rms_norm_eps, branches);
     return [&]<size_t... I>(std::index_sequence<I...>) {
       return std::array<mx::array, N>{out[I]...};
     }
@@ -46,8 +48,9 @@ struct GraphOps {
   mx::array attention(const mx::array& q, const mx::array& k, const mx::array& v) const {
     return attend(q, k, v);
   }
-  mx::array swiglu(const mx::array& gate, const mx::array& up) const {
-    return gavel::swiglu(model.backend, gate, up);
+  mx::array swiglu_linear(const mx::array& gate, const mx::array& up, Projection p,
+                          const mx::array& residual) const {
+    return gavel::swiglu_linear(model.backend, gate, up, branch(p), residual);
   }
   void keep_wanted_rows(mx::array& attended, mx::array& x) const {
     if (!wanted) return;

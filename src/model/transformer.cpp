@@ -1,5 +1,6 @@
 #include "model/transformer.h"
 
+#include <functional>
 #include <utility>
 
 #include "base/error.h"
@@ -107,12 +108,10 @@ void place_weights(Model& model) {
 }
 
 // The arrays of a layer's LoRA, and the LoRA made again of other arrays of the same shapes: a
-// checkpointed function must get everything that needs a gradient as an argument.
-Arrays flatten(const LayerLora& lora) {
-  Arrays flat;
+// function that is computed again must get everything that needs a gradient as an argument.
+void flatten(const LayerLora& lora, Arrays& flat) {
   for (const auto& l : lora.of)
     if (l) flat.insert(flat.end(), {l->a, l->b});
-  return flat;
 }
 
 LayerLora unflatten(const LayerLora& like, const Arrays& flat, size_t& next) {
@@ -123,6 +122,35 @@ LayerLora unflatten(const LayerLora& like, const Arrays& flat, size_t& next) {
     l->b = flat[next++];
   }
   return lora;
+}
+
+// f, of whose work only the inputs are kept for the backward pass: it is done again once the
+// gradient of its result is there, and not before.
+std::function<Arrays(const Arrays&)> computed_again(std::function<Arrays(const Arrays&)> f) {
+  return mx::custom_vjp(f, [f](const Arrays& in, const Arrays& dy, const Arrays&) {
+    return mx::vjp(f, mx::depends(in, dy), dy).second;
+  });
+}
+
+// A step of the forward pass: some layers, or half of one, with the LoRA of layers [first, last).
+struct Step {
+  size_t first = 0, last = 0;
+  bool again = false;  // computed again for the backward pass
+  std::function<mx::array(const mx::array& x, const ModelLora& lora)> run;
+};
+
+mx::array run(const Step& step, const mx::array& x, const ModelLora& lora) {
+  const ModelLora part(lora.begin() + static_cast<int64_t>(step.first),
+                       lora.begin() + static_cast<int64_t>(step.last));
+  if (!step.again) return step.run(x, part);
+  Arrays inputs{x};
+  for (const LayerLora& l : part) flatten(l, inputs);
+  return computed_again([part, run = step.run](const Arrays& in) {
+    ModelLora own;
+    size_t next = 1;
+    for (const LayerLora& like : part) own.push_back(unflatten(like, in, next));
+    return Arrays{run(in[0], own)};
+  })(inputs)[0];
 }
 
 }  // namespace
@@ -179,42 +207,49 @@ Model with_precision(Model model, kernels::Precision precision) {
 }
 
 mx::array hidden_states(const Model& model, const mx::array& ids, const SegmentsPtr& packed,
-                        const ModelLora* lora, int checkpoint_every, const Rows& rows) {
+                        const ModelLora* given, Recompute recompute, int group, const Rows& rows) {
   const SegmentsPtr segments = prepare(model.backend, packed);
+  const size_t count = model.layers.size();
+  const ModelLora none(given == nullptr ? count : 0);
+  const ModelLora& lora = given == nullptr ? none : *given;
   const Attend attend = [&model, segments](const mx::array& q, const mx::array& k,
                                            const mx::array& v) {
     return attention(model.backend, q, k, v, segments, model.config.head_dim);
   };
-  auto x = embedding(model.backend, model.embed_tokens, ids);
-  const size_t count = model.layers.size();
-  // Of the last layer only these rows are needed.
-  const auto layer = [&model, segments, attend, rows, count](size_t i, const mx::array& in,
-                                                             const LayerLora* layer_lora) {
+  // Of the last layer only `rows` are needed.
+  const auto on_layer = [=, &model](size_t i, const LayerLora& layer_lora, const auto& f) {
     const Rows wanted = i + 1 == count ? rows : nullptr;
-    GraphOps ops{model, model.layers[i], layer_lora, segments, attend, wanted};
-    return llama_layer(ops, model.config, model.layers[i], in);
+    GraphOps ops{model, model.layers[i], &layer_lora, segments, attend, wanted};
+    return f(ops, model.layers[i]);
   };
-  if (checkpoint_every <= 0 || lora == nullptr) {
-    for (size_t i = 0; i < count; ++i) x = layer(i, x, lora != nullptr ? &(*lora)[i] : nullptr);
+  auto x = embedding(model.backend, model.embed_tokens, ids);
+  if (recompute == Recompute::mlp) {
+    for (size_t i = 0; i < count; ++i) {
+      x = on_layer(i, lora[i], [&](GraphOps& ops, const DecoderLayer& l) {
+        return llama_attention(ops, model.config, l, x);
+      });
+      const auto mlp = [=](const mx::array& in, const ModelLora& part) {
+        return on_layer(i, part[0], [&](GraphOps& ops, const DecoderLayer& l) {
+          return llama_mlp(ops, l, in);
+        });
+      };
+      x = run({i, i + 1, true, mlp}, x, lora);
+    }
     return x;
   }
-  for (size_t first = 0; first < count; first += static_cast<size_t>(checkpoint_every)) {
-    const size_t last = std::min(count, first + static_cast<size_t>(checkpoint_every));
-    Arrays inputs{x};
-    for (size_t i = first; i < last; ++i)
-      for (const auto& array : flatten((*lora)[i])) inputs.push_back(array);
-    // What has no array that needs a gradient is captured: weights, shapes, dropout keys.
-    const std::vector<LayerLora> like(lora->begin() + static_cast<int64_t>(first),
-                                      lora->begin() + static_cast<int64_t>(last));
-    x = mx::checkpoint([layer, like, first, last](const Arrays& in) {
-      auto y = in[0];
-      size_t next = 1;
-      for (size_t i = first; i < last; ++i) {
-        const auto layer_lora = unflatten(like[i - first], in, next);
-        y = layer(i, y, &layer_lora);
-      }
-      return Arrays{y};
-    })(inputs)[0];
+  const size_t together =
+      recompute == Recompute::layer ? static_cast<size_t>(std::max(group, 1)) : 1;
+  for (size_t first = 0; first < count; first += together) {
+    const size_t last = std::min(count, first + together);
+    const auto layers = [=, &model](const mx::array& in, const ModelLora& part) {
+      auto y = in;
+      for (size_t i = first; i < last; ++i)
+        y = on_layer(i, part[i - first], [&](GraphOps& ops, const DecoderLayer& l) {
+          return llama_layer(ops, model.config, l, y);
+        });
+      return y;
+    };
+    x = run({first, last, recompute == Recompute::layer, layers}, x, lora);
   }
   return x;
 }

@@ -57,11 +57,17 @@ struct LayerLora {
 };
 using ModelLora = std::vector<LayerLora>;
 
-// Hidden states before the last norm, for training: ids [T] int32. Of each `checkpoint_every`
-// layers only the input is kept for the backward pass, the rest computed again (0: all is kept).
-// `rows`, where given, are the only ones returned.
+// What of a layer is not kept for the backward pass but computed again.
+enum class Recompute : uint8_t {
+  none,
+  mlp,    // gate and up, the widest: its MLP's input is kept
+  layer,  // all but the layer's input
+};
+
+// Hidden states before the last norm, for training: ids [T] int32. `rows`, where given, are the
+// only ones returned. With Recompute::layer, `group` layers are computed again together.
 mx::array hidden_states(const Model& model, const mx::array& ids, const SegmentsPtr& segments,
-                        const ModelLora* lora, int checkpoint_every = 0,
+                        const ModelLora* lora, Recompute recompute = Recompute::none, int group = 1,
                         const Rows& rows = nullptr);
 
 // Logits [T, vocab_size] of hidden states (final norm and head).

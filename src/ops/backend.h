@@ -15,6 +15,12 @@ struct Operations {
   mx::array (*embedding)(const Backend&, const Weight& table, const mx::array& ids);
   Arrays (*linears)(const Backend&, const mx::array& x, const std::vector<LinearBranch>& branches,
                     const std::optional<mx::array>& residual);
+  // {y of each branch, x}; null: rms_norm, then linears.
+  Arrays (*normed_linears)(const Backend&, const mx::array& x, const mx::array& norm, float eps,
+                           const std::vector<LinearBranch>& branches);
+  // null: swiglu, then linears.
+  mx::array (*swiglu_linear)(const Backend&, const mx::array& gate, const mx::array& up,
+                             const LinearBranch& branch, const mx::array& residual);
   mx::array (*rms_norm)(const Backend&, const mx::array& x, const mx::array& weight, float eps);
   mx::array (*rope)(const Backend&, const mx::array& x, const SegmentsPtr& segments,
                     const mx::array& inv_freq, int head_dim);

@@ -30,6 +30,10 @@ GAVEL_DECLARE_OPERATIONS
 }
 namespace cuda {  // bfloat16 on an NVIDIA card: kernels of ops/cuda and cuBLAS
 GAVEL_DECLARE_OPERATIONS
+Arrays normed_linears(const Backend&, const mx::array& x, const mx::array& norm, float eps,
+                      const std::vector<LinearBranch>& branches);
+mx::array swiglu_linear(const Backend&, const mx::array& gate, const mx::array& up,
+                        const LinearBranch& branch, const mx::array& residual);
 SegmentsPtr prepare(const SegmentsPtr& segments);
 mx::array place(const mx::array& loaded);
 }  // namespace cuda

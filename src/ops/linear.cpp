@@ -237,4 +237,25 @@ mx::array linear(const Backend& backend, const mx::array& x, const LinearBranch&
   return backend.operations->linears(backend, x, {branch}, residual)[0];
 }
 
+Arrays normed_linears(const Backend& backend, mx::array& x, const mx::array& norm, float eps,
+                      const std::vector<LinearBranch>& branches) {
+  for (const auto& b : branches) check_shapes(x, b);
+  const Operations& ops = *backend.operations;
+  if (ops.normed_linears == nullptr)
+    return linears(backend, rms_norm(backend, x, norm, eps), branches);
+  auto out = ops.normed_linears(backend, x, norm, eps, branches);
+  x = std::move(out.back());
+  out.pop_back();
+  return out;
+}
+
+mx::array swiglu_linear(const Backend& backend, const mx::array& gate, const mx::array& up,
+                        const LinearBranch& branch, const mx::array& residual) {
+  check_shapes(gate, branch);
+  const Operations& ops = *backend.operations;
+  if (ops.swiglu_linear == nullptr)
+    return linear(backend, swiglu(backend, gate, up), branch, residual);
+  return ops.swiglu_linear(backend, gate, up, branch, residual);
+}
+
 }  // namespace gavel

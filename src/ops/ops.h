@@ -20,6 +20,14 @@ Arrays linears(const Backend& backend, const mx::array& x,
 mx::array linear(const Backend& backend, const mx::array& x, const LinearBranch& branch,
                  const std::optional<mx::array>& residual = {});
 
+// linears of rms_norm(x). x becomes the same values as they go on along the residual path: a node
+// that sees both uses of x need keep no normed copy, and adds the two gradients where it makes one.
+Arrays normed_linears(const Backend& backend, mx::array& x, const mx::array& norm, float eps,
+                      const std::vector<LinearBranch>& branches);
+// linear of swiglu(gate, up), which need not be kept either.
+mx::array swiglu_linear(const Backend& backend, const mx::array& gate, const mx::array& up,
+                        const LinearBranch& branch, const mx::array& residual);
+
 // Rows ids[T] of the table, [T, k]. Not differentiable.
 mx::array embedding(const Backend& backend, const Weight& table, const mx::array& ids);
 

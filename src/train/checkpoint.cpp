@@ -40,7 +40,30 @@ std::string difference(const json& now, const json& then) {
   return text;
 }
 
+// Checkpoints from before there was a choice say nothing.
+std::optional<Passes> passes_of(const json& state) {
+  if (!state.contains("micro_batch_tokens")) return std::nullopt;
+  Passes p{.micro_batch_tokens = state.at("micro_batch_tokens"),
+           .recompute_group = state.at("recompute_group")};
+  const std::string recompute = state.at("recompute");
+  for (const Recompute r : {Recompute::none, Recompute::mlp, Recompute::layer})
+    if (recompute == to_string(r)) p.recompute = r;
+  return p;
+}
+
 }  // namespace
+
+std::optional<Passes> read_passes(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  const auto& meta = file.metadata();
+  if (!meta.contains("gavel_checkpoint") || !meta.contains("state"))
+    fail("{} is not a checkpoint of a training run", path.string());
+  try {
+    return passes_of(json::parse(meta.at("state")));
+  } catch (const json::exception& e) {
+    fail("{} is damaged: {}", path.string(), e.what());
+  }
+}
 
 void save_checkpoint(const TrainState& s, const std::string& fingerprint,
                      const std::filesystem::path& file) {
@@ -59,7 +82,10 @@ void save_checkpoint(const TrainState& s, const std::string& fingerprint,
                         {"best_metric", optional_number(s.best_metric)},
                         {"best_iter", s.best_iter},
                         {"validations_without_improvement", s.validations_without_improvement},
-                        {"last_valid_iter", s.last_valid_iter}};
+                        {"last_valid_iter", s.last_valid_iter},
+                        {"micro_batch_tokens", s.passes.micro_batch_tokens},
+                        {"recompute", to_string(s.passes.recompute)},
+                        {"recompute_group", s.passes.recompute_group}};
   std::vector<NamedArray> tensors;
   tensors.emplace_back("params", s.params);
   for (const auto& [name, values] :
@@ -97,6 +123,7 @@ TrainState load_checkpoint(const std::filesystem::path& path, const std::string&
     s.best_iter = n.at("best_iter");
     s.validations_without_improvement = n.at("validations_without_improvement");
     s.last_valid_iter = n.at("last_valid_iter");
+    if (const auto passes = passes_of(n)) s.passes = *passes;
     const auto params = flat_array(file, "params");
     if (!params) fail("{} is damaged: it has no parameters", path.string());
     s.params = *params;

@@ -9,6 +9,7 @@
 
 #include "data/batches.h"
 #include "train/optimizer.h"
+#include "train/passes.h"
 
 namespace gavel {
 
@@ -32,11 +33,16 @@ struct TrainState {
   int64_t best_iter = 0;
   int64_t validations_without_improvement = 0;
   int64_t last_valid_iter = -1;
+  // How the run's batches are run: gone on with, so that the result is the same.
+  Passes passes;
 };
 
 // Writes the state to `file`, atomically. `fingerprint` describes the run (data, model, settings).
 void save_checkpoint(const TrainState& state, const std::string& fingerprint,
                      const std::filesystem::path& file);
+
+// The passes of a checkpoint; nothing where it says none. Throws Error for another kind of file.
+std::optional<Passes> read_passes(const std::filesystem::path& file);
 
 // Throws Error where the file is damaged or belongs to a run with another fingerprint.
 TrainState load_checkpoint(const std::filesystem::path& file, const std::string& fingerprint);

@@ -1,6 +1,7 @@
 #include "train/loss.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "data/prefix_tree.h"
@@ -17,37 +18,44 @@ int32_t first_loss_row(const Example& e) { return std::max(e.prompt_length, 1) -
 
 }  // namespace
 
-PackedBatch pack(std::span<const Example* const> examples, bool share) {
+PackedRows pack_rows(std::span<const Example* const> examples, bool share) {
   std::vector<PrefixTreeInput> inputs;
   std::vector<const Example*> used;
-  int64_t tokens = 0;
+  PackedRows packed;
   for (const Example* e : examples) {
     if (e->loss_tokens() == 0) continue;
     used.push_back(e);
     inputs.push_back({std::span(e->tokens).first(e->tokens.size() - 1),
                       share ? int64_t{first_loss_row(*e)} : 0});
-    tokens += std::ssize(inputs.back().tokens);
+    packed.tokens += std::ssize(inputs.back().tokens);
   }
-  std::vector<int32_t> ids, targets, lengths, parents, rows;
+  std::vector<int32_t> lengths, parents;
   for (const PrefixNode& node : prefix_tree(inputs, kLeastShared)) {
     const Example& e = *used[static_cast<size_t>(node.sequence)];
-    const auto base = static_cast<int32_t>(ids.size()) - node.first;
-    ids.insert(ids.end(), e.tokens.begin() + node.first, e.tokens.begin() + node.last);
+    const auto base = static_cast<int32_t>(packed.ids.size()) - node.first;
+    packed.ids.insert(packed.ids.end(), e.tokens.begin() + node.first,
+                      e.tokens.begin() + node.last);
     lengths.push_back(node.last - node.first);
     parents.push_back(node.parent);
     if (!node.leaf) continue;
     for (int32_t i = first_loss_row(e); i < node.last; ++i) {
-      rows.push_back(base + i);
-      targets.push_back(e.tokens[static_cast<size_t>(i) + 1]);
+      packed.rows.push_back(base + i);
+      packed.targets.push_back(e.tokens[static_cast<size_t>(i) + 1]);
     }
   }
-  const auto count = static_cast<int>(targets.size());
-  return {.ids = mx::array(ids.begin(), {static_cast<int>(ids.size())}, mx::int32),
-          .segments = make_segments(lengths, std::move(parents)),
-          .rows = std::make_shared<const std::vector<int32_t>>(std::move(rows)),
-          .targets = mx::array(targets.begin(), {count}, mx::int32),
+  packed.segments = make_segments(lengths, std::move(parents));
+  return packed;
+}
+
+PackedBatch pack(std::span<const Example* const> examples, bool share) {
+  PackedRows p = pack_rows(examples, share);
+  const auto count = static_cast<int>(p.targets.size());
+  return {.ids = mx::array(p.ids.begin(), {static_cast<int>(p.ids.size())}, mx::int32),
+          .segments = p.segments,
+          .rows = std::make_shared<const std::vector<int32_t>>(std::move(p.rows)),
+          .targets = mx::array(p.targets.begin(), {count}, mx::int32),
           .weights = mx::ones({count}, mx::float32),
-          .tokens = tokens,
+          .tokens = p.tokens,
           .loss_tokens = count};
 }
 
@@ -118,10 +126,10 @@ void set_dropout(ModelLora& lora, const ForwardOptions& options) {
 }
 
 mx::array batch_loss(const Model& model, const ModelLora* lora, const PackedBatch& batch,
-                     int checkpoint_every, bool with_grad) {
+                     const ForwardOptions& options, bool with_grad) {
   const bool all_rows = batch.loss_tokens == batch.segments->rows();
-  const auto hidden = hidden_states(model, batch.ids, batch.segments, lora, checkpoint_every,
-                                    all_rows ? nullptr : batch.rows);
+  const auto hidden = hidden_states(model, batch.ids, batch.segments, lora, options.recompute,
+                                    options.recompute_group, all_rows ? nullptr : batch.rows);
   const auto normed = rms_norm(model.backend, hidden, model.norm, model.config.rms_norm_eps);
   return cross_entropy(model.backend, normed, model.lm_head, batch.targets, batch.weights,
                        with_grad)[0];
@@ -129,25 +137,51 @@ mx::array batch_loss(const Model& model, const ModelLora* lora, const PackedBatc
 
 }  // namespace
 
+PassParameters pass_parameters(const Model& model, const Adapter& adapter,
+                               const mx::array& params) {
+  PassParameters pass{unflatten(adapter, params), {}};
+  if (model.backend.dtype == mx::float32) return pass;
+  const float scale = adapter.matrices.empty() ? 1.0f : adapter.matrices.front().scale;
+  const bool uniform = std::all_of(adapter.matrices.begin(), adapter.matrices.end(),
+                                   [&](const LoraMatrix& m) { return m.scale == scale; });
+  if (uniform && scale > 0.0f) pass.root_of_scale = std::sqrt(scale);
+  for (auto& a : pass.arrays) {
+    if (pass.root_of_scale) a = mx::multiply(a, mx::array(*pass.root_of_scale));
+    a = mx::astype(a, model.backend.dtype);
+  }
+  return pass;
+}
+
 LossAndGradient loss_and_gradient(const Model& model, const Adapter& adapter,
-                                  const mx::array& params, const PackedBatch& batch,
+                                  const PassParameters& params, const PackedBatch& batch,
                                   const ForwardOptions& options) {
-  const Arrays arrays = unflatten(adapter, params);
-  std::vector<int> all(arrays.size());
+  std::vector<int> all(params.arrays.size());
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int>(i);
   const auto fun = [&](const Arrays& in) {
     auto lora = bind(model, adapter, &in);
+    if (params.root_of_scale)
+      for (auto& layer : lora)
+        for (auto& l : layer.of)
+          if (l) l->scale = 1.0f;
     set_dropout(lora, options);
-    return batch_loss(model, &lora, batch, options.checkpoint_every, true);
+    return batch_loss(model, &lora, batch, options, true);
   };
   auto [loss, gradients] =
-      mx::value_and_grad(std::function<mx::array(const Arrays&)>(fun), all)(arrays);
+      mx::value_and_grad(std::function<mx::array(const Arrays&)>(fun), all)(params.arrays);
   for (auto& g : gradients) g = mx::reshape(g, {-1});
-  return {loss, mx::concatenate(gradients, 0)};
+  auto flat = mx::astype(mx::concatenate(gradients, 0), mx::float32);
+  if (params.root_of_scale) flat = mx::multiply(flat, mx::array(*params.root_of_scale));
+  return {loss, flat};
+}
+
+LossAndGradient loss_and_gradient(const Model& model, const Adapter& adapter,
+                                  const mx::array& params, const PackedBatch& batch,
+                                  const ForwardOptions& options) {
+  return loss_and_gradient(model, adapter, pass_parameters(model, adapter, params), batch, options);
 }
 
 double loss_sum(const Model& model, const ModelLora* lora, const PackedBatch& batch) {
-  auto loss = batch_loss(model, lora, batch, 0, false);
+  auto loss = batch_loss(model, lora, batch, {}, false);
   return double{loss.item<float>()};
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,6 +26,14 @@ struct PackedBatch {
   int64_t loss_tokens = 0;  // rows
 };
 
+// The same as numbers, without a device's arrays.
+struct PackedRows {
+  std::vector<int32_t> ids, rows, targets;
+  SegmentsPtr segments;
+  int64_t tokens = 0;
+};
+PackedRows pack_rows(std::span<const Example* const> examples, bool share);
+
 // Packs these examples. Those without a loss-carrying token are left out; with none left,
 // `loss_tokens` is 0 and the batch must not be run. `share`: beginnings are computed once (not with
 // dropout, which falls differently on each example).
@@ -43,7 +52,8 @@ Arrays unflatten(const Adapter& adapter, const mx::array& flat);
 Adapter with_parameters(const Adapter& adapter, const mx::array& flat);
 
 struct ForwardOptions {
-  int checkpoint_every = 0;   // layers between kept activations; 0: keep all
+  Recompute recompute = Recompute::none;
+  int recompute_group = 1;    // layers computed again together, with Recompute::layer
   float dropout = 0.0f;       // of the LoRA branches' input
   uint64_t dropout_seed = 0;  // of this batch
 };
@@ -55,6 +65,18 @@ struct LossAndGradient {
 };
 LossAndGradient loss_and_gradient(const Model& model, const Adapter& adapter,
                                   const mx::array& params, const PackedBatch& batch,
+                                  const ForwardOptions& options);
+
+// The parameters as the passes over a batch's parts take them: made once for all of them.
+struct PassParameters {
+  Arrays arrays;  // a, b of each matrix, in the activations' type
+  // a and b are multiplied by it where all matrices have one LoRA scale, its square.
+  std::optional<float> root_of_scale;
+};
+PassParameters pass_parameters(const Model& model, const Adapter& adapter, const mx::array& params);
+// As above, the gradient that of the flat float32 parameters.
+LossAndGradient loss_and_gradient(const Model& model, const Adapter& adapter,
+                                  const PassParameters& params, const PackedBatch& batch,
                                   const ForwardOptions& options);
 
 // The same sum without a gradient. `lora` may be null: the base model.

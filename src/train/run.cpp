@@ -14,6 +14,7 @@
 #include "model/encoder.h"
 #include "ops/kernels.h"
 #include "train/loss.h"
+#include "train/plan.h"
 #include "train/step.h"
 
 namespace gavel {
@@ -42,6 +43,7 @@ TrainHooks printing_hooks(const std::function<bool()>& stop_requested) {
                       r.best ? ", the best so far" : ""));
   };
   hooks.on_save = say;
+  hooks.on_plan = [](const MemoryPlan& plan) { say("Memory:\n" + describe(plan)); };
   hooks.stop_requested = stop_requested;
   return hooks;
 }
@@ -176,25 +178,22 @@ void keep_template(const std::string& data, const fs::path& directory) {
   write_file_atomic(directory / "template.txt", read_file(from, 1 << 20));
 }
 
-TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_requested) {
+LoadedRun load_run(const TrainRun& run) {
   say(fmt::format("Loading {}", run.model));
   auto loaded = load_model(resolve_model(run.model));
-  const Model model = make_model(loaded, make_backend(run.device));
+  Model model = make_model(loaded, make_backend(run.device));
   release_weights(loaded, model.backend);
-  const TextEncoder encoder = make_encoder(loaded, run.chat_template);
-  const DatasetOptions& options = run.dataset;
+  TextEncoder encoder = make_encoder(loaded, run.chat_template);
   std::optional<Dataset> train_set, valid_set, test_set;
   if (run.train) {
-    train_set = load_split(run.data, "train", encoder, options);
-    say("Training on " + describe(*train_set, options));
+    train_set = load_split(run.data, "train", encoder, run.dataset);
+    say("Training on " + describe(*train_set, run.dataset));
     valid_set = load_validation(run, encoder);
   }
-  if (run.test) test_set = load_split(run.data, "test", encoder, options);
-
+  if (run.test) test_set = load_split(run.data, "test", encoder, run.dataset);
   Adapter adapter = first_adapter(model, run);
-  TrainResult result;
+  TrainConfig config = run.config;
   if (run.train) {
-    TrainConfig config = run.config;
     config.lora_dropout = run.lora.dropout;
     config.chat_template = chat_template_id(run.chat_template);
     config.start = start_of(adapter, run);
@@ -205,28 +204,46 @@ TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_
     const int64_t steps = config.iters / std::max(config.grad_accumulation_steps, 1);
     config.schedule.decay_steps =
         run.decay_steps.value_or(std::max<int64_t>(steps - config.schedule.warmup, 1));
-    const int64_t total = parameter_count(model), trainable = parameter_count(adapter);
-    say(fmt::format("Trainable parameters: {:.3f}% ({:.3f}M/{:.3f}M); kernels: {}",
-                    100.0 * static_cast<double>(trainable) / static_cast<double>(total),
-                    static_cast<double>(trainable) / 1e6, static_cast<double>(total) / 1e6,
-                    describe(model.backend, config.int16_matmul)));
-    TrainHooks hooks = printing_hooks(stop_requested);
-    const Model judging = with_precision(model, kernels::kInferencePrecision);
-    if (run.make_metric) hooks.metric = run.make_metric(loaded, judging, encoder);
-    keep_template(run.data, run.adapter_path);
-    result = train(model, adapter, *train_set, valid_set ? &*valid_set : nullptr, config,
-                   run.adapter_path, run.resume, hooks, describe_run(run, config));
-    if (result.end == TrainEnd::interrupted)
-      say(fmt::format("Stopped after iteration {}. Go on with the same command and --resume.",
-                      result.iter));
-    if (result.end == TrainEnd::early_stopped)
-      say(fmt::format("Stopped early after iteration {}.", result.iter));
-    if (result.best_valid_loss && result.end != TrainEnd::interrupted)
-      say(fmt::format("The adapter of the best {} (iteration {}, validation loss {:.3f}) is in {}.",
-                      run.make_metric ? "judging measure" : "validation loss", result.best_iter,
-                      *result.best_valid_loss, (fs::path(run.adapter_path) / "best").string()));
   }
-  if (run.test && result.end != TrainEnd::interrupted) test(model, adapter, *test_set, run);
+  return {std::move(loaded),    std::move(model),    std::move(encoder), std::move(train_set),
+          std::move(valid_set), std::move(test_set), std::move(adapter), std::move(config)};
+}
+
+namespace {
+
+TrainResult run_loaded(const TrainRun& run, LoadedRun& r,
+                       const std::function<bool()>& stop_requested) {
+  const int64_t total = parameter_count(r.model), trainable = parameter_count(r.adapter);
+  say(fmt::format("Trainable parameters: {:.3f}% ({:.3f}M/{:.3f}M); kernels: {}",
+                  100.0 * static_cast<double>(trainable) / static_cast<double>(total),
+                  static_cast<double>(trainable) / 1e6, static_cast<double>(total) / 1e6,
+                  describe(r.model.backend, r.config.int16_matmul)));
+  TrainHooks hooks = printing_hooks(stop_requested);
+  const Model judging = with_precision(r.model, kernels::kInferencePrecision);
+  if (run.make_metric) hooks.metric = run.make_metric(r.loaded, judging, r.encoder);
+  keep_template(run.data, run.adapter_path);
+  const auto result =
+      train(r.model, r.adapter, *r.train_set, r.valid_set ? &*r.valid_set : nullptr, r.config,
+            run.adapter_path, run.resume, hooks, describe_run(run, r.config));
+  if (result.end == TrainEnd::interrupted)
+    say(fmt::format("Stopped after iteration {}. Go on with the same command and --resume.",
+                    result.iter));
+  if (result.end == TrainEnd::early_stopped)
+    say(fmt::format("Stopped early after iteration {}.", result.iter));
+  if (result.best_valid_loss && result.end != TrainEnd::interrupted)
+    say(fmt::format("The adapter of the best {} (iteration {}, validation loss {:.3f}) is in {}.",
+                    run.make_metric ? "judging measure" : "validation loss", result.best_iter,
+                    *result.best_valid_loss, (fs::path(run.adapter_path) / "best").string()));
+  return result;
+}
+
+}  // namespace
+
+TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_requested) {
+  LoadedRun r = load_run(run);
+  TrainResult result;
+  if (run.train) result = run_loaded(run, r, stop_requested);
+  if (run.test && result.end != TrainEnd::interrupted) test(r.model, r.adapter, *r.test_set, run);
   return result;
 }
 

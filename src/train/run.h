@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "model/encoder.h"
 #include "ops/device.h"
 #include "train/trainer.h"
 
@@ -46,6 +47,17 @@ struct TrainRun {
 // Copies DATA/template.txt, the judging template that the data was made with, into a run's
 // directory, where the judge is looked for it; nothing where the data has none.
 void keep_template(const std::string& data, const std::filesystem::path& directory);
+
+// What a run works on: everything that its settings name, loaded.
+struct LoadedRun {
+  LoadedModel loaded;
+  Model model;
+  TextEncoder encoder;
+  std::optional<Dataset> train_set, valid_set, test_set;
+  Adapter adapter;
+  TrainConfig config;  // complete, but for how batches are run
+};
+LoadedRun load_run(const TrainRun& run);
 
 // Loss lines go to stdout, all else to stderr. Throws Error as train() and the loaders do.
 TrainResult run_training(const TrainRun& run, const std::function<bool()>& stop_requested);

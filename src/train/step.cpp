@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "train/plan.h"
 
 namespace gavel {
 
@@ -19,25 +20,27 @@ double PendingLosses::take(int64_t iter) {
 }
 
 int64_t micro_batch_tokens(const TrainConfig& config, const Backend& backend) {
-  if (config.micro_batch_tokens > 0) return config.micro_batch_tokens;
-  return on_cpu_memory(backend) ? 512 : 4096;
+  return config.micro_batch_tokens > 0 ? config.micro_batch_tokens
+                                       : usual_micro_batch_tokens(kernels_of(backend));
 }
 
 BatchTokens run_batch(const Model& model, const Adapter& adapter, const TrainConfig& config,
                       std::span<const Example* const> batch, TrainState& state,
                       PendingLosses& pending) {
-  ForwardOptions options{.checkpoint_every = config.checkpoint_every,
+  ForwardOptions options{.recompute = config.recompute.value_or(Recompute::none),
+                         .recompute_group = config.recompute_group,
                          .dropout = config.lora_dropout,
                          .dropout_seed = 0};
   BatchTokens tokens;
   uint64_t part_number = 0;
+  const PassParameters params = pass_parameters(model, adapter, state.params);
   Arrays running;  // the part before this one, on the device
   for (const auto& part : split_batch(batch, micro_batch_tokens(config, model.backend))) {
     const auto packed = pack(part, config.lora_dropout == 0.0f);
     if (packed.loss_tokens == 0) continue;
     options.dropout_seed =
         Random(config.seed, static_cast<uint64_t>(state.iter) * 4096 + part_number++).next();
-    auto [loss, gradient] = loss_and_gradient(model, adapter, state.params, packed, options);
+    auto [loss, gradient] = loss_and_gradient(model, adapter, params, packed, options);
     state.grads = state.grads ? mx::add(*state.grads, gradient) : gradient;
     // The graph of this part was made while the device ran the last; only one is in its memory.
     if (!running.empty()) mx::eval(running);

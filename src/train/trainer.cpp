@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "ops/device.h"
 #include "train/checkpoint.h"
+#include "train/plan.h"
 #include "train/run_log.h"
 #include "train/settings.h"
 #include "train/step.h"
@@ -47,7 +48,7 @@ class Run {
  public:
   Run(const Model& model, Adapter& adapter, const Dataset& train_set, const Dataset* valid_set,
       const TrainConfig& config, const fs::path& directory, bool resume, const TrainHooks& hooks,
-      const std::string& adapter_config_extra)
+      const std::string& adapter_config_extra, double planned_gb)
       : model_(model),
         adapter_(adapter),
         train_(train_set),
@@ -56,6 +57,7 @@ class Run {
         directory_(directory),
         hooks_(hooks),
         extra_(adapter_config_extra),
+        planned_gb_(planned_gb),
         fingerprint_(fingerprint(model, adapter, train_set, config)),
         plan_(train_set.examples, config.batch_size, config.seed, config.order),
         resumed_((fs::create_directories(directory), start(resume))),
@@ -115,17 +117,27 @@ class Run {
           fresh.v.has_value() != loaded.optimizer.v.has_value())
         fail("{} does not fit this adapter", file.string());
       state_ = std::move(loaded);
+      state_.passes = passes();
       plan_.set_state(state_.batches);
       return true;
     }
     state_.optimizer = make_optimizer_state(config_.optimizer, state_.params.shape(0));
+    state_.passes = passes();
     return false;
+  }
+
+  Passes passes() const {
+    return {config_.micro_batch_tokens, config_.recompute.value_or(Recompute::none),
+            config_.recompute_group};
   }
 
   void log_config() {
     auto entry = ordered_json::parse(fingerprint_);
     ordered_json line = {{"event", "config"}, {"step", 0}, {"iters", config_.iters}};
     line.update(entry);
+    line["micro_batch_tokens"] = config_.micro_batch_tokens;
+    line["recompute"] = to_string(config_.recompute.value_or(Recompute::none));
+    line["planned_memory_gb"] = planned_gb_;
     line.erase("train_data_hash");
     line["train_tokens"] = train_.summary.tokens;
     line["train_loss_tokens"] = train_.summary.loss_tokens;
@@ -257,6 +269,7 @@ class Run {
   const fs::path directory_;
   const TrainHooks& hooks_;
   const std::string extra_;
+  const double planned_gb_;
   const std::string fingerprint_;
   BatchPlan plan_;
   TrainState state_;
@@ -316,8 +329,14 @@ TrainResult train(const Model& model, Adapter& adapter, const Dataset& train_set
         train_set.summary.without_targets);
   const Model trained = with_precision(
       model, config.int16_matmul ? kernels::Precision::int16 : kernels::Precision::float32);
-  return Run(trained, adapter, train_set, valid_set, config, directory, resume, hooks,
-             adapter_config_extra)();
+  MemoryPlan plan;
+  const TrainConfig resolved =
+      with_passes(trained, adapter, train_set, config,
+                  resume ? directory / "checkpoint.safetensors" : fs::path(), plan);
+  if (hooks.on_plan) hooks.on_plan(plan);
+  const MemoryBound bound(trained.backend, plan);
+  return Run(trained, adapter, train_set, valid_set, resolved, directory, resume, hooks,
+             adapter_config_extra, static_cast<double>(plan.need.total()) / 1e9)();
 }
 
 }  // namespace gavel

@@ -32,9 +32,12 @@ struct TrainConfig {
   int64_t steps_per_eval = 200;
   int64_t val_batches = 25;  // -1: the whole validation set
   int64_t save_every = 100;
-  int checkpoint_every = 0;  // layers between kept activations (--grad-checkpoint: 1)
-  // A batch is run in parts of about so many tokens; 0: 512 on the CPU, 4096 on a GPU.
-  int64_t micro_batch_tokens = 0;
+  // How batches are run (train/passes.h); what is open is chosen to fit the memory, and the usual
+  // is nothing computed again and parts of 512 tokens on the CPU, 4096 on a GPU.
+  int64_t micro_batch_tokens = 0;      // 0: open
+  std::optional<Recompute> recompute;  // nothing: open
+  int recompute_group = 1;
+  size_t memory_limit = 0;      // bytes that the run may take; 0: what is free
   float clip_grad_norm = 0.0f;  // 0: no clipping
   float lora_dropout = 0.0f;
   std::string chat_template;        // chat_template_id() of what the data was encoded with
@@ -67,7 +70,10 @@ struct ValidReport {
   double seconds = 0.0;
 };
 
+struct MemoryPlan;  // train/plan.h
+
 struct TrainHooks {
+  std::function<void(const MemoryPlan&)> on_plan;  // before anything is run
   std::function<void(const TrainReport&)> on_train;
   std::function<void(const ValidReport&)> on_valid;
   std::function<void(const std::string&)> on_save;  // a sentence
@@ -89,7 +95,8 @@ struct TrainResult {
 
 // Trains `adapter` in place and writes the run's directory. With `resume`, goes on from its
 // checkpoint, where there is one, to the same numbers as a run that was never stopped. Throws Error
-// for data without loss-carrying tokens, a checkpoint of another run, a loss that is not finite.
+// for data without loss-carrying tokens, a checkpoint of another run, a loss that is not finite,
+// and where the memory does not suffice.
 TrainResult train(const Model& model, Adapter& adapter, const Dataset& train_set,
                   const Dataset* valid_set, const TrainConfig& config,
                   const std::filesystem::path& directory, bool resume, const TrainHooks& hooks,

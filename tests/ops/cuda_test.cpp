@@ -79,7 +79,9 @@ TEST(CudaProgram, KernelsCompile) {
         cuda::compile(Source::attention, "attention_backward_queries<64>", architecture));
     EXPECT_NO_THROW(cuda::compile(Source::attention, "attention_backward_keys<64>", architecture));
     EXPECT_NO_THROW(cuda::compile(Source::dequantize, "dequantize<3, half, bf16>", architecture));
-    EXPECT_NO_THROW(cuda::compile(Source::elementwise, "rope", architecture));
+    for (const char* name :
+         {"rope", "swiglu", "swiglu_backward", "swiglu_backward_and_result", "rms_norm_backward"})
+      EXPECT_NO_THROW(cuda::compile(Source::elementwise, name, architecture));
     EXPECT_NO_THROW(cuda::compile(Source::cross_entropy, "cross_entropy", architecture));
     EXPECT_NO_THROW(cuda::compile(Source::inference, "rotate_and_store<64>", architecture));
     EXPECT_NO_THROW(
@@ -218,6 +220,57 @@ TEST_F(Cuda, LinearsWithLoraBiasAndResidual) {
       {normal({33, 256}, 2), normal({33, 128}, 8), normal({256, 16}, 3, 0.1f),
        normal({16, 128}, 4, 0.1f)},
       2, 4);
+}
+
+// Ranks of one size, of different sizes, and odd ones.
+TEST_F(Cuda, LoraOfEveryRank) {
+  const Weight first = quantized(96, 160, 4, 32), second = quantized(64, 160, 8, 32);
+  for (const auto& [r1, r2] : {std::pair{8, 8}, {32, 32}, {8, 16}, {64, 64}, {5, 5}})
+    for (const int rows : {1, 17, 300}) {
+      SCOPED_TRACE(fmt::format("ranks {} and {}, {} rows", r1, r2, rows));
+      expect_close(
+          [&](const Backend& b, const Arrays& in) {
+            return linears(
+                b, in[0],
+                {{first, {}, LoraBranch{.a = in[1], .b = in[2], .scale = 2.0f, .key = {}}},
+                 {second, {}, LoraBranch{.a = in[3], .b = in[4], .scale = 2.0f, .key = {}}}});
+          },
+          {normal({rows, 160}, 2), normal({160, r1}, 3, 0.1f), normal({r1, 96}, 4, 0.1f),
+           normal({160, r2}, 6, 0.1f), normal({r2, 64}, 7, 0.1f)},
+          1, 5);
+    }
+}
+
+// What stands before the products is in one node with them: with and without LoRA, and x going on.
+TEST_F(Cuda, LinearsOfNormAndOfSwiglu) {
+  const Weight gate = quantized(96, 256, 4, 64), up = quantized(64, 256, 8, 32),
+               down = quantized(256, 96, 4, 32);
+  const auto norm = normal({256}, 9);
+  for (const bool adapted : {true, false}) {
+    SCOPED_TRACE(adapted);
+    const auto lora = [&](const Arrays& in, size_t at, float scale) {
+      return adapted ? std::optional(
+                           LoraBranch{.a = in[at], .b = in[at + 1], .scale = scale, .key = {}})
+                     : std::nullopt;
+    };
+    const size_t matrices = adapted ? 2 : 0;
+    expect_close(
+        [&](const Backend& b, const Arrays& in) {
+          auto x = in[0];
+          auto y = normed_linears(b, x, norm, 1e-5f, {{gate, {}, lora(in, 1, 1.0f)}, {up, {}, {}}});
+          y.push_back(x);
+          return y;
+        },
+        {normal({70, 256}, 2), normal({256, 8}, 3, 0.1f), normal({8, 96}, 4, 0.1f)}, 1,
+        1 + matrices);
+    expect_close(
+        [&](const Backend& b, const Arrays& in) {
+          return Arrays{swiglu_linear(b, in[0], in[1], {down, {}, lora(in, 3, 2.0f)}, in[2])};
+        },
+        {normal({70, 96}, 2), normal({70, 96}, 3), normal({70, 256}, 4), normal({96, 8}, 5, 0.1f),
+         normal({8, 256}, 6, 0.1f)},
+        3, 3 + matrices);
+  }
 }
 
 TEST_F(Cuda, NormRopeSwigluRowsEmbedding) {

@@ -121,7 +121,7 @@ struct Gradients {
   std::vector<float> flat;
 };
 Gradients gradients(const Model& model, const Adapter& adapter,
-                    const std::vector<Example>& examples, int checkpoint_every,
+                    const std::vector<Example>& examples, const ForwardOptions& options,
                     int64_t part_tokens) {
   std::vector<const Example*> batch;
   for (const auto& e : examples) batch.push_back(&e);
@@ -130,8 +130,7 @@ Gradients gradients(const Model& model, const Adapter& adapter,
   int64_t count = 0;
   for (const auto& part : split_batch(batch, part_tokens)) {
     const auto packed = pack(part);
-    auto [loss, gradient] =
-        loss_and_gradient(model, adapter, params, packed, {.checkpoint_every = checkpoint_every});
+    auto [loss, gradient] = loss_and_gradient(model, adapter, params, packed, options);
     mx::eval({loss, gradient});
     g.loss += double{loss.item<float>()};
     for (size_t i = 0; i < g.flat.size(); ++i) g.flat[i] += gradient.data<float>()[i];
@@ -145,12 +144,16 @@ Gradients gradients(const Model& model, const Adapter& adapter,
 TEST_F(ModelGolden, GradientsAreThoseOfPeft) {
   const Adapter adapter = golden_adapter();
   struct Way {
-    int checkpoint_every;
+    const char* name;
+    ForwardOptions options;
     int64_t part_tokens;
   };
-  for (const Way way : {Way{0, 1000}, Way{1, 1000}, Way{4, 60}, Way{0, 1}}) {
-    const auto g =
-        gradients(*model, adapter, golden_examples(), way.checkpoint_every, way.part_tokens);
+  for (const Way& way :
+       {Way{"all kept", {}, 1000}, Way{"MLPs again", {.recompute = Recompute::mlp}, 1000},
+        Way{"layers again", {.recompute = Recompute::layer}, 1000},
+        Way{"4 layers again", {.recompute = Recompute::layer, .recompute_group = 4}, 60},
+        Way{"all kept", {}, 1}}) {
+    const auto g = gradients(*model, adapter, golden_examples(), way.options, way.part_tokens);
     EXPECT_NEAR(g.loss, golden("loss")[0], 1e-5 * golden("loss")[0]);
     size_t offset = 0;
     double worst = 0.0;
@@ -169,7 +172,7 @@ TEST_F(ModelGolden, GradientsAreThoseOfPeft) {
           squares += std::pow(double{sampled[i]} - reference[i], 2);
         const double share = static_cast<double>(size) / static_cast<double>(sampled.size());
         const double error = std::sqrt(squares * share) / golden("norm." + name)[0];
-        EXPECT_LT(error, 1e-4) << name << ", checkpoint every " << way.checkpoint_every;
+        EXPECT_LT(error, 1e-4) << name << ", " << way.name;
         worst = std::max(worst, error);
         double norm = 0.0;
         for (size_t i = 0; i < size; ++i) norm += std::pow(double{g.flat[offset + i]}, 2);
@@ -177,9 +180,8 @@ TEST_F(ModelGolden, GradientsAreThoseOfPeft) {
         offset += size;
       }
     }
-    fmt::print(
-        "worst relative error of a gradient, checkpoint every {}, parts of {} tokens: {:.2e}\n",
-        way.checkpoint_every, way.part_tokens, worst);
+    fmt::print("worst relative error of a gradient, {}, parts of {} tokens: {:.2e}\n", way.name,
+               way.part_tokens, worst);
   }
 }
 

@@ -1,5 +1,13 @@
-// SwiGLU and rotary embedding, bfloat16, forward and backward. Bounded by memory.
+// SwiGLU, rotary embedding and the gradient of RMSNorm, bfloat16. Bounded by memory.
 __device__ inline float sigmoid(float x) { return 1.0f / (1.0f + exp2_fast(-x * kLog2E)); }
+
+// sum += eight values.
+__device__ inline void add8(const bf16* from, float (&sum)[8]) {
+  float x[8];
+  load8(from, x);
+#pragma unroll
+  for (int j = 0; j < 8; ++j) sum[j] += x[j];
+}
 
 // out = silu(gate) * up; eights: values / 8.
 __global__ void __launch_bounds__(256)
@@ -14,50 +22,120 @@ __global__ void __launch_bounds__(256)
   store8(out + 8 * i, g);
 }
 
-__global__ void __launch_bounds__(256)
-    swiglu_backward(const bf16* gate, const bf16* up, const bf16* dout, bf16* dgate, bf16* dup,
-                    int eights) {
+// The gradients where the result's is the sum of dout and, where kResult is set, more; then also the
+// result once more (`out`, else absent).
+template <bool kResult>
+__device__ inline void swiglu_backward_of(const bf16* gate, const bf16* up, const bf16* dout,
+                                          const bf16* more, bf16* dgate, bf16* dup, bf16* out,
+                                          int eights) {
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i >= eights) return;
   float g[8], u[8], d[8];
   load8(gate + 8 * i, g);
   load8(up + 8 * i, u);
   load8(dout + 8 * i, d);
+  if constexpr (kResult) add8(more + 8 * i, d);
 #pragma unroll
   for (int j = 0; j < 8; ++j) {
-    const float s = sigmoid(g[j]), silu = g[j] * s;
+    const float s = sigmoid(g[j]), silu = g[j] * s, result = silu * u[j];
     g[j] = d[j] * u[j] * (s + silu * (1.0f - s));
     u[j] = d[j] * silu;
+    d[j] = result;
   }
   store8(dgate + 8 * i, g);
   store8(dup + 8 * i, u);
+  if constexpr (kResult) store8(out + 8 * i, d);
+}
+__global__ void __launch_bounds__(256)
+    swiglu_backward(const bf16* gate, const bf16* up, const bf16* dout, bf16* dgate, bf16* dup,
+                    int eights) {
+  swiglu_backward_of<false>(gate, up, dout, nullptr, dgate, dup, nullptr, eights);
+}
+__global__ void __launch_bounds__(256)
+    swiglu_backward_and_result(const bf16* gate, const bf16* up, const bf16* dout,
+                               const bf16* more, bf16* dgate, bf16* dup, bf16* out, int eights) {
+  swiglu_backward_of<true>(gate, up, dout, more, dgate, dup, out, eights);
+}
+
+// The gradient of x [rows, dim] whose RMSNorm h = x * r * weight, r = 1 / sqrt(mean(x^2) + eps), has
+// the gradient dh0 + dh1 + ... (`count` of them), and which has another use with the gradient dx.
+// A block for each row; dim is a multiple of 8.
+__global__ void __launch_bounds__(256)
+    rms_norm_backward(const bf16* x, const bf16* weight, const bf16* dh0, const bf16* dh1,
+                      const bf16* dh2, const bf16* dh3, const bf16* dx, bf16* out, int dim,
+                      float eps, int count) {
+  __shared__ float partial[2][8];
+  const int64_t row = int64_t{blockIdx.x} * dim;
+  const auto gradient = [&](int i, float(&d)[8]) {
+    load8(dh0 + row + i, d);
+    if (count > 1) add8(dh1 + row + i, d);
+    if (count > 2) add8(dh2 + row + i, d);
+    if (count > 3) add8(dh3 + row + i, d);
+  };
+  float squares = 0.0f, dot = 0.0f;
+  for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
+    float v[8], w[8], d[8];
+    load8(x + row + i, v);
+    load8(weight + i, w);
+    gradient(i, d);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) squares += v[j] * v[j], dot += v[j] * w[j] * d[j];
+  }
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) {
+    squares += __shfl_xor_sync(~0u, squares, step);
+    dot += __shfl_xor_sync(~0u, dot, step);
+  }
+  if (threadIdx.x % 32 == 0)
+    partial[0][threadIdx.x / 32] = squares, partial[1][threadIdx.x / 32] = dot;
+  __syncthreads();
+  squares = dot = 0.0f;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) squares += partial[0][i], dot += partial[1][i];
+  const float r = rsqrtf(squares / dim + eps), back = dot * r * r * r / dim;
+  for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
+    float v[8], w[8], d[8], other[8];
+    load8(x + row + i, v);
+    load8(weight + i, w);
+    gradient(i, d);
+    load8(dx + row + i, other);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) v[j] = other[j] + r * w[j] * d[j] - back * v[j];
+    store8(out + row + i, v);
+  }
 }
 
 // x, y [rows, heads, head_dim]: pairs (i, i + head_dim / 2) turned by positions[row] * inv_freq[i],
-// or back (the gradient). A warp for each row; lanes take pairs of i.
+// or back (the gradient). A block for kRopeRows rows, whose sines it makes once for all heads;
+// head_dim is a multiple of 16 and at most 256.
+constexpr int kRopeRows = 4;
 __global__ void __launch_bounds__(256)
     rope(const bf16* x, const int* positions, const float* inv_freq, bf16* y, int rows, int heads,
          int head_dim, int inverse) {
-  const int row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
-  if (row >= rows) return;
-  const float position = static_cast<float>(positions[row]);
-  const int half = head_dim / 2;
-  for (int i = threadIdx.x % 32 * 2; i < half; i += 64) {
-    float c[2], s[2];
+  __shared__ float cosines[kRopeRows][128], sines[kRopeRows][128];
+  const int half = head_dim / 2, first = blockIdx.x * kRopeRows,
+            count = min(kRopeRows, rows - first);
+  for (int i = threadIdx.x; i < count * half; i += 256) {
+    float s, c;
+    sincosf(static_cast<float>(positions[first + i / half]) * inv_freq[i % half], &s, &c);
+    cosines[i / half][i % half] = c;
+    sines[i / half][i % half] = inverse ? -s : s;
+  }
+  __syncthreads();
+  const int eights = half / 8, of_row = heads * eights;
+  for (int item = threadIdx.x; item < count * of_row; item += 256) {
+    const int row = item / of_row, head = item % of_row / eights, i = item % eights * 8;
+    const int64_t at = (int64_t{first + row} * heads + head) * head_dim + i;
+    float a[8], b[8];
+    load8(x + at, a);
+    load8(x + at + half, b);
 #pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      sincosf(position * inv_freq[i + j], &s[j], &c[j]);
-      if (inverse) s[j] = -s[j];
+    for (int j = 0; j < 8; ++j) {
+      const float c = cosines[row][i + j], s = sines[row][i + j], turned = a[j] * c - b[j] * s;
+      b[j] = b[j] * c + a[j] * s;
+      a[j] = turned;
     }
-    const int64_t at = int64_t{row} * heads * head_dim + i;
-    for (int head = 0; head < heads; ++head) {
-      const uint32_t* from = reinterpret_cast<const uint32_t*>(x + at + head * head_dim);
-      uint32_t* to = reinterpret_cast<uint32_t*>(y + at + head * head_dim);
-      const uint32_t a = from[0], b = from[half / 2];
-      to[0] = pack_bf16(low_bf16(a) * c[0] - low_bf16(b) * s[0],
-                        high_bf16(a) * c[1] - high_bf16(b) * s[1]);
-      to[half / 2] = pack_bf16(low_bf16(b) * c[0] + low_bf16(a) * s[0],
-                               high_bf16(b) * c[1] + high_bf16(a) * s[1]);
-    }
+    store8(y + at, a);
+    store8(y + at + half, b);
   }
 }

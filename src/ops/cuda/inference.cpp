@@ -10,10 +10,6 @@
 namespace gavel::cuda {
 namespace {
 
-int blocks_for(int64_t items, int64_t per_block) {
-  return static_cast<int>((items + per_block - 1) / per_block);
-}
-
 const char* type_name(mx::Dtype dtype) {
   if (dtype == mx::float32) return "float";
   if (dtype == mx::float16) return "half";

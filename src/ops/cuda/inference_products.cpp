@@ -9,10 +9,6 @@ namespace {
 
 constexpr int kFewRows = 64;
 
-int blocks_for(int64_t items, int64_t per_block) {
-  return static_cast<int>((items + per_block - 1) / per_block);
-}
-
 const char* type_name(mx::Dtype dtype) {
   if (dtype == mx::float32) return "float";
   if (dtype == mx::float16) return "half";

@@ -1,12 +1,13 @@
-// The operations on an NVIDIA card: bfloat16 activations, float32 LoRA masters and losses, frozen
-// weights dequantized for each product (which takes 3% of a product with 4,096 rows) and given to
-// cuBLAS, the rest kernels of ours. Each is one node of MLX's graph with its gradient.
+// The operations on an NVIDIA card beside the linear layers (ops/cuda/linears.cpp): bfloat16
+// activations, kernels of ours. Each is one node of MLX's graph with its gradient.
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "base/error.h"
 #include "mlx/transforms.h"
 #include "ops/cuda/attention_plan.h"
+#include "ops/cuda/linears.h"
 #include "ops/cuda/program.h"
 #include "ops/implementations.h"
 
@@ -15,94 +16,6 @@ namespace {
 
 using cuda::Launch;
 using cuda::Source;
-
-int blocks_for(int64_t items, int per_block) {
-  return static_cast<int>((items + per_block - 1) / per_block);
-}
-
-const char* type_name(mx::Dtype dtype) {
-  if (dtype == mx::float32) return "float";
-  if (dtype == mx::float16) return "half";
-  if (dtype == mx::bfloat16) return "bf16";
-  fail("a weight is neither float32, float16 nor bfloat16");
-}
-
-// The whole matrix [n, k] in bfloat16.
-mx::array dequantized(const Weight& w) {
-  if (!w.quantized()) return mx::astype(w.data, mx::bfloat16);
-  if (w.group_size % 8 != 0) return mx::astype(dequantize(w), mx::bfloat16);
-  const int64_t eights = int64_t{w.out_features()} * w.in_features() / 8;
-  const auto& kernel =
-      cuda::kernel(Source::dequantize,
-                   fmt::format("dequantize<{}, {}, bf16>", w.bits, type_name(w.scales->dtype())));
-  return cuda::launch(kernel, {.blocks_x = blocks_for(eights, 4 * 256)},
-                      {w.data, *w.scales, *w.biases}, {{w.out_features(), w.in_features()}},
-                      {mx::bfloat16}, {static_cast<int>(eights), w.group_size / 8})[0];
-}
-
-mx::array product(const mx::array& x, const mx::array& y) { return mx::matmul(x, y); }
-mx::array product(const mx::array& x, const mx::array& y, const std::optional<mx::array>& add) {
-  return add ? mx::addmm(*add, x, y) : mx::matmul(x, y);
-}
-
-// Where a branch's LoRA matrices stand among the inputs of the node, and its inner activations
-// among the outputs.
-struct Slot {
-  size_t a = 0, xa = 0;  // b is at a + 1
-  float scale = 0.0f;
-  bool adapted = false;
-};
-
-struct LinearsNode {
-  std::vector<LinearBranch> branches;  // without LoRA: those matrices are inputs
-  std::vector<Slot> slots;
-  bool residual = false;  // input 1
-  mx::Dtype dtype;
-
-  mx::array low(const mx::array& master, float scale = 1.0f) const {
-    return mx::astype(scale == 1.0f ? master : mx::multiply(master, mx::array(scale)), dtype);
-  }
-
-  Arrays forward(const Arrays& in) const {
-    const mx::array& x = in[0];
-    Arrays y, inner;
-    for (size_t i = 0; i < branches.size(); ++i) {
-      const auto& branch = branches[i];
-      const auto w = mx::transpose(dequantized(branch.weight));
-      auto sum = residual      ? product(x, w, in[1])
-                 : branch.bias ? product(x, w, mx::astype(*branch.bias, dtype))
-                               : product(x, w);
-      if (residual && branch.bias) sum = mx::add(sum, mx::astype(*branch.bias, dtype));
-      if (const Slot& s = slots[i]; s.adapted) {
-        inner.push_back(product(x, low(in[s.a])));
-        sum = product(inner.back(), low(in[s.a + 1], s.scale), sum);
-      }
-      y.push_back(std::move(sum));
-    }
-    y.insert(y.end(), inner.begin(), inner.end());
-    return y;
-  }
-
-  Arrays backward(const Arrays& in, const Arrays& dy, const Arrays& outputs) const {
-    const mx::array& x = in[0];
-    Arrays grads = in;
-    std::optional<mx::array> dx;
-    for (size_t i = 0; i < branches.size(); ++i) {
-      dx = product(dy[i], dequantized(branches[i].weight), dx);
-      const Slot& s = slots[i];
-      if (!s.adapted) continue;
-      const auto inner = product(dy[i], mx::transpose(low(in[s.a + 1], s.scale)));
-      dx = product(inner, mx::transpose(low(in[s.a])), dx);
-      grads[s.a] = mx::astype(product(mx::transpose(x), inner), mx::float32);
-      grads[s.a + 1] =
-          mx::multiply(mx::astype(product(mx::transpose(outputs[s.xa]), dy[i]), mx::float32),
-                       mx::array(s.scale));
-    }
-    grads[0] = *dx;
-    if (residual) grads[1] = dy[0];
-    return grads;
-  }
-};
 
 Launch attention_launch(int heads, const mx::array& tiles, int head_dim, int tiles_in_memory) {
   return {.blocks_x = heads,
@@ -115,8 +28,9 @@ Launch attention_launch(int heads, const mx::array& tiles, int head_dim, int til
 mx::array rope_launch(const mx::array& x, const mx::array& positions, const mx::array& inv_freq,
                       int head_dim, bool inverse) {
   const int rows = x.shape(0);
-  return cuda::launch(cuda::kernel(Source::elementwise, "rope"), {.blocks_x = blocks_for(rows, 8)},
-                      {x, positions, inv_freq}, {x.shape()}, {x.dtype()},
+  return cuda::launch(cuda::kernel(Source::elementwise, "rope"),
+                      {.blocks_x = cuda::blocks_for(rows, 4)}, {x, positions, inv_freq},
+                      {x.shape()}, {x.dtype()},
                       {rows, x.shape(1) / head_dim, head_dim, inverse ? 1 : 0})[0];
 }
 
@@ -126,34 +40,6 @@ mx::array cuda::embedding(const Backend& backend, const Weight& table, const mx:
   return composed::embedding(backend, table, ids);
 }
 
-Arrays cuda::linears(const Backend& backend, const mx::array& x,
-                     const std::vector<LinearBranch>& branches,
-                     const std::optional<mx::array>& residual) {
-  auto node =
-      std::make_shared<LinearsNode>(LinearsNode{branches, {}, residual.has_value(), backend.dtype});
-  Arrays inputs{x};
-  if (residual) inputs.push_back(*residual);
-  size_t outputs = branches.size();
-  for (auto& branch : node->branches) {
-    Slot slot;
-    if (branch.lora && branch.lora->dropout == 0.0f) {
-      slot = {inputs.size(), outputs++, branch.lora->scale, true};
-      inputs.insert(inputs.end(), {branch.lora->a, branch.lora->b});
-    }
-    node->slots.push_back(slot);
-    branch.lora.reset();
-  }
-  auto y = mx::custom_vjp([node](const Arrays& in) { return node->forward(in); },
-                          [node](const Arrays& in, const Arrays& dy, const Arrays& out) {
-                            return node->backward(in, dy, out);
-                          })(inputs);
-  y.resize(branches.size(), x);
-  for (size_t i = 0; i < branches.size(); ++i)
-    if (branches[i].lora && branches[i].lora->dropout > 0.0f)
-      y[i] = mx::add(y[i], lora_branch(x, *branches[i].lora));
-  return y;
-}
-
 mx::array cuda::rms_norm(const Backend& backend, const mx::array& x, const mx::array& weight,
                          float eps) {
   return composed::rms_norm(backend, x, weight, eps);
@@ -161,7 +47,8 @@ mx::array cuda::rms_norm(const Backend& backend, const mx::array& x, const mx::a
 
 mx::array cuda::rope(const Backend& backend, const mx::array& x, const SegmentsPtr& segments,
                      const mx::array& inv_freq, int head_dim) {
-  if (head_dim % 4 != 0) return composed::rope(backend, x, segments, inv_freq, head_dim);
+  if (head_dim % 16 != 0 || head_dim > 256)
+    return composed::rope(backend, x, segments, inv_freq, head_dim);
   const auto positions = segments->arrays->positions;
   return mx::custom_vjp(
       [=](const Arrays& in) {
@@ -170,22 +57,6 @@ mx::array cuda::rope(const Backend& backend, const mx::array& x, const SegmentsP
       [=](const Arrays&, const Arrays& dy, const Arrays&) {
         return Arrays{rope_launch(dy[0], positions, inv_freq, head_dim, true)};
       })({x})[0];
-}
-
-mx::array cuda::swiglu(const Backend& backend, const mx::array& gate, const mx::array& up) {
-  if (gate.size() % 8 != 0) return composed::swiglu(backend, gate, up);
-  const int eights = static_cast<int>(gate.size() / 8);
-  const Launch shape{.blocks_x = blocks_for(eights, 256)};
-  return mx::custom_vjp(
-      [=](const Arrays& in) {
-        return cuda::launch(cuda::kernel(Source::elementwise, "swiglu"), shape, in, {in[0].shape()},
-                            {in[0].dtype()}, {eights});
-      },
-      [=](const Arrays& in, const Arrays& dy, const Arrays&) {
-        return cuda::launch(cuda::kernel(Source::elementwise, "swiglu_backward"), shape,
-                            {in[0], in[1], dy[0]}, {in[0].shape(), in[1].shape()},
-                            {in[0].dtype(), in[1].dtype()}, {eights});
-      })({gate, up})[0];
 }
 
 mx::array cuda::attention(const Backend& backend, const mx::array& q, const mx::array& k,
@@ -217,7 +88,7 @@ mx::array cuda::attention(const Backend& backend, const mx::array& q, const mx::
         {in[0].shape(), in[0].shape()}, {mx::float32, mx::float32}, {heads, kv_heads, scale});
     const int quads = static_cast<int>(in[1].size() / 4);
     const auto dkv = cuda::launch(cuda::kernel(Source::attention, "sum_heads"),
-                                  {.blocks_x = blocks_for(quads, 256), .blocks_y = 2}, parts,
+                                  {.blocks_x = cuda::blocks_for(quads, 256), .blocks_y = 2}, parts,
                                   {in[1].shape(), in[2].shape()}, {in[1].dtype(), in[2].dtype()},
                                   {quads, heads / kv_heads, head_dim / 4});
     return Arrays{dq[0], dkv[0], dkv[1]};
@@ -234,21 +105,25 @@ Arrays cuda::cross_entropy(const Backend& backend, const mx::array& h, const Wei
   const int vocab = head.out_features();
   if (vocab % 8 != 0) return composed::cross_entropy(backend, h, head, targets, weights, with_grad);
   const auto forward = [=](const Arrays& in) {
-    constexpr int kChunk = 1024;  // rows whose logits are there at a time
     const int rows = in[0].shape(0), hidden = in[0].shape(1);
-    const auto w = dequantized(head), wt = mx::transpose(w);
+    // Rows whose logits are there at a time: what they take goes along with all else of the part.
+    const int chunk = std::clamp((rows / 4 + 63) / 64 * 64, 256, 1024);
+    const auto w = cuda::dequantized(head), wt = mx::transpose(w);
     Arrays losses, grads;
-    for (int begin = 0; begin < rows; begin += kChunk) {
-      const int end = std::min(rows, begin + kChunk);
+    for (int begin = 0; begin < rows; begin += chunk) {
+      const int end = std::min(rows, begin + chunk);
       const auto part = [&](const mx::array& a) { return mx::slice(a, {begin}, {end}); };
-      const auto logits = product(mx::slice(in[0], {begin, 0}, {end, hidden}), wt);
+      auto h = mx::slice(in[0], {begin, 0}, {end, hidden});
+      // After the chunk before, so that no two chunks' logits are in memory.
+      if (begin > 0) h = mx::depends({h}, {with_grad ? grads.back() : losses.back()})[0];
+      const auto logits = mx::matmul(h, wt);
       const mx::Shape gradient = with_grad ? logits.shape() : mx::Shape{1};
       const auto out = cuda::launch(
           cuda::kernel(Source::cross_entropy, "cross_entropy"),
           {.blocks_x = end - begin, .threads = 512}, {logits, part(targets), part(weights)},
           {{end - begin}, gradient}, {mx::float32, backend.dtype}, {vocab, with_grad ? 1 : 0});
       losses.push_back(out[0]);
-      if (with_grad) grads.push_back(product(out[1], w));
+      if (with_grad) grads.push_back(mx::matmul(out[1], w));
     }
     const auto all = mx::concatenate(losses, 0);
     Arrays out{mx::sum(mx::multiply(all, weights)), all};

@@ -42,6 +42,10 @@ struct Launch {
   // On a queue (queue.h): may start while the kernel before it runs, for which it waits itself.
   bool early = false;
 };
+// Blocks that hold so many items.
+inline int blocks_for(int64_t items, int per_block) {
+  return static_cast<int>((items + per_block - 1) / per_block);
+}
 // Its arguments are the inputs, the outputs, then the scalars. Inputs must be row-contiguous where
 // the kernel reads them so, and are copied where they are not.
 Arrays launch(const Kernel& kernel, const Launch& launch, const Arrays& inputs,

@@ -1,0 +1,31 @@
+// The settings of a training run on the command line or in a YAML file.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "options.h"
+#include "train/run.h"
+
+namespace gavel {
+
+struct TrainArguments {
+  TrainRun run;
+  std::string config, optimizer = "adamw", schedule = "constant", order = "by_length",
+                      matmul = "f32";
+  std::optional<std::string> init;
+  std::vector<std::string> targets;
+  std::string recompute = "auto", memory_limit;
+  bool grad_checkpoint = false;
+  int checkpoint_layers = 1;
+  std::string stop_metric = "val_loss";
+  int64_t stop_pairs = 64;
+  bool train = false, mask_prompt = false, no_mask_prompt = false;
+};
+
+void add_train_options(CLI::App& c, TrainArguments& a);
+// Once they are parsed: reads the configuration file and checks them. Throws Error, UsageError.
+TrainRun& finish_train_options(CLI::App& c, TrainArguments& a);
+
+}  // namespace gavel

@@ -1,0 +1,302 @@
+// Linear layers on an NVIDIA card: frozen weights are dequantized for each product and given to
+// cuBLAS; float32 LoRA masters meet the activations in bfloat16. What stands before the products
+// (RMSNorm, SwiGLU) is in the same node of MLX's graph, which computes it again for the gradient
+// instead of keeping it.
+#include "ops/cuda/linears.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "base/error.h"
+#include "mlx/transforms.h"
+#include "ops/cuda/program.h"
+#include "ops/implementations.h"
+
+namespace gavel {
+namespace {
+
+using cuda::Launch;
+using cuda::Source;
+
+const char* type_name(mx::Dtype dtype) {
+  if (dtype == mx::float32) return "float";
+  if (dtype == mx::float16) return "half";
+  if (dtype == mx::bfloat16) return "bf16";
+  fail("a weight is neither float32, float16 nor bfloat16");
+}
+
+// x y, or scale * x y + add.
+mx::array product(const mx::array& x, const mx::array& y, const std::optional<mx::array>& add = {},
+                  float scale = 1.0f) {
+  return add ? mx::addmm(*add, x, y, scale) : mx::matmul(x, y);
+}
+
+// Where a branch's LoRA matrices stand among the inputs of a node, and its inner activations among
+// the outputs.
+struct Slot {
+  size_t a = 0, xa = 0;  // b is at a + 1
+  float scale = 0.0f;
+  bool adapted = false;
+};
+
+// The linear layers of one input: what a node does with them.
+class Branches {
+ public:
+  // Appends the LoRA matrices to the node's inputs; its outputs are y of each branch, then those
+  // inner activations.
+  Branches(std::vector<LinearBranch> branches, Arrays& inputs, mx::Dtype dtype)
+      : branches_(std::move(branches)), dtype_(dtype) {
+    size_t outputs = branches_.size();
+    for (auto& branch : branches_) {
+      Slot slot;
+      if (branch.lora) {
+        slot = {inputs.size(), outputs++, branch.lora->scale, true};
+        inputs.insert(inputs.end(), {branch.lora->a, branch.lora->b});
+      }
+      slots_.push_back(slot);
+      branch.lora.reset();
+    }
+  }
+
+  bool adapted() const {
+    return std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.adapted; });
+  }
+
+  Arrays forward(const mx::array& x, const Arrays& in,
+                 const std::optional<mx::array>& residual) const {
+    Arrays y, inner;
+    for (size_t i = 0; i < branches_.size(); ++i) {
+      const auto& branch = branches_[i];
+      const auto w = mx::transpose(cuda::dequantized(branch.weight));
+      auto sum = residual      ? product(x, w, residual)
+                 : branch.bias ? product(x, w, mx::astype(*branch.bias, dtype_))
+                               : product(x, w);
+      if (residual && branch.bias) sum = mx::add(sum, mx::astype(*branch.bias, dtype_));
+      if (const Slot& s = slots_[i]; s.adapted) {
+        inner.push_back(mx::matmul(x, low(in[s.a])));
+        sum = product(inner.back(), low(in[s.a + 1]), sum, s.scale);
+      }
+      y.push_back(std::move(sum));
+    }
+    y.insert(y.end(), inner.begin(), inner.end());
+    return y;
+  }
+
+  struct InputGradient {
+    Arrays parts;  // whose sum is dx; the LoRA branches' is the last where there are any
+    Arrays inner;  // dy B^T of each adapted branch
+  };
+  InputGradient input_gradient(const Arrays& in, const Arrays& dy) const {
+    InputGradient g;
+    for (size_t i = 0; i < branches_.size(); ++i) {
+      g.parts.push_back(mx::matmul(dy[i], cuda::dequantized(branches_[i].weight)));
+      if (slots_[i].adapted)
+        g.inner.push_back(mx::matmul(dy[i], mx::transpose(low(in[slots_[i].a + 1]))));
+    }
+    if (g.inner.empty()) return g;
+    Arrays a = down_matrices(in);
+    size_t next = 0;
+    for (const Slot& s : slots_) {
+      if (!s.adapted) continue;
+      if (s.scale != 1.0f) a[next] = mx::multiply(a[next], mx::array(s.scale, dtype_));
+      ++next;
+    }
+    g.parts.push_back(mx::matmul(mx::concatenate(g.inner, 1), mx::concatenate(a, 0)));
+    return g;
+  }
+
+  // The gradients of the LoRA matrices, put in their places in `grads`. What a node passes on waits
+  // for them: left to the end, all that they are made of would be kept until then.
+  Arrays lora_gradients(const mx::array& x, const Arrays& inner, const Arrays& in, const Arrays& dy,
+                        const Arrays& outputs, Arrays& grads) const {
+    Arrays made;
+    for (size_t i = 0, next = 0; i < branches_.size(); ++i) {
+      const Slot& s = slots_[i];
+      if (!s.adapted) continue;
+      const auto scaled = [&](const mx::array& g) {
+        const auto as_master = mx::astype(g, in[s.a].dtype());
+        return s.scale == 1.0f ? as_master
+                               : mx::multiply(as_master, mx::array(s.scale, as_master.dtype()));
+      };
+      grads[s.a] = scaled(mx::matmul(mx::transpose(x), inner[next++]));
+      grads[s.a + 1] = scaled(mx::matmul(mx::transpose(outputs[s.xa]), dy[i]));
+      made.insert(made.end(), {grads[s.a], grads[s.a + 1]});
+    }
+    return made;
+  }
+
+ private:
+  // a^T of the adapted branches, in the activations' type.
+  Arrays down_matrices(const Arrays& in) const {
+    Arrays all;
+    for (const Slot& s : slots_)
+      if (s.adapted) all.push_back(mx::transpose(low(in[s.a])));
+    return all;
+  }
+
+  mx::array low(const mx::array& master) const { return mx::astype(master, dtype_); }
+
+  std::vector<LinearBranch> branches_;  // without LoRA: those matrices are inputs
+  std::vector<Slot> slots_;
+  mx::Dtype dtype_;
+};
+
+// x, which only exists once these do.
+mx::array after(const mx::array& x, const Arrays& these) {
+  return these.empty() ? x : mx::depends({x}, these)[0];
+}
+
+bool any_dropout(const std::vector<LinearBranch>& branches) {
+  return std::any_of(branches.begin(), branches.end(),
+                     [](const LinearBranch& b) { return b.lora && b.lora->dropout > 0.0f; });
+}
+
+mx::array normed(const mx::array& x, const mx::array& weight, float eps) {
+  return mx::fast::rms_norm(x, mx::astype(weight, x.dtype()), eps);
+}
+
+mx::array sum(const Arrays& parts) {
+  auto total = parts.front();
+  for (size_t i = 1; i < parts.size(); ++i) total = mx::add(total, parts[i]);
+  return total;
+}
+
+// The gradient of x where the sum of dh is that of its RMSNorm and dx that of its other use.
+mx::array norm_backward(const mx::array& x, const mx::array& weight, float eps, const Arrays& dh,
+                        const mx::array& dx) {
+  constexpr size_t kMost = 4;  // that the kernel takes
+  Arrays parts = dh;
+  for (; parts.size() > kMost; parts.pop_back())
+    parts[kMost - 1] = mx::add(parts[kMost - 1], parts.back());
+  const int count = static_cast<int>(parts.size());
+  parts.resize(kMost, parts.front());
+  return cuda::launch(
+      cuda::kernel(Source::elementwise, "rms_norm_backward"), {.blocks_x = x.shape(0)},
+      {x, mx::astype(weight, x.dtype()), parts[0], parts[1], parts[2], parts[3], dx}, {x.shape()},
+      {x.dtype()}, {x.shape(1), eps, count})[0];
+}
+
+Launch swiglu_launch(const mx::array& gate) {
+  return {.blocks_x = cuda::blocks_for(static_cast<int64_t>(gate.size()), 8 * 256)};
+}
+
+mx::array swiglu_forward(const mx::array& gate, const mx::array& up) {
+  return cuda::launch(cuda::kernel(Source::elementwise, "swiglu"), swiglu_launch(gate), {gate, up},
+                      {gate.shape()}, {gate.dtype()}, {static_cast<int>(gate.size() / 8)})[0];
+}
+
+// {dgate, dup} of the result's gradient, or of the sum of two and then the result once more.
+Arrays swiglu_backward(const mx::array& gate, const mx::array& up, const Arrays& dy) {
+  Arrays inputs{gate, up};
+  inputs.insert(inputs.end(), dy.begin(), dy.end());
+  const size_t count = dy.size() + 1;
+  return cuda::launch(cuda::kernel(Source::elementwise,
+                                   count == 3 ? "swiglu_backward_and_result" : "swiglu_backward"),
+                      swiglu_launch(gate), inputs, std::vector(count, gate.shape()),
+                      std::vector(count, gate.dtype()), {static_cast<int>(gate.size() / 8)});
+}
+
+}  // namespace
+
+mx::array cuda::dequantized(const Weight& w) {
+  if (!w.quantized()) return mx::astype(w.data, mx::bfloat16);
+  if (w.group_size % 8 != 0) return mx::astype(dequantize(w), mx::bfloat16);
+  const int64_t eights = int64_t{w.out_features()} * w.in_features() / 8;
+  const auto& kernel =
+      cuda::kernel(Source::dequantize,
+                   fmt::format("dequantize<{}, {}, bf16>", w.bits, type_name(w.scales->dtype())));
+  return cuda::launch(kernel, {.blocks_x = blocks_for(eights, 4 * 256)},
+                      {w.data, *w.scales, *w.biases}, {{w.out_features(), w.in_features()}},
+                      {mx::bfloat16}, {static_cast<int>(eights), w.group_size / 8})[0];
+}
+
+Arrays cuda::linears(const Backend& backend, const mx::array& x,
+                     const std::vector<LinearBranch>& all,
+                     const std::optional<mx::array>& residual) {
+  // A dropped input is no longer x, so such a branch stands beside the node.
+  auto within = all;
+  for (auto& b : within)
+    if (b.lora && b.lora->dropout > 0.0f) b.lora.reset();
+  Arrays inputs{x};
+  if (residual) inputs.push_back(*residual);
+  const auto branches = std::make_shared<const Branches>(std::move(within), inputs, backend.dtype);
+  const bool has_residual = residual.has_value();
+  auto y = mx::custom_vjp(
+      [=](const Arrays& in) {
+        return branches->forward(in[0], in, has_residual ? std::optional(in[1]) : std::nullopt);
+      },
+      [=](const Arrays& in, const Arrays& dy, const Arrays& out) {
+        Arrays grads = in;
+        const auto [parts, inner] = branches->input_gradient(in, dy);
+        grads[0] = after(sum(parts), branches->lora_gradients(in[0], inner, in, dy, out, grads));
+        if (has_residual) grads[1] = dy[0];
+        return grads;
+      })(inputs);
+  y.resize(all.size(), x);
+  for (size_t i = 0; i < all.size(); ++i)
+    if (all[i].lora && all[i].lora->dropout > 0.0f)
+      y[i] = mx::add(y[i], lora_branch(x, *all[i].lora));
+  return y;
+}
+
+mx::array cuda::swiglu(const Backend& backend, const mx::array& gate, const mx::array& up) {
+  if (gate.size() % 8 != 0) return composed::swiglu(backend, gate, up);
+  return mx::custom_vjp([](const Arrays& in) { return Arrays{swiglu_forward(in[0], in[1])}; },
+                        [](const Arrays& in, const Arrays& dy, const Arrays&) {
+                          return swiglu_backward(in[0], in[1], {dy[0]});
+                        })({gate, up})[0];
+}
+
+Arrays cuda::normed_linears(const Backend& backend, const mx::array& x, const mx::array& norm,
+                            float eps, const std::vector<LinearBranch>& all) {
+  if (x.shape(1) % 8 != 0 || any_dropout(all)) {
+    auto y = linears(backend, rms_norm(backend, x, norm, eps), all, {});
+    y.push_back(x);
+    return y;
+  }
+  Arrays inputs{x};
+  const auto branches = std::make_shared<const Branches>(all, inputs, backend.dtype);
+  auto y = mx::custom_vjp(
+      [=](const Arrays& in) {
+        auto out = branches->forward(normed(in[0], norm, eps), in, {});
+        out.push_back(in[0]);
+        return out;
+      },
+      [=](const Arrays& in, const Arrays& dy, const Arrays& out) {
+        Arrays grads = in;
+        auto [dh, inner] = branches->input_gradient(in, dy);
+        // The normed rows once more, when there is a gradient and not along with the forward pass.
+        const auto h = normed(after(in[0], {dh[0]}), norm, eps);
+        const auto made = branches->lora_gradients(h, inner, in, dy, out, grads);
+        dh[0] = after(dh[0], made);
+        grads[0] = norm_backward(in[0], norm, eps, dh, dy.back());
+        return grads;
+      })(inputs);
+  y.erase(y.begin() + static_cast<int64_t>(all.size()), y.end() - 1);
+  return y;
+}
+
+mx::array cuda::swiglu_linear(const Backend& backend, const mx::array& gate, const mx::array& up,
+                              const LinearBranch& branch, const mx::array& residual) {
+  if (gate.size() % 8 != 0 || any_dropout({branch}))
+    return linears(backend, swiglu(backend, gate, up), {branch}, residual)[0];
+  Arrays inputs{gate, up, residual};
+  const auto branches =
+      std::make_shared<const Branches>(std::vector{branch}, inputs, backend.dtype);
+  return mx::custom_vjp(
+      [=](const Arrays& in) { return branches->forward(swiglu_forward(in[0], in[1]), in, in[2]); },
+      [=](const Arrays& in, const Arrays& dy, const Arrays& out) {
+        Arrays grads = in;
+        const auto [ds, inner] = branches->input_gradient(in, dy);
+        const auto all = swiglu_backward(in[0], in[1], ds);
+        const auto made = branches->adapted()
+                              ? branches->lora_gradients(all[2], inner, in, dy, out, grads)
+                              : Arrays{};
+        grads[0] = after(all[0], made);
+        grads[1] = after(all[1], made);
+        grads[2] = dy[0];
+        return grads;
+      })(inputs)[0];
+}
+
+}  // namespace gavel
