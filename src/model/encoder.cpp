@@ -1,5 +1,7 @@
 #include "model/encoder.h"
 
+#include <ctime>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -11,6 +13,17 @@ namespace gavel {
 namespace {
 
 std::string template_source(const std::string& file) { return read_file(file, size_t{16} << 20); }
+
+// Today's date, where a template writes it into prompts; nothing where it may write the time.
+std::optional<std::string> date_for(const std::string& source) {
+  if (source.find("strftime_now") == std::string::npos) return "";
+  for (const char* time : {"%H", "%I", "%M", "%S", "%T", "%X", "%c", "%p", "%f", "%s", "%R", "%r"})
+    if (source.find(time) != std::string::npos) return std::nullopt;
+  const std::time_t now = std::time(nullptr);
+  std::tm day{};
+  ::localtime_r(&now, &day);
+  return fmt::format("{}-{}", day.tm_year, day.tm_yday);
+}
 
 // A hash of what tokens follow from: the files that a directory's tokenizer is read from, or the
 // beginning of a GGUF file, where its metadata is; and the chat template.
@@ -34,8 +47,12 @@ std::string encoder_id(const LoadedModel& loaded, const std::string& chat_templa
   } else {
     return "";
   }
-  hash.add_field(chat_template.empty() ? loaded.chat_template.value_or("")
-                                       : template_source(chat_template));
+  const std::string source =
+      chat_template.empty() ? loaded.chat_template.value_or("") : template_source(chat_template);
+  const auto date = date_for(source);
+  if (!date) return "";
+  hash.add_field(source);
+  hash.add_field(*date);
   hash.add_field(loaded.bos_token);
   hash.add_field(loaded.eos_token);
   const auto value = hash.value();

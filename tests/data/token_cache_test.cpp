@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "data/encoder.h"
 
 namespace gavel {
 namespace {
@@ -132,6 +133,24 @@ TEST_F(TokenCache, DamagedFilesAreMadeAnew) {
     write_file_atomic(path, whole.substr(0, size));
     expect_same(load(), right);
   }
+}
+
+// What tokens follow from: the model's files and its chat template, and the day where that writes
+// it.
+TEST_F(TokenCache, AnEncoderIsCalledByWhatItIsMadeOf) {
+  LoadedModel model;
+  model.path = fs::path(GAVEL_GOLDEN_DIR) / "models/llama";
+  model.tokenizer = encoder_.tokenizer;
+  const auto id = [&](const std::string& chat_template) {
+    model.chat_template = chat_template;
+    return make_encoder(model).id;
+  };
+  EXPECT_EQ(id("{{ bos_token }}"), id("{{ bos_token }}"));
+  EXPECT_NE(id("{{ bos_token }}"), id("{{ eos_token }}"));
+  EXPECT_NE(id("{{ strftime_now('%d %b %Y') }}"), "");
+  EXPECT_EQ(id("{{ strftime_now('%H:%M') }}"), "");  // never twice the same
+  model.path = dir_ / "none";
+  EXPECT_EQ(id("{{ bos_token }}"), "");
 }
 
 TEST_F(TokenCache, ARecordAtFaultLeavesNothing) {
