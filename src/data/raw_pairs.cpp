@@ -35,8 +35,8 @@ FormFields fields_of(const PairForm& form, const RawOptions& options, const std:
   if (*form.choose != '\0' && options.labels == RawOptions::Labels::needed) {
     const auto labels = pieces_of(form.choose, ", ");
     throw UsageError(
-        fmt::format("{} ({}) has labels of different meaning: name one with --field label={} or "
-                    "--field label={}",
+        fmt::format("{} ({}) has labels of different meaning: name one with gavel prepare "
+                    "--field label={} or --field label={}",
                     file, form.name, labels.at(0), labels.at(1)));
   }
   if (!out.meanings.empty())
