@@ -86,12 +86,10 @@ TEST(CudaProgram, KernelsCompile) {
     EXPECT_NO_THROW(cuda::compile(Source::inference, "rotate_and_store<64>", architecture));
     EXPECT_NO_THROW(
         cuda::compile(Source::paged_attention, "paged_attention_few<64>", architecture));
-    EXPECT_NO_THROW(cuda::compile(Source::products,
-                                  "quantized_product<4, 64, bf16, bf16, 1, 1, 1, 256, false>",
-                                  architecture));
-    EXPECT_NO_THROW(cuda::compile(Source::products,
-                                  "quantized_product<8, 32, half, float, 2, 8, 2, 128, false>",
-                                  architecture));
+    EXPECT_NO_THROW(cuda::compile(
+        Source::products, "quantized_product<4, 64, bf16, bf16, 1, 1, 1, false>", architecture));
+    EXPECT_NO_THROW(cuda::compile(
+        Source::products, "quantized_product<8, 32, half, float, 2, 8, 4, false>", architecture));
   }
   EXPECT_THROW(cuda::compile(Source::elementwise, "no_such_kernel", "sm_90"), Error);
 }

@@ -28,7 +28,7 @@ struct ProductArgs {
   const void* norm;
   void* sums;
   void* counters;
-  int rows, k, x_stride, xa_stride, part_count, chunk_steps, chunks_held;
+  int rows, k, x_stride, xa_stride, part_count, chunk_steps, chunk_stride, x_bytes;
   float eps;
 };
 
@@ -42,31 +42,37 @@ bool alike(const Weight& a, const Weight& b) {
   return a.bits == b.bits && a.group_size == b.group_size && a.scales->dtype() == b.scales->dtype();
 }
 
-// How a product is shared out among blocks: template arguments of the kernel, and parts of k.
+// How a product is shared out among blocks: template arguments of the kernel.
 struct Tiles {
-  int m, n, warps_m, depth;
+  int m, n, warps_m;
+  int warps_k() const { return 8 / warps_m; }
   int columns(bool gated) const { return warps_m * 16 * (gated ? 1 : m); }  // of y, a block's
-  int step() const { return 8 / warps_m * depth; }
+  int step(int bits) const { return warps_k() * 1024 / bits; }              // values of k
+  int steps_ahead() const { return m == 2 ? 1 : 2; }
+  // Shared memory of the weights and of the warps' sums.
+  int ring_bytes(const Weight& w) const {
+    const int words = w.group_size * w.bits / 128;
+    return 8 * (steps_ahead() + 1) * m * 16 * (128 + (words == 8 ? 16 : 16 * words));
+  }
+  int sum_bytes() const { return warps_k() * 8 * n * (warps_m * m * 16 + 4) * 4; }
 };
-Tiles tiles_for(int rows, int group, bool gated) {
-  const auto deep = [&](int depth) { return std::max(depth, group); };
-  if (rows <= 8) return {gated ? 2 : 1, 1, 1, deep(128)};
-  if (rows <= 16) return {gated ? 2 : 1, 2, 1, deep(gated ? 64 : 128)};
-  if (rows <= 32) return {2, 4, 2, deep(128)};
-  return {2, 8, 4, deep(64)};
+constexpr int kRoomForRows = 64 << 10;  // of shared memory, for x as a whole
+Tiles tiles_for(int rows, int k, bool gated) {
+  if (rows <= 8) return {gated ? 2 : 1, 1, rows * (k + 8) * 2 <= kRoomForRows ? 1 : 2};
+  if (rows <= 16) return {gated ? 2 : 1, 2, 4};
+  return {2, rows <= 32 ? 4 : 8, 4};
 }
 
-// Chunks of x in shared memory: all of it where there is room, else two chunks of some steps.
+// x in shared memory: all of it where there is room, else two chunks of some steps.
 struct Chunks {
-  int steps, held, bytes;
+  int steps, stride, bytes;
+  bool whole;
 };
-Chunks chunks_for(int rows, int k, int step) {
-  const int all = (k + step - 1) / step;
-  const auto bytes = [&](int steps) { return rows * (steps * step + 8) * 2; };
-  constexpr int kRoom = 64 << 10;
-  if (bytes(all) <= kRoom) return {all, 1, bytes(all)};
-  const int steps = std::max(1, (kRoom / 2 / (rows * 2) - 8) / step);
-  return {steps, 2, 2 * bytes(steps)};
+Chunks chunks_for(int rows, int k, int step, int steps_ahead) {
+  if (rows * (k + 8) * 2 <= kRoomForRows)
+    return {blocks_for(k, step) + 1, k + 8, rows * (k + 8) * 2, true};
+  const int stride = steps_ahead * step + 8;
+  return {steps_ahead, stride, 2 * rows * stride * 2, false};
 }
 
 }  // namespace
@@ -78,9 +84,10 @@ bool Inference::multiply_few(Workspace& workspace, Input& in, std::span<const Pr
   for (const Product& p : products)
     if (!has_kernel(*p.weight) || !alike(first, *p.weight)) return false;
   const bool gated = how.out != nullptr;
-  const Tiles t = tiles_for(in.x.rows, first.group_size, gated);
-  const Chunks chunks = chunks_for(in.x.rows, in.x.width, t.step());
-  if (t.n > 1 || chunks.held > 1) make_normed(in);  // the kernel does it otherwise
+  const Tiles t = tiles_for(in.x.rows, in.x.width, gated);
+  const int step = t.step(first.bits);
+  const Chunks chunks = chunks_for(in.x.rows, in.x.width, step, t.steps_ahead());
+  if (t.n > 1 || !chunks.whole) make_normed(in);  // the kernel does it otherwise
   const Rows& x = in.x;
   ProductArgs args{.parts = {},
                    .x = x.data,
@@ -93,7 +100,8 @@ bool Inference::multiply_few(Workspace& workspace, Input& in, std::span<const Pr
                    .xa_stride = how.xa_stride,
                    .part_count = static_cast<int>(products.size()),
                    .chunk_steps = chunks.steps,
-                   .chunks_held = chunks.held,
+                   .chunk_stride = chunks.stride,
+                   .x_bytes = (chunks.bytes + 127) / 128 * 128,
                    .eps = in.eps};
   int blocks = 0;
   for (size_t i = 0; i < products.size(); ++i) {
@@ -113,8 +121,10 @@ bool Inference::multiply_few(Workspace& workspace, Input& in, std::span<const Pr
                      .first_block = blocks};
     if (!gated || i == 0) blocks += blocks_for(p.weight->out_features(), t.columns(gated));
   }
-  const int steps = blocks_for(x.width, t.step());
-  const int splits = t.n <= 2 ? 1 : std::clamp(264 / blocks, 1, std::max(1, steps / 2));
+  constexpr int kBlocks = 132;  // that a large card runs at once, of the larger tiles
+  const int steps = blocks_for(x.width, step);
+  const int splits =
+      t.warps_m == 1 ? 1 : std::clamp((kBlocks + blocks / 2) / blocks, 1, std::max(1, steps / 2));
   if (splits > 1) {
     const auto tile = static_cast<size_t>(8 * t.n * t.warps_m * t.m * 16);
     args.sums = workspace.scratch(Workspace::Scratch::sums,
@@ -122,15 +132,13 @@ bool Inference::multiply_few(Workspace& workspace, Input& in, std::span<const Pr
     if (blocks > kCounters) fail("a product of {} blocks has too many splits", blocks);
     args.counters = address(counters_);
   }
-  const int warps_k = 8 / t.warps_m;
-  const int shared = std::max(chunks.bytes, warps_k * 8 * t.n * (t.warps_m * t.m * 16 + 4) * 4);
-  const auto f =
-      queue_.function(Source::products,
-                      fmt::format("quantized_product<{}, {}, {}, {}, {}, {}, {}, {}, {}>",
-                                  first.bits, first.group_size, type_name(first.scales->dtype()),
-                                  how.float_out != nullptr ? "float" : "bf16", t.m, t.n, t.warps_m,
-                                  t.depth, gated ? "true" : "false"),
-                      shared);
+  const int shared = std::max(args.x_bytes + t.ring_bytes(first), t.sum_bytes());
+  const auto f = queue_.function(
+      Source::products,
+      fmt::format("quantized_product<{}, {}, {}, {}, {}, {}, {}, {}>", first.bits, first.group_size,
+                  type_name(first.scales->dtype()), how.float_out != nullptr ? "float" : "bf16",
+                  t.m, t.n, t.warps_m, gated ? "true" : "false"),
+      shared);
   queue_.launch(f,
                 {.blocks_x = blocks,
                  .blocks_y = splits,

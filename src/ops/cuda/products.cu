@@ -6,9 +6,11 @@
 // group's bias. The eight weights of a word come out in pairs (0,4) (1,5) (2,6) (3,7), and x is
 // exchanged likewise. A byte is two such numbers. A group's sum is scaled once it is complete.
 //
-// A block takes kM tiles of 16 rows of W for each of kWarpsM warps; its other warps share out the
-// groups along k, kDepth values a step. x comes through shared memory, in chunks of some steps. k
-// may be split among blocks, too; the last of a tile to end adds their sums, in their order.
+// A block takes kM tiles of 16 rows of W for each of kWarpsM warps; its other warps share out k, 128
+// bytes of each row a step. A warp copies its own steps to shared memory ahead of their use: whole lines at
+// a time, where reading operands straight from memory would touch a line for every 32 bytes. x
+// comes there, too, in chunks of some steps. k may be split among blocks, too; the last of a tile to
+// end adds their sums, in their order.
 
 // One of up to three matrices that multiply the same x.
 struct ProductPart {
@@ -29,8 +31,9 @@ struct ProductArgs {
   float* sums;       // workspace of the splits: [tiles][splits][8 * kN][tile rows]
   int* counters;     // [tiles], zeros before and after
   int rows, k, x_stride, xa_stride, part_count;
-  int chunk_steps;   // of x in shared memory
-  int chunks_held;   // 1 or 2: whether the next chunk comes while one is used
+  int chunk_steps;   // of x in shared memory, at least as many as are copied ahead
+  int chunk_stride;  // of its rows there
+  int x_bytes;       // of it: of one chunk, or of two where there are more
   float eps;
 };
 
@@ -46,18 +49,18 @@ __device__ inline uint32_t nibbles(uint32_t bits) {
   return r;
 }
 
-// kWords consecutive words.
+// kWords consecutive words of shared memory.
 template <int kWords>
-__device__ inline void load_words(uint32_t* to, const uint32_t* from) {
+__device__ inline void load_words(uint32_t (&to)[kWords], const unsigned char* from) {
   if constexpr (kWords == 1) {
-    to[0] = __ldcs(from);
+    to[0] = *reinterpret_cast<const uint32_t*>(from);
   } else if constexpr (kWords == 2) {
-    const uint2 v = __ldcs(reinterpret_cast<const uint2*>(from));
+    const uint2 v = *reinterpret_cast<const uint2*>(from);
     to[0] = v.x, to[1] = v.y;
   } else {
 #pragma unroll
     for (int i = 0; i < kWords; i += 4) {
-      const uint4 v = __ldcs(reinterpret_cast<const uint4*>(from + i));
+      const uint4 v = reinterpret_cast<const uint4*>(from)[i / 4];
       to[i] = v.x, to[i + 1] = v.y, to[i + 2] = v.z, to[i + 3] = v.w;
     }
   }
@@ -141,9 +144,10 @@ __device__ inline float silu(float x) { return x / (1.0f + exp2_fast(-x * kLog2E
 
 // kN: tiles of 8 rows of x. kGated: y = silu(W0 x) * (W1 x), part 0 and 1 of equal size (kM is 2).
 template <int kBits, int kGroup, typename Scale, typename Out, int kM, int kN, int kWarpsM,
-          int kDepth, bool kGated>
-__global__ void __launch_bounds__(256, kM * kN == 1 && kBits == 4 ? 3 : kN == 1 ? 2 : 1) quantized_product(const ProductArgs args) {
-  constexpr int kWarpsK = 8 / kWarpsM;
+          bool kGated>
+__global__ void __launch_bounds__(256, kM * kN == 1 ? 3 : kN <= 2 ? 2 : 1) quantized_product(const ProductArgs args) {
+  constexpr int kWarpsK = 8 / kWarpsM, kStages = kM == 2 ? 2 : 3;
+  constexpr int kDepth = 1024 / kBits;                      // values of k: 128 bytes
   constexpr int kGroups = kDepth / kGroup;                  // of a warp in a step
   constexpr int kStep = kWarpsK * kDepth;                   // values of k
   constexpr int kWords = kGroup * kBits / 128;              // of a lane in a group
@@ -156,7 +160,7 @@ __global__ void __launch_bounds__(256, kM * kN == 1 && kBits == 4 ? 3 : kN == 1 
   const int staged = min(rows, 8 * kN);
   const int steps = (groups + kWarpsK * kGroups - 1) / (kWarpsK * kGroups);
   const int begin = steps * blockIdx.y / gridDim.y, end = steps * (blockIdx.y + 1) / gridDim.y;
-  const int chunk = args.chunk_steps * kStep, x_stride = chunk + 8;  // in shared memory
+  const int x_stride = args.chunk_stride;
 
   int part = 0;
   if constexpr (!kGated)
@@ -164,8 +168,11 @@ __global__ void __launch_bounds__(256, kM * kN == 1 && kBits == 4 ? 3 : kN == 1 
   const int block = blockIdx.x - args.parts[part].first_block;
   const int first = block * kRowsM;
 
+  // Rows of W in shared memory are so far apart that a warp's operands lie in different banks.
+  constexpr int kRowBytes = 128 + (kWords == 8 ? 16 : 16 * kWords);
+  constexpr int kStageBytes = kM * 16 * kRowBytes;
+  unsigned char* ring = memory + args.x_bytes + warp * (kStages * kStageBytes);
   // The rows of W of this lane, two a tile.
-  const uint32_t* w[kM][2];
   const Scale* scales[kM][2];
   const Scale* biases[kM][2];
 #pragma unroll
@@ -175,7 +182,6 @@ __global__ void __launch_bounds__(256, kM * kN == 1 && kBits == 4 ? 3 : kN == 1 
       const ProductPart& p = args.parts[kGated ? m : part];
       const int row =
           min(first + (kGated ? warp_m * 16 : (warp_m * kM + m) * 16) + g + 8 * h, p.n - 1);
-      w[m][h] = p.weights + int64_t{row} * (k / 32 * kBits) + t * kWords;
       scales[m][h] = static_cast<const Scale*>(p.scales) + int64_t{row} * groups;
       biases[m][h] = static_cast<const Scale*>(p.biases) + int64_t{row} * groups;
     }
@@ -183,43 +189,54 @@ __global__ void __launch_bounds__(256, kM * kN == 1 && kBits == 4 ? 3 : kN == 1 
   const uint32_t shared = shared_address(memory);
   // The chunk of x from a step on.
   const auto stage = [&](int step, int buffer) {
-    const int first_k = step * kStep, eights = (min(min(chunk, (end - step) * kStep), k - first_k)) / 8;
+    const int first_k = step * kStep, steps_left = min(args.chunk_steps, end - step);
+    const int eights = min(steps_left * kStep, k - first_k) / 8;
     for (int i = threadIdx.x; i < staged * eights; i += 256) {
       const int row = i / eights, eight = i - row * eights;
       copy_async(shared + ((buffer * staged + row) * x_stride + eight * 8) * 2,
                  args.x + int64_t{row} * args.x_stride + first_k + eight * 8, true);
     }
-    copy_commit();
   };
 
-  struct Fragment {
-    uint32_t q[kGroups][kM][2][kWords];
+  // This warp's weights of a step.
+  const auto fill = [&](int step) {
+    if (step < end) {
+      const uint32_t to = shared_address(ring) + (step - begin) % kStages * kStageBytes;
+      const int row_bytes = k / 8 * kBits, at = (step * kWarpsK + warp_k) * 128 + lane % 8 * 16;
+#pragma unroll
+      for (int i = 0; i < kM * 4; ++i) {
+        const int local = i * 4 + lane / 8;
+        const ProductPart& p = args.parts[kGated ? local / 16 : part];
+        const int row = min(first + (kGated ? warp_m * 16 + local % 16 : warp_m * kM * 16 + local),
+                            p.n - 1);
+        copy_async(to + local * kRowBytes + lane % 8 * 16,
+                   reinterpret_cast<const unsigned char*>(p.weights) + int64_t{row} * row_bytes +
+                       min(at, row_bytes - 16),
+                   true);
+      }
+    }
+    copy_commit();
+  };
+  struct Step {
     Scales<Scale, kGroups> scale[kM][2], bias[kM][2];
   };
   const bool aligned = groups % kGroups == 0;
-  const auto load = [&](Fragment& f, int step) {
-    const int begin = (step * kWarpsK + warp_k) * kGroups;
-    if (step >= end || begin >= groups) return;
-#pragma unroll
-    for (int u = 0; u < kGroups; ++u)
-      if (begin + u < groups)
-#pragma unroll
-        for (int m = 0; m < kM; ++m)
-#pragma unroll
-          for (int h = 0; h < 2; ++h)
-            load_words<kWords>(f.q[u][m][h], w[m][h] + (begin + u) * (kGroup / 32 * kBits));
+  const auto load = [&](Step& f, int step) {
+    const int group = (step * kWarpsK + warp_k) * kGroups;
+    if (step >= end || group >= groups) return;
 #pragma unroll
     for (int m = 0; m < kM; ++m)
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
-        f.scale[m][h].load(scales[m][h] + begin, aligned, groups - begin);
-        f.bias[m][h].load(biases[m][h] + begin, aligned, groups - begin);
+        f.scale[m][h].load(scales[m][h] + group, aligned, groups - group);
+        f.bias[m][h].load(biases[m][h] + group, aligned, groups - group);
       }
   };
 
   float sums[kM][kN][4] = {};
   // `from`: where the step begins in shared memory.
-  const auto multiply = [&](const Fragment& f, int step, int from) {
+  const auto multiply = [&](const Step& f, int step, int from) {
+    const unsigned char* w = ring + (step - begin) % kStages * kStageBytes + t * kWords * 4;
 #pragma unroll
     for (int u = 0; u < kGroups; ++u) {
       const int group = (step * kWarpsK + warp_k) * kGroups + u;
@@ -231,23 +248,26 @@ __global__ void __launch_bounds__(256, kM * kN == 1 && kBits == 4 ? 3 : kN == 1 
 #pragma unroll
       for (int m = 0; m < kM; ++m)
 #pragma unroll
-        for (int e = 0; e < kEights; ++e)
+        for (int h = 0; h < 2; ++h) {
+          uint32_t q[kWords];
+          load_words(q, w + (m * 16 + g + 8 * h) * kRowBytes + u * (kGroup / 8 * kBits));
 #pragma unroll
-          for (int h = 0; h < 2; ++h)
+          for (int e = 0; e < kEights; ++e)
 #pragma unroll
             for (int pair = 0; pair < 4; ++pair) {
               uint32_t low, high = 0;
               if constexpr (kBits == 4) {
-                low = f.q[u][m][h][e] >> (4 * pair);
+                low = q[e] >> (4 * pair);
               } else {
-                low = permute(f.q[u][m][h][2 * e], f.q[u][m][h][2 * e + 1],
-                              0x0400 + 0x0101 * pair);
+                low = permute(q[2 * e], q[2 * e + 1], 0x0400 + 0x0101 * pair);
                 high = low >> 4;
               }
               // Pairs 0 and 1 are the first k16, 2 and 3 the second.
               a[0][m][e][pair / 2][h + 2 * (pair % 2)] = nibbles(low);
-              if constexpr (kBits == 8) a[kPlanes - 1][m][e][pair / 2][h + 2 * (pair % 2)] = nibbles(high);
+              if constexpr (kBits == 8)
+                a[kPlanes - 1][m][e][pair / 2][h + 2 * (pair % 2)] = nibbles(high);
             }
+        }
 #pragma unroll
       for (int n = 0; n < kN; ++n) {
         float sum[kPlanes][kM][4] = {}, of_x[4] = {};
@@ -282,12 +302,14 @@ __global__ void __launch_bounds__(256, kM * kN == 1 && kBits == 4 ? 3 : kN == 1 
     }
   };
 
-  Fragment now, next;
-  load(now, begin);  // weights are nobody's results: they need not wait for the kernel before
-  load(next, begin + 1);
+  Step now, next;
+  // Weights are nobody's results: they need not wait for the kernel before.
+  load(now, begin);
+  for (int i = 0; i + 1 < kStages; ++i) fill(begin + i);
   wait_for_previous();
   start_next();
   stage(begin, 0);
+  copy_commit();
   // What is added to the first of this thread's results.
   float early = 0.0f;
   const auto addend = [&](const ProductPart& p, int row, int column) {
@@ -298,29 +320,27 @@ __global__ void __launch_bounds__(256, kM * kN == 1 && kBits == 4 ? 3 : kN == 1 
   if constexpr (!kGated)
     if (threadIdx.x < staged * kRowsM && first + threadIdx.x % kRowsM < args.parts[part].n)
       early = addend(args.parts[part], threadIdx.x / kRowsM, first + threadIdx.x % kRowsM);
-  int buffer = 0;
-  for (int of_chunk = begin; of_chunk < end; of_chunk += args.chunk_steps) {
-    const bool more = of_chunk + args.chunk_steps < end;
-    if (more && args.chunks_held == 2) {
-      stage(of_chunk + args.chunk_steps, buffer ^ 1);
-      copy_wait<1>();
-    } else {
-      copy_wait<0>();
+  copy_wait<0>();
+  __syncthreads();
+  if (args.norm != nullptr) norm_staged(memory, x_stride, args.norm, staged, k, args.eps);
+  for (int step = begin; step < end; ++step) {
+    const int of_chunk = (step - begin) % args.chunk_steps;
+    const int buffer = (step - begin) / args.chunk_steps % 2;
+    if (step > begin) {
+      copy_wait<kStages - 2>();
+      if (of_chunk == 0)
+        __syncthreads();
+      else
+        __syncwarp();
     }
-    __syncthreads();
-    if (args.norm != nullptr) norm_staged(memory, x_stride, args.norm, staged, k, args.eps);
-    const int last = min(of_chunk + args.chunk_steps, end);
-    for (int step = of_chunk; step < last; ++step) {
-      multiply(now, step, buffer * staged * x_stride + (step - of_chunk) * kStep);
-      now = next;
-      load(next, step + 2);
-    }
-    __syncthreads();
-    if (args.chunks_held == 2)
-      buffer ^= 1;
-    else if (more)
-      stage(of_chunk + args.chunk_steps, 0);
+    if (of_chunk == 0 && step + args.chunk_steps < end) stage(step + args.chunk_steps, buffer ^ 1);
+    load(next, step + 1);
+    fill(step + kStages - 1);
+    multiply(now, step, buffer * staged * x_stride + of_chunk * kStep);
+    now = next;
   }
+  copy_wait<0>();
+  __syncthreads();
 
   // The warps' parts of the sums: [kWarpsK][8 * kN rows of x][tile rows].
   constexpr int kTileRows = kWarpsM * kM * 16, kPartStride = kTileRows + 4;
