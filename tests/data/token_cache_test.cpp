@@ -7,7 +7,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "data/encoder.h"
+#include "model/encoder.h"
 
 namespace gavel {
 namespace {
