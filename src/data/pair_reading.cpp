@@ -22,7 +22,7 @@ void add_own_meta(const PairRow& row, JudgePair& pair) {
   for (const auto& [name, value] : meta->items()) {
     auto text = text_of(value);
     const bool known = std::any_of(pair.meta.begin(), pair.meta.end(),
-                                   [&](const auto& entry) { return entry.first == name; });
+                                   [&, &key = name](const auto& e) { return e.first == key; });
     if (!text || known) continue;
     row.check_size(*text, name);
     pair.meta.emplace_back(name, std::move(*text));
