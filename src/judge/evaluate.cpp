@@ -195,7 +195,7 @@ class Evaluation {
       results.push_back(std::move(*result));
     }
     if (!is_cases) {
-      for (const EvalResult& result : results) write_for_people(result, pairs);
+      write_for_people(results, pairs);
       return finish(results);
     }
     if (flips > 0) fail("{} of {} known cases flipped", flips, pairs.size() * judges.size());
@@ -262,29 +262,33 @@ class Evaluation {
     if (!request_.require.empty()) check_gate(evaluation);
   }
 
-  // The pairs whose verdict is not sure enough: for_people.jsonl, or for_people_STEP.jsonl.
-  void write_for_people(const EvalResult& result, const std::vector<JudgePair>& pairs) const {
-    if (!result.calibration || !result.calibration->threshold) return;
+  // for_people.jsonl: the verdicts that are not sure enough, of every judge with a threshold.
+  void write_for_people(const std::vector<EvalResult>& results,
+                        const std::vector<JudgePair>& pairs) const {
     std::string lines;
-    for (size_t i = 0; i < pairs.size(); ++i) {
-      const auto sure = calibrated_confidence(result.set.judgements[i], *result.calibration);
-      if (!needs_a_person(result.calibration, sure)) continue;
-      const JudgePair& p = pairs[i];
-      const Json line = {{"id", p.id},
-                         {"line", p.source_line},
-                         {"question", p.question},
-                         {"answer_a", p.answer_a},
-                         {"answer_b", p.answer_b},
-                         {"verdict", to_string(result.set.judgements[i].verdict)},
-                         {"confidence", sure ? Json(*sure) : Json()}};
-      lines += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    bool any = false;
+    const auto file = output_ / "for_people.jsonl";
+    for (const EvalResult& result : results) {
+      if (!result.calibration || !result.calibration->threshold) continue;
+      any = true;
+      int64_t unsure = 0;
+      for (size_t i = 0; i < pairs.size(); ++i) {
+        const Judgement& j = result.set.judgements[i];
+        const auto sure = calibrated_confidence(j, *result.calibration);
+        if (!needs_a_person(result.calibration, sure)) continue;
+        ++unsure;
+        const JudgePair& p = pairs[i];
+        const Json line = {
+            {"judge", result.judge.name},      {"id", p.id},
+            {"line", p.source_line},           {"question", p.question},
+            {"answer_a", p.answer_a},          {"answer_b", p.answer_b},
+            {"verdict", to_string(j.verdict)}, {"confidence", sure ? Json(*sure) : Json()}};
+        lines += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+      }
+      say(fmt::format("{}: {} of {} verdicts are for people: {}", result.judge.name, unsure,
+                      pairs.size(), file.string()));
     }
-    const auto file =
-        output_ / (result.judge.step ? fmt::format("for_people_{}.jsonl", *result.judge.step)
-                                     : std::string("for_people.jsonl"));
-    write_file_atomic(file, lines);
-    say(fmt::format("{}: {} of {} verdicts are for people: {}", result.judge.name,
-                    std::count(lines.begin(), lines.end(), '\n'), pairs.size(), file.string()));
+    if (any) write_file_atomic(file, lines);
   }
 
   // Throws Error where a requirement is not met.
