@@ -6,6 +6,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "base/json_text.h"
+
 namespace gavel::arrow_rows {
 namespace {
 
@@ -32,7 +34,7 @@ void append_number(Number value, std::string& out) {
 
 void append_bytes(std::string_view bytes, std::string& out) {
   arrow::util::InitializeUTF8();
-  if (arrow::util::ValidateUTF8(bytes)) return append_text(bytes, out);
+  if (arrow::util::ValidateUTF8(bytes)) return append_json_text(bytes, out);
   out += "{\"bytes\":";
   append_number(bytes.size(), out);
   out += '}';
@@ -68,7 +70,7 @@ void append_struct(const arrow::StructArray& fields, int64_t i, std::string& out
   out += '{';
   for (int f = 0; f < fields.num_fields(); ++f) {
     if (f > 0) out += ',';
-    append_text(fields.struct_type()->field(f)->name(), out);
+    append_json_text(fields.struct_type()->field(f)->name(), out);
     out += ':';
     append_value(*fields.field(f), i, out);
   }
@@ -79,7 +81,7 @@ void append_struct(const arrow::StructArray& fields, int64_t i, std::string& out
 void append_printed(const arrow::Array& array, int64_t i, std::string& out) {
   const auto scalar = array.GetScalar(i);
   if (!scalar.ok()) throw std::runtime_error(scalar.status().message());
-  append_text((*scalar)->ToString(), out);
+  append_json_text((*scalar)->ToString(), out);
 }
 
 template <typename Array>
@@ -88,26 +90,6 @@ const Array& as(const arrow::Array& array) {
 }
 
 }  // namespace
-
-void append_text(std::string_view text, std::string& out) {
-  out += '"';
-  size_t plain = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
-    out.append(text, plain, i - plain);
-    plain = i + 1;
-    constexpr char kHex[] = "0123456789abcdef";
-    if (c == '"' || c == '\\')
-      (out += '\\') += static_cast<char>(c);
-    else if (c == '\n')
-      out += "\\n";
-    else
-      ((out += "\\u00") += kHex[c >> 4]) += kHex[c & 15];
-  }
-  out.append(text, plain);
-  out += '"';
-}
 
 void append_value(const arrow::Array& array, int64_t i, std::string& out) {
   using arrow::Type;
@@ -140,11 +122,11 @@ void append_value(const arrow::Array& array, int64_t i, std::string& out) {
     case Type::DOUBLE:
       return append_number(as<arrow::DoubleArray>(array).Value(i), out);
     case Type::STRING:
-      return append_text(as<arrow::StringArray>(array).GetView(i), out);
+      return append_json_text(as<arrow::StringArray>(array).GetView(i), out);
     case Type::LARGE_STRING:
-      return append_text(as<arrow::LargeStringArray>(array).GetView(i), out);
+      return append_json_text(as<arrow::LargeStringArray>(array).GetView(i), out);
     case Type::STRING_VIEW:
-      return append_text(as<arrow::StringViewArray>(array).GetView(i), out);
+      return append_json_text(as<arrow::StringViewArray>(array).GetView(i), out);
     case Type::BINARY:
       return append_bytes(as<arrow::BinaryArray>(array).GetView(i), out);
     case Type::LARGE_BINARY:

@@ -12,6 +12,4 @@ namespace gavel::arrow_rows {
 // are UTF-8, else {"bytes": how many}. Throws std::runtime_error for a type that has no JSON.
 void append_value(const arrow::Array& array, int64_t i, std::string& out);
 
-void append_text(std::string_view text, std::string& out);
-
 }  // namespace gavel::arrow_rows

@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "arrow_json.h"
+#include "base/json_text.h"
 
 namespace {
 
@@ -97,7 +98,7 @@ void append_rows(const arrow::RecordBatch& batch, std::string& text) {
     for (int c = 0; c < batch.num_columns(); ++c) {
       if (c > 0) text += ',';
       const std::string& name = batch.schema()->field(c)->name();
-      gavel::arrow_rows::append_text(name, text);
+      gavel::append_json_text(name, text);
       text += ':';
       try {
         gavel::arrow_rows::append_value(*batch.column(c), i, text);

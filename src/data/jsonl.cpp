@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 
 namespace gavel {
 
@@ -80,26 +81,6 @@ std::optional<Json> parse_fast(std::string_view text) {
   return out;
 }
 
-// Appends a text as JSON; its bytes are UTF-8.
-void append_text(std::string_view text, std::string& out) {
-  out += '"';
-  size_t plain = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
-    out.append(text, plain, i - plain);
-    plain = i + 1;
-    constexpr char kHex[] = "0123456789abcdef";
-    constexpr std::string_view kNamed = "\b\f\n\r\t\"\\", kLetters = "bfnrt\"\\";
-    if (const size_t named = kNamed.find(static_cast<char>(c)); named != std::string_view::npos)
-      (out += '\\') += kLetters[named];
-    else
-      ((out += "\\u00") += kHex[c >> 4]) += kHex[c & 15];
-  }
-  out.append(text, plain);
-  out += '"';
-}
-
 void append(const Json& value, std::string& out) {
   if (value.is_object()) {
     out += '{';
@@ -107,7 +88,7 @@ void append(const Json& value, std::string& out) {
     for (const auto& [key, inner] : value.get_ref<const Json::object_t&>()) {
       if (!first) out += ',';
       first = false;
-      append_text(key, out);
+      append_json_text(key, out);
       out += ':';
       append(inner, out);
     }
@@ -123,7 +104,7 @@ void append(const Json& value, std::string& out) {
     const auto& text = value.get_ref<const std::string&>();
     if (const auto at = invalid_utf8_at(text))
       fail("invalid UTF-8 at byte {} of a text that is to be written", *at);
-    append_text(text, out);
+    append_json_text(text, out);
   } else {
     out += value.dump();
   }
