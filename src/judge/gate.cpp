@@ -9,6 +9,7 @@
 #include "base/blanks.h"
 #include "base/error.h"
 #include "judge/metrics.h"
+#include "text/markup.h"
 
 namespace gavel {
 namespace {
@@ -64,33 +65,12 @@ GateResult check(const Json& judge, const Requirement& r) {
   return result;
 }
 
-std::string xml(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += byte < 0x20 ? ' ' : c;
-  }
-  return out;
-}
-
 }  // namespace
 
 std::vector<Requirement> parse_requirements(std::string_view text) {
   std::vector<Requirement> requirements;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    requirements.push_back(parse_one(trimmed(text.substr(begin, end - begin))));
-    begin = end + 1;
-  }
+  for (const std::string_view piece : trimmed_pieces(text, ','))
+    requirements.push_back(parse_one(piece));
   return requirements;
 }
 
@@ -113,12 +93,12 @@ std::string junit_xml(const std::vector<GateResult>& results) {
       "<testsuite name=\"gavel eval\" tests=\"{}\" failures=\"{}\">\n",
       results.size(), failures);
   for (const GateResult& r : results) {
-    out += fmt::format("  <testcase classname=\"{}\" name=\"{}\">", xml(r.judge),
-                       xml(r.requirement.text));
+    out += fmt::format("  <testcase classname=\"{}\" name=\"{}\">", markup::escape(r.judge),
+                       markup::escape(r.requirement.text));
     if (r.passed)
-      out += fmt::format("<system-out>{}</system-out>", xml(r.detail));
+      out += fmt::format("<system-out>{}</system-out>", markup::escape(r.detail));
     else
-      out += fmt::format("<failure message=\"{}\"/>", xml(r.detail));
+      out += fmt::format("<failure message=\"{}\"/>", markup::escape(r.detail));
     out += "</testcase>\n";
   }
   return out + "</testsuite>\n";

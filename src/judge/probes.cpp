@@ -82,10 +82,7 @@ std::vector<const Probe*> find_probes(std::string_view names) {
   std::string known;
   for (const Probe& probe : kProbes)
     known += fmt::format("{}{}", known.empty() ? "" : ", ", probe.name);
-  for (size_t begin = 0; begin <= names.size();) {
-    const size_t end = std::min(names.find(',', begin), names.size());
-    const std::string_view name = trimmed(names.substr(begin, end - begin));
-    begin = end + 1;
+  for (const std::string_view name : trimmed_pieces(names, ',')) {
     const size_t before = found.size();
     for (const Probe& probe : kProbes)
       if (name == "all" || name == probe.name) found.push_back(&probe);

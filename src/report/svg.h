@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "text/markup.h"
+
 namespace gavel::svg {
 
-// Text made safe for HTML and SVG content and quoted attributes. Invalid UTF-8 and control
-// characters become U+FFFD.
-std::string escape(std::string_view text);
+using markup::escape;
 
 // A number as a reader wants it: 4 significant digits, no needless zeros, "1.2M" from a million on.
 std::string number(double value);
