@@ -127,10 +127,6 @@ void accept(Sequence& s, Choice& choice) {
   }
 }
 
-}  // namespace
-
-namespace {
-
 CachedInput input_of(const PlannedPrefix& p) {
   return {p.cache, p.tokens, CachedInput::Want::none, /*extended=*/true};
 }

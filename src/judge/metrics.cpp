@@ -122,16 +122,10 @@ std::array<ClassScores, 3> class_scores(const Confusion& counts) {
 }
 
 // sklearn's cohen_kappa_score. Not defined where all labels and verdicts are the same one.
-double kappa_of(const Confusion& counts, double agreement) {
-  double n = 0, chance = 0;
-  for (const auto& row : counts)
-    for (const int64_t count : row) n += static_cast<double>(count);
-  for (size_t k = 0; k < 3; ++k) {
-    double labels = 0, verdicts = 0;
-    for (size_t other = 0; other < 4; ++other) labels += static_cast<double>(counts[k][other]);
-    for (size_t other = 0; other < 3; ++other) verdicts += static_cast<double>(counts[other][k]);
-    chance += labels / n * (verdicts / n);
-  }
+double kappa_of(const std::array<ClassScores, 3>& scores, double agreement, double n) {
+  double chance = 0;
+  for (const ClassScores& s : scores)
+    chance += static_cast<double>(s.support) / n * (static_cast<double>(s.predicted) / n);
   return ratio(agreement - chance, 1 - chance);
 }
 
@@ -167,7 +161,7 @@ MetricValues values_of(const Sums& sums) {
       ratio(static_cast<double>(sums.longer.right), static_cast<double>(sums.longer.count));
   const auto shorter =
       ratio(static_cast<double>(sums.shorter.right), static_cast<double>(sums.shorter.count));
-  set(Metric::kappa, kappa_of(sums.confusion, right / n));
+  set(Metric::kappa, kappa_of(scores, right / n, n));
   set(Metric::agreement_longer, longer);
   set(Metric::agreement_shorter, shorter);
   set(Metric::agreement_balanced, (longer + shorter) / 2);

@@ -7,31 +7,17 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "data/jsonl.h"
 #include "data/raw_pairs.h"
+#include "folder_test.h"
 
 namespace gavel {
 namespace {
 
 namespace fs = std::filesystem;
 
-class JoinAnswers : public testing::Test {
+class JoinAnswers : public FolderTest {
  protected:
-  void SetUp() override {
-    dir_ = fs::temp_directory_path() /
-           ("gavel_join_" +
-            std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
-    fs::remove_all(dir_);
-    fs::create_directories(dir_);
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-
-  fs::path file(const std::string& name, const std::string& text) {
-    write_file_atomic(dir_ / name, text);
-    return dir_ / name;
-  }
-
   std::vector<JudgePair> join(const std::vector<fs::path>& files, const RawOptions& options = {}) {
     EXPECT_TRUE(hold_single_answers(files, options));
     report_ = join_answers(files, options, dir_ / "out.jsonl");
@@ -62,7 +48,6 @@ class JoinAnswers : public testing::Test {
     }
   }
 
-  fs::path dir_;
   JoinReport report_;
 };
 

@@ -7,31 +7,14 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "folder_test.h"
 
 namespace gavel {
 namespace {
 
 namespace fs = std::filesystem;
 
-class JudgePairs : public testing::Test {
- protected:
-  void SetUp() override {
-    dir_ = fs::temp_directory_path() /
-           ("gavel_judge_pairs_" +
-            std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
-    fs::remove_all(dir_);
-    fs::create_directories(dir_);
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-
-  fs::path file(const std::string& name, const std::string& text) {
-    write_file_atomic(dir_ / name, text);
-    return dir_ / name;
-  }
-
-  fs::path dir_;
-};
+class JudgePairs : public FolderTest {};
 
 TEST_F(JudgePairs, PublishedFormsAreReadAsPrepareReadsThem) {
   const auto bench =
