@@ -20,7 +20,9 @@ void add_demo_command(CLI::App& app) {
   c->add_option("--test-pairs", o->counts.test, "pairs to measure on")->capture_default_str();
   add_device_options(*c, o->device);
   c->add_flag("--data-only", o->data_only, "only make the judging set");
+  c->add_flag("--resume", o->resume, "go on where an interrupted run of these options ended");
   c->footer(
+      "Ctrl-C saves what is done; the same command and --resume goes on.\n"
       "Example:\n"
       "  gavel demo --model models/SmolLM2-135M-Instruct.Q4_1.gguf --seed 1 --output demo-1");
   c->callback([o] { run_demo(*o, interrupted); });

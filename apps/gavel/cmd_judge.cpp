@@ -1,4 +1,7 @@
 // gavel judge and gavel eval.
+#include <fmt/format.h>
+
+#include <cstdio>
 #include <memory>
 
 #include "base/error.h"
@@ -130,7 +133,12 @@ void add_eval_command(CLI::App& app) {
     r->with_base = !*no_base;
     r->options.second_order = !*one_order;
     apply(*modes, r->options);
-    run_evaluation(*r, interrupted);
+    if (run_evaluation(*r, interrupted)) return;
+    if (!r->cases.empty())
+      std::fputs("Stopped. The same command begins anew.\n", stderr);
+    else
+      fmt::print(stderr, "Stopped. The same command{} goes on from here.\n",
+                 r->overwrite ? " without --overwrite" : "");
   });
 }
 

@@ -1,4 +1,5 @@
 // gavel train.
+#include <cstdio>
 #include <memory>
 
 #include "base/interrupt.h"
@@ -18,7 +19,10 @@ void add_train_command(CLI::App& app) {
       "  gavel train --config lora.yaml --iters 100      flags win over the file\n"
       "  gavel train ... --memory-limit 12GB             parts and what is computed again fit it\n"
       "  gavel train ... --resume                        after Ctrl-C or a crash");
-  c->callback([c, a] { run_training(finish_train_options(*c, *a), interrupted); });
+  c->callback([c, a] {
+    if (run_training(finish_train_options(*c, *a), interrupted).end == TrainEnd::interrupted)
+      std::fputs("Go on with the same command and --resume.\n", stderr);
+  });
 }
 
 }  // namespace gavel

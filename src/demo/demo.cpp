@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 void say(const std::string& line) { fmt::print(stderr, "\n== {}\n", line); }
+void say_how_to_go_on() { say("Stopped. Go on with the same command and --resume."); }
 
 TrainRun training_of(const DemoOptions& o, const fs::path& data, const fs::path& adapter) {
   TrainRun run;
@@ -24,6 +25,7 @@ TrainRun training_of(const DemoOptions& o, const fs::path& data, const fs::path&
   run.data = data.string();
   run.adapter_path = adapter.string();
   run.train = true;
+  run.resume = o.resume;
   run.dataset.max_seq_length = 512;
   run.lora.num_layers = -1;
   run.lora.targets.emplace();
@@ -67,9 +69,9 @@ void run_demo(const DemoOptions& o, const std::function<bool()>& stop_requested)
 
   say(fmt::format("2/4  Training a judge: LoRA on {}", o.model));
   std::error_code ignored;
-  fs::remove_all(adapter, ignored);
+  if (!o.resume) fs::remove_all(adapter, ignored);
   const auto result = run_training(training_of(o, data, adapter), stop_requested);
-  if (result.end == TrainEnd::interrupted) return;
+  if (result.end == TrainEnd::interrupted) return say_how_to_go_on();
 
   say("3/4  Base model against tuned judge, on test pairs whose questions neither has seen, in "
       "both "
@@ -82,11 +84,10 @@ void run_demo(const DemoOptions& o, const std::function<bool()>& stop_requested)
   eval.output = (directory / "eval").string();
   eval.options.mode = JudgeMode::reason;
   eval.options.max_tokens = 64;
-  eval.overwrite = true;
+  eval.overwrite = !o.resume;
   eval.max_batch = 32;
-  run_evaluation(eval, stop_requested);
+  if (!run_evaluation(eval, stop_requested)) return say_how_to_go_on();
   std::fflush(stdout);
-  if (stop_requested()) return;
 
   say("4/4  One of the test pairs, judged in both orders");
   JudgeRequest judge;

@@ -17,12 +17,13 @@ struct DemoOptions {
   uint64_t seed = 0;
   int64_t iters = 0;  // 0: the demo's own number
   bool data_only = false;
+  bool resume = false;  // goes on where an interrupted run of the same options ended
   DeviceOptions device;
   DemoCounts counts;
 };
 
 // Loss lines, the evaluation table and the judged question go to stdout, all else to stderr.
-// A second run trains anew. Throws Error as the steps do.
+// A second run trains anew without `resume`. Throws Error as the steps do.
 void run_demo(const DemoOptions& options, const std::function<bool()>& stop_requested);
 
 }  // namespace gavel

@@ -155,7 +155,7 @@ class Evaluation {
   Evaluation(const EvalRequest& request, const std::function<bool()>& stop_requested)
       : request_(request), stop_(stop_requested), output_(output_directory(request)) {}
 
-  void run() {
+  bool run() {
     const bool is_cases = !request_.cases.empty();
     // Known cases test the user's judge, not the model that it was made of.
     const bool with_base = request_.with_base && !(is_cases && !request_.adapter_paths.empty());
@@ -190,15 +190,17 @@ class Evaluation {
     int64_t flips = 0;
     for (const EvalJudge& judge : judges) {
       auto result = judge_one(judge, pairs, validation, log, validation_log);
-      if (!result) return say("Stopped. The same command goes on where this one ended.");
+      if (!result) return false;
       if (is_cases) flips += print_flips(judge, pairs, result->set);
       results.push_back(std::move(*result));
     }
     if (!is_cases) {
       write_for_people(results, pairs);
-      return finish(results);
+      finish(results);
+      return true;
     }
     if (flips > 0) fail("{} of {} known cases flipped", flips, pairs.size() * judges.size());
+    return true;
   }
 
  private:
@@ -313,8 +315,8 @@ class Evaluation {
 
 }  // namespace
 
-void run_evaluation(const EvalRequest& request, const std::function<bool()>& stop_requested) {
-  Evaluation(request, stop_requested).run();
+bool run_evaluation(const EvalRequest& request, const std::function<bool()>& stop_requested) {
+  return Evaluation(request, stop_requested).run();
 }
 
 }  // namespace gavel

@@ -58,9 +58,9 @@ struct EvalRequest {
 };
 
 // Runs it: progress to stderr, the table (or eval.json's content) to stdout. Throws Error, also
-// where a known case flips or a requirement is not met; interrupted, it stops after the running
-// batch and can be resumed by the same call.
-void run_evaluation(const EvalRequest& request, const std::function<bool()>& stop_requested);
+// where a known case flips or a requirement is not met. False: interrupted; it stopped after the
+// running batch, and the same call without `overwrite` goes on (known cases begin anew).
+bool run_evaluation(const EvalRequest& request, const std::function<bool()>& stop_requested);
 
 // The template to judge with: `given`, or template.txt beside the adapter or the data, or
 // the built-in one.

@@ -226,8 +226,8 @@ TrainResult run_loaded(const TrainRun& run, LoadedRun& r,
       train(r.model, r.adapter, *r.train_set, r.valid_set ? &*r.valid_set : nullptr, r.config,
             run.adapter_path, run.resume, hooks, describe_run(run, r.config));
   if (result.end == TrainEnd::interrupted)
-    say(fmt::format("Stopped after iteration {}. Go on with the same command and --resume.",
-                    result.iter));
+    say(fmt::format("Stopped after iteration {}; its checkpoint is in {}.", result.iter,
+                    run.adapter_path));
   if (result.end == TrainEnd::early_stopped)
     say(fmt::format("Stopped early after iteration {}.", result.iter));
   if (result.best_valid_loss && result.end != TrainEnd::interrupted)
