@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <string>
 
 namespace gavel {
 
@@ -21,5 +22,7 @@ void add_export_command(CLI::App& app);
 void add_models_command(CLI::App& app);
 void add_serve_command(CLI::App& app);
 void add_devices_command(CLI::App& app);
+void add_doctor_command(CLI::App& app, const std::string& version);
+void add_completion_command(CLI::App& app, const std::string& version);
 
 }  // namespace gavel

@@ -1,11 +1,14 @@
 // gavel: fine-tune a language model to be a judge.
 #include <cstdio>
 #include <exception>
+#include <string>
 
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "cli/description.h"
 #include "commands.h"
+#include "commit.h"
 #include "ops/startup.h"
 
 int main(int argc, char** argv) {
@@ -16,7 +19,8 @@ int main(int argc, char** argv) {
       "an\n"
       "operation was bad, 2 wrong usage, 130 interrupted.",
       "gavel"};
-  app.set_version_flag("--version", GAVEL_VERSION);
+  const std::string version = GAVEL_VERSION " (" GAVEL_COMMIT ")";
+  app.set_version_flag("--version", "gavel " + version);
   app.require_subcommand(1);
   app.fallthrough(false);
   try {
@@ -36,6 +40,8 @@ int main(int argc, char** argv) {
     gavel::add_serve_command(app);
     gavel::add_models_command(app);
     gavel::add_devices_command(app);
+    gavel::add_doctor_command(app, version);
+    gavel::add_completion_command(app, version);
 
     gavel::log_to_stderr();
     gavel::catch_interrupts();
@@ -43,8 +49,10 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
     return gavel::interrupted() ? 130 : 0;
   } catch (const CLI::ParseError& e) {
-    const int code = app.exit(e);
-    return code == 0 ? 0 : 2;
+    if (app.exit(e) == 0) return 0;
+    const std::string meant = gavel::suggestion(app, {argv + 1, argv + argc});
+    if (!meant.empty()) std::fprintf(stderr, "%s\n", meant.c_str());
+    return 2;
   } catch (const gavel::UsageError& e) {
     std::fprintf(stderr, "gavel: %s\n", e.what());
     return 2;

@@ -1,0 +1,40 @@
+# cmake --install: bin/gavel, and what it needs beside the system's libraries in lib/gavel: the MLX
+# wheel's library with those that it carries. A CUDA libmlx in lib/gavel/cuda comes before it.
+include(GNUInstallDirs)
+get_target_property(mlx_library mlx IMPORTED_LOCATION_RELEASE)
+if(NOT mlx_library)
+  get_target_property(mlx_library mlx IMPORTED_LOCATION)
+endif()
+if(NOT mlx_library)
+  get_target_property(mlx_library mlx IMPORTED_LOCATION_NOCONFIG)
+endif()
+cmake_path(GET mlx_library PARENT_PATH mlx_folder)
+cmake_path(SET mlx_site NORMALIZE "${mlx_folder}/../..")
+# RPATH, not RUNPATH: the libraries that come along find each other by it too.
+target_link_options(gavel PRIVATE -Wl,--disable-new-dtags)
+set_target_properties(gavel PROPERTIES
+  INSTALL_RPATH "$ORIGIN/../lib/gavel/cuda/mlx/lib;$ORIGIN/../lib/gavel;$ORIGIN/../lib/gavel/mlx/lib")
+install(TARGETS gavel RUNTIME DESTINATION bin)
+install(FILES ${mlx_library} DESTINATION lib/gavel/mlx/lib)
+# libmlx looks for these two folders up.
+install(DIRECTORY ${mlx_site}/mlx_cpu.libs DESTINATION lib/gavel OPTIONAL)
+if(TARGET gavel_arrow)
+  install(TARGETS gavel_arrow LIBRARY DESTINATION lib)
+endif()
+install(FILES LICENSE README.md DESTINATION share/doc/gavel)
+install(DIRECTORY docs/ DESTINATION share/doc/gavel PATTERN images EXCLUDE)
+install(CODE [[
+  set(prefix "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}")
+  foreach(pair "bash|share/bash-completion/completions/gavel" "zsh|share/zsh/site-functions/_gavel"
+               "fish|share/fish/vendor_completions.d/gavel.fish" "man|share/man/man1/gavel.1")
+    string(REPLACE "|" ";" pair "${pair}")
+    list(GET pair 0 kind)
+    list(GET pair 1 file)
+    execute_process(COMMAND "${prefix}/bin/gavel" completion ${kind} OUTPUT_VARIABLE text RESULT_VARIABLE failed)
+    if(NOT failed EQUAL 0)
+      message(FATAL_ERROR "the installed gavel does not run: ${failed}")
+    endif()
+    file(WRITE "${prefix}/${file}" "${text}")
+    message(STATUS "Installing: ${prefix}/${file}")
+  endforeach()
+]])
