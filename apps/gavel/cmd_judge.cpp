@@ -102,6 +102,14 @@ void add_eval_command(CLI::App& app) {
       "--probes", *asked,
       "ask about the pairs judged rightly again, with the worse answer dressed up: all, or "
       "some of padding, flattery, authority, instruction, markup, empty, echo");
+  auto* groups =
+      c->add_option("--group-by", r->group_by,
+                    "the measures for each value of a field too: category, model, source, turn, "
+                    "strength, annotator, or what else the pairs hold (several, with a comma "
+                    "between)")
+          ->delimiter(',')
+          ->type_name("FIELD,...");
+  groups->excludes(cases);
   auto require = std::make_shared<std::string>();
   auto* gate =
       c->add_option("--require", *require,

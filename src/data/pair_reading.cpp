@@ -15,17 +15,21 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Fault = RecordFault;
 
-// What gavel prepare wrote: an object of texts.
+// What gavel prepare wrote: an object of texts. It knows better than the row's own fields, of which
+// `source` is the file and line.
 void add_own_meta(const PairRow& row, JudgePair& pair) {
   const Json* meta = at_path(row.fields(), "meta");
   if (meta == nullptr || !meta->is_object()) return;
   for (const auto& [name, value] : meta->items()) {
     auto text = text_of(value);
-    const bool known = std::any_of(pair.meta.begin(), pair.meta.end(),
-                                   [&, &key = name](const auto& e) { return e.first == key; });
-    if (!text || known) continue;
+    if (!text) continue;
     row.check_size(*text, name);
-    pair.meta.emplace_back(name, std::move(*text));
+    const auto known = std::find_if(pair.meta.begin(), pair.meta.end(),
+                                    [&, &key = name](const auto& e) { return e.first == key; });
+    if (known == pair.meta.end())
+      pair.meta.emplace_back(name, std::move(*text));
+    else
+      known->second = std::move(*text);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "judge/eval_format.h"
 #include "judge/evaluate.h"
 #include "judge/selective.h"
 
@@ -13,20 +14,6 @@ namespace gavel {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// JSON has no NaN: what is not defined is null.
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
-Json interval_json(const Interval& i) {
-  return {{"value", number(i.value)}, {"low", number(i.low)}, {"high", number(i.high)}};
-}
-
-Json metrics_json(const std::array<Interval, kMetricCount>& intervals) {
-  Json metrics = Json::object();
-  for (size_t m = 0; m < kMetricCount; ++m)
-    metrics[std::string(metric_name(static_cast<Metric>(m)))] = interval_json(intervals[m]);
-  return metrics;
-}
 
 Json reliability_json(std::span<const Judgement> judgements) {
   Json bins = Json::array();
@@ -46,7 +33,7 @@ Json speed_json(const EvalResult& result, const EvalRequest& request) {
   const SpeedIntervals intervals = bootstrap_speed(seconds, wall, request.bootstrap);
   const Interval& rate = intervals.answers_per_second;
   Json speed = {{"answers_per_second", interval_json(rate)},
-                {"wall_seconds", number(std::accumulate(wall.begin(), wall.end(), 0.0))}};
+                {"wall_seconds", number_json(std::accumulate(wall.begin(), wall.end(), 0.0))}};
   for (size_t k = 0; k < kLatencyPercents.size(); ++k)
     speed[fmt::format("latency_p{}", kLatencyPercents[k])] = interval_json(intervals.latency[k]);
   // The cost follows from the rate: the faster, the less.
@@ -129,7 +116,7 @@ Json comparison_json(const EvalResult& first, const EvalResult& second,
   Json differences = Json::object();
   for (size_t m = 0; m < kMetricCount; ++m) {
     Json difference = interval_json(test.difference[m]);
-    difference["p"] = number(test.p[m]);
+    difference["p"] = number_json(test.p[m]);
     differences[std::string(metric_name(static_cast<Metric>(m)))] = std::move(difference);
   }
   return {{"first", first.judge.name},     {"second", second.judge.name},
@@ -137,58 +124,13 @@ Json comparison_json(const EvalResult& first, const EvalResult& second,
           {"mcnemar_p", test.mcnemar_p},   {"differences", std::move(differences)}};
 }
 
-double number_or_nan(const Json& value) {
-  return value.is_number() ? value.get<double>() : std::nan("");
-}
-
 double value_at(const Json& judge, const char* group, const char* name) {
   const Json& entry = judge[group].contains(name) ? judge[group][name] : Json();
   return number_or_nan(entry.is_object() ? entry["value"] : entry);
 }
 
-std::string percent(double value) {
-  return std::isfinite(value) ? fmt::format("{:.1f}", 100 * value) : "-";
-}
-
-std::string short_number(double value, int digits) {
-  return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : "-";
-}
-
-std::string percent_with_interval(const Json& i) {
-  if (!i["value"].is_number()) return "-";
-  if (!i["low"].is_number()) return percent(i["value"].get<double>());
-  return fmt::format("{:.1f} [{:.1f}, {:.1f}]", 100 * i["value"].get<double>(),
-                     100 * i["low"].get<double>(), 100 * i["high"].get<double>());
-}
-
 std::string with_interval(const Json& judge, const char* name) {
   return percent_with_interval(judge["metrics"][name]);
-}
-
-// Three digits that say something, whatever the size.
-std::string short_value(double value) {
-  if (!std::isfinite(value)) return "-";
-  return value >= 1000 ? fmt::format("{:.0f}", value) : fmt::format("{:.3g}", value);
-}
-
-using TableRows = std::vector<std::vector<std::string>>;
-
-// Columns as wide as their widest cell, the first to the left, the others to the right. Widths are
-// counted in bytes; the cells are ASCII but for judges' names.
-std::string aligned(const TableRows& rows) {
-  std::vector<size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  }
-  std::string out;
-  for (const auto& row : rows) {
-    for (size_t c = 0; c < row.size(); ++c)
-      out += c == 0 ? fmt::format("{:<{}}", row[c], widths[c])
-                    : fmt::format("  {:>{}}", row[c], widths[c]);
-    out += "\n";
-  }
-  return out;
 }
 
 }  // namespace
@@ -209,9 +151,9 @@ Json evaluation_json(std::span<const EvalResult> results, const EvalRequest& req
     comparisons.push_back(comparison_json(results[0], results[i], request.bootstrap));
   if (!results.empty()) {
     const Baselines b = baselines(results[0].set.judgements);
-    evaluation["baselines"] = {{"majority", number(b.majority)},
-                               {"always_longer", number(b.always_longer)},
-                               {"length_slope", number(b.length_slope)}};
+    evaluation["baselines"] = {{"majority", number_json(b.majority)},
+                               {"always_longer", number_json(b.always_longer)},
+                               {"length_slope", number_json(b.length_slope)}};
   }
   evaluation["judges"] = std::move(judges);
   evaluation["comparisons"] = std::move(comparisons);

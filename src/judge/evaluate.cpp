@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "data/dataset.h"
 #include "generate/session.h"
+#include "judge/eval_groups.h"
 #include "judge/pairs.h"
 #include "judge/selective.h"
 
@@ -166,6 +167,7 @@ class Evaluation {
     const auto pairs = limited_pairs(data, request_.limit);
     const auto validation = request_.calibrate.empty() ? std::vector<JudgePair>()
                                                        : limited_pairs(request_.calibrate, 0);
+    for (const std::string& field : request_.group_by) groups_.push_back(groups_by(pairs, field));
     const fs::path first_adapter = judges.back().adapter;
     prompt_ = template_for(request_.prompt_template, first_adapter, data);
     fs::create_directories(output_);
@@ -253,12 +255,13 @@ class Evaluation {
   }
 
   void finish(const std::vector<EvalResult>& results) {
-    const Json evaluation = evaluation_json(results, request_);
+    Json evaluation = evaluation_json(results, request_);
+    if (!groups_.empty()) evaluation["groups"] = groups_json(results, groups_, request_.bootstrap);
     write_file_atomic(output_ / "eval.json", evaluation.dump(2) + "\n");
     if (request_.json)
       fmt::print("{}\n", evaluation.dump(2));
     else
-      fmt::print("{}", evaluation_table(evaluation));
+      fmt::print("{}{}", evaluation_table(evaluation), groups_tables(evaluation));
     say(fmt::format("Written: {} and judgements.jsonl beside it; gavel report {} shows them.",
                     (output_ / "eval.json").string(), output_.string()));
     if (!request_.require.empty()) check_gate(evaluation);
@@ -311,6 +314,7 @@ class Evaluation {
   fs::path output_;
   JudgeTemplate prompt_ = JudgeTemplate::standard();
   std::shared_ptr<Session> session_;
+  std::vector<PairGroups> groups_;
 };
 
 }  // namespace

@@ -48,9 +48,10 @@ struct EvalRequest {
   int64_t limit = 0;                // only the first so many pairs; 0: all
   JudgeOptions options;
   BootstrapOptions bootstrap;
-  std::vector<const Probe*> probes;  // to ask each judge, about the pairs that it has right
-  std::vector<Requirement> require;  // what each judge must reach, an error where one does not
-  std::string junit;                 // file for their outcome as JUnit's XML; "": none
+  std::vector<const Probe*> probes;   // to ask each judge, about the pairs that it has right
+  std::vector<Requirement> require;   // what each judge must reach, an error where one does not
+  std::string junit;                  // file for their outcome as JUnit's XML; "": none
+  std::vector<std::string> group_by;  // fields of the pairs to break the measures down by
   CostRates rates;
   int max_batch = 16;
   bool overwrite = false, json = false;

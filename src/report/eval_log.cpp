@@ -72,6 +72,21 @@ JudgeSummary judge_of(const Json& entry) {
   return judge;
 }
 
+GroupedBy grouped_of(const Json& entry) {
+  GroupedBy grouped{text_or_empty(entry, "field"), {}};
+  const Json& groups = child(entry, "groups");
+  if (!groups.is_array()) return grouped;
+  for (const Json& group : groups) {
+    GroupSummary& out = grouped.groups.emplace_back();
+    out.value = text_or_empty(group, "value");
+    out.pairs = count_of(child(group, "pairs"));
+    const Json& judges = child(group, "judges");
+    if (judges.is_array())
+      for (const Json& judge : judges) out.judges.push_back(judge_of(judge));
+  }
+  return grouped;
+}
+
 // Calls visit with every line that is a JSON object; returns how many others there were.
 int64_t each_object(const fs::path& path, const std::function<void(const Json&)>& visit) {
   std::ifstream in(path, std::ios::binary);
@@ -180,6 +195,9 @@ EvalLog read_eval(const fs::path& path) {
             {text_or_empty(entry, "first"), text_or_empty(entry, "second"),
              count_of(child(entry, "only_first")), count_of(child(entry, "only_second")),
              number_or_nan(entry, "mcnemar_p"), intervals_of(child(entry, "differences"))});
+  const Json& groups = child(file, "groups");
+  if (groups.is_array())
+    for (const Json& entry : groups) eval.groups.push_back(grouped_of(entry));
   return eval;
 }
 

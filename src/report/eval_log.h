@@ -42,11 +42,23 @@ struct JudgeComparison {
   std::vector<std::pair<std::string, MetricInterval>> differences;
 };
 
+// The measures of each judge on the pairs that have one value of a field.
+struct GroupSummary {
+  std::string value;
+  int64_t pairs = 0;
+  std::vector<JudgeSummary> judges;  // names and metrics alone
+};
+struct GroupedBy {
+  std::string field;
+  std::vector<GroupSummary> groups;
+};
+
 struct EvalLog {
   std::string data, mode;
   int64_t examples = 0;
   std::vector<JudgeSummary> judges;
   std::vector<JudgeComparison> comparisons;
+  std::vector<GroupedBy> groups;
 };
 
 // Throws Error naming the path where it is not a readable evaluation.

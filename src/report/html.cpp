@@ -459,7 +459,7 @@ std::string evaluation(const ReportRun& run, bool named) {
       eval.mode.empty() ? "" : ", mode " + escape(eval.mode));
   const std::string forests = forest(eval, "agreement") + forest(eval, "consistency");
   if (!forests.empty()) out += "<div class=\"grid\">\n" + forests + "</div>\n";
-  out += "<h3>All measures</h3>" + metrics_table(eval) + comparisons(eval);
+  out += "<h3>All measures</h3>" + metrics_table(eval) + comparisons(eval) + groups_html(eval);
   out += confusion(eval) + reliability(eval);
   if (run.judgements) out += length_charts(*run.judgements, eval) + disputed(*run.judgements);
   return out;

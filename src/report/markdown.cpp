@@ -101,6 +101,22 @@ std::string metrics_table(const EvalLog& eval) {
   return out;
 }
 
+std::string groups_table(const GroupedBy& grouped) {
+  std::vector<std::string> heads = {"By " + grouped.field, "Judge", "Pairs"};
+  for (const char* name : kGroupMeasures) heads.push_back(metric_title(name));
+  std::string out = header(heads);
+  for (const GroupSummary& group : grouped.groups)
+    for (const JudgeSummary& judge : group.judges) {
+      std::vector<std::string> cells = {group.value, judge.name, std::to_string(group.pairs)};
+      for (const char* name : kGroupMeasures) {
+        const MetricInterval* metric = find_metric(judge, name);
+        cells.push_back(metric == nullptr ? "–" : with_interval(name, *metric));
+      }
+      out += row(cells);
+    }
+  return out;
+}
+
 std::string evaluation(const ReportRun& run) {
   const EvalLog& eval = *run.eval;
   std::string out = "## Evaluation: " + cell(run.name) + "\n\n";
@@ -122,6 +138,7 @@ std::string evaluation(const ReportRun& run) {
                   std::to_string(c.only_first), svg::number(c.mcnemar_p)});
     }
   }
+  for (const GroupedBy& grouped : eval.groups) out += groups_table(grouped);
   for (const JudgeSummary& judge : eval.judges) {
     if (judge.confusion.empty()) continue;
     out += header({judge.name + ": label, verdict", "A", "B", "tie", "none"});

@@ -35,6 +35,14 @@ std::string render_markdown(std::span<const ReportRun> runs, const std::string& 
 
 // --- shared by the two ---------------------------------------------------------------------------
 
+// The measures that groups of pairs are compared by.
+inline constexpr const char* kGroupMeasures[] = {"agreement", "kappa", "consistency",
+                                                 "agreement_balanced"};
+// Null where it is not there.
+const MetricInterval* find_metric(const JudgeSummary& judge, std::string_view name);
+// The tables of an evaluation's groups, as HTML.
+std::string groups_html(const EvalLog& eval);
+
 // "Agreement", "F1 (macro)", ... of a metric's name in eval.json; the name itself if unknown.
 std::string metric_title(const std::string& name);
 bool is_share(const std::string& name);         // shown in percent

@@ -81,6 +81,10 @@ class Report : public testing::Test {
              {"mode", "reason"},
              {"examples", 30},
              {"judges", {judge("base", 0.5), judge("step <500>", 0.7), judge("step 900", 0.9)}},
+             {"groups",
+              {{{"field", "model"},
+                {"groups",
+                 {{{"value", "<gpt>|1"}, {"pairs", 12}, {"judges", {judge("base", 0.25)}}}}}}}},
              {"comparisons",
               {{{"first", "base"},
                 {"second", "step 900"},
@@ -142,19 +146,36 @@ TEST_F(Report, ShowsARunAndItsEvaluation) {
   const std::vector runs = {read_report_run(directory_)};
   const std::string html = render_html(runs, "A <title>");
   expect_well_formed(html);
-  for (const char* text :
-       {"A &lt;title&gt;", "run-a", "best: 1.4 at 300", "overfitting from here", "Learning rate",
-        "Gradient norm", "Peak memory", "step &lt;500&gt;", "40.0 to 60.0%", "Reliability of base",
-        "at temperature", "+40.0 points", "0.0026", "Where base and step 900 disagree",
-        "10 of 30 pairs", "Length against verdict", "&lt;script&gt;alert(1)",
-        "<td>1.5 s<small>1.4 s to 1.6 s</small></td>", "<td>2<small></small></td>"})
+  for (const char* text : {"A &lt;title&gt;",
+                           "run-a",
+                           "best: 1.4 at 300",
+                           "overfitting from here",
+                           "Learning rate",
+                           "Gradient norm",
+                           "Peak memory",
+                           "step &lt;500&gt;",
+                           "40.0 to 60.0%",
+                           "Reliability of base",
+                           "at temperature",
+                           "+40.0 points",
+                           "0.0026",
+                           "Where base and step 900 disagree",
+                           "10 of 30 pairs",
+                           "Length against verdict",
+                           "&lt;script&gt;alert(1)",
+                           "<h3>By model</h3>",
+                           "<th>&lt;gpt&gt;|1</th>",
+                           "<b>25.0%</b><small>15.0 to 35.0%</small>",
+                           "<td>1.5 s<small>1.4 s to 1.6 s</small></td>",
+                           "<td>2<small></small></td>"})
     EXPECT_NE(html.find(text), std::string::npos) << text;
   for (const char* text : {"<script>alert", "http://", "https://", "<link", "src=", "nan", "inf,"})
     EXPECT_EQ(html.find(text), std::string::npos) << text;
   const std::string markdown = render_markdown(runs, "Runs");
   for (const char* text :
        {"| Best validation loss | 1.4 at step 300 |", "| 300 | 1.4 | ",
-        "| Agreement | 50.0% (40.0 to 60.0%) |", "step \\<500>", "| B | 5 | 16 | 7 | 8 |"})
+        "| Agreement | 50.0% (40.0 to 60.0%) |", "step \\<500>", "| B | 5 | 16 | 7 | 8 |",
+        "| \\<gpt>\\|1 | base | 12 | 25.0% (15.0 to 35.0%) | – | 50.0% (40.0 to 60.0%) | – |"})
     EXPECT_NE(markdown.find(text), std::string::npos) << text << "\n" << markdown;
 }
 

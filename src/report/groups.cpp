@@ -1,0 +1,44 @@
+// An evaluation's measures by what its pairs hold: models, source, turn, annotator.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "report/report.h"
+#include "report/svg.h"
+
+namespace gavel {
+
+using svg::escape;
+
+const MetricInterval* find_metric(const JudgeSummary& judge, std::string_view name) {
+  const auto it = std::find_if(judge.metrics.begin(), judge.metrics.end(),
+                               [&](const auto& metric) { return metric.first == name; });
+  return it == judge.metrics.end() ? nullptr : &it->second;
+}
+
+std::string groups_html(const EvalLog& eval) {
+  std::string out;
+  for (const GroupedBy& grouped : eval.groups) {
+    out += "<h3>By " + escape(grouped.field) +
+           "</h3><div class=\"wide\" tabindex=\"0\"><table><thead><tr><th>Value</th><th>Judge</th>"
+           "<th>Pairs</th>";
+    for (const char* name : kGroupMeasures) out += "<th>" + escape(metric_title(name)) + "</th>";
+    out += "</tr></thead><tbody>\n";
+    for (const GroupSummary& group : grouped.groups)
+      for (const JudgeSummary& judge : group.judges) {
+        out += fmt::format("<tr><th>{}</th><td>{}</td><td>{}</td>", escape(group.value),
+                           escape(judge.name), group.pairs);
+        for (const char* name : kGroupMeasures) {
+          const MetricInterval* metric = find_metric(judge, name);
+          const MetricInterval value = metric != nullptr ? *metric : MetricInterval();
+          out += fmt::format("<td><b>{}</b><small>{}</small></td>", metric_text(name, value.value),
+                             interval_text(name, value));
+        }
+        out += "</tr>\n";
+      }
+    out += "</tbody></table></div>\n";
+  }
+  return out;
+}
+
+}  // namespace gavel
