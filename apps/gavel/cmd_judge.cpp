@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "commands.h"
+#include "data_sets.h"
 #include "judge/evaluate.h"
 #include "judge/judge_stream.h"
 #include "options.h"
@@ -70,8 +71,11 @@ void add_eval_command(CLI::App& app) {
   c->add_flag("--no-base", *no_base, "leave the base model out");
   auto* data =
       c->add_option("--data", r->data,
-                    "labelled pairs: a directory of gavel prepare (its test.jsonl), or any JSONL, "
-                    "JSON or CSV with question, answer_a, answer_b, label");
+                    "labelled pairs: a directory of gavel prepare (its test.jsonl), a file in any "
+                    "form that prepare reads, or a data set of the hub: "
+                    "org/name[:config][@revision]");
+  auto split = std::make_shared<std::string>();
+  auto* split_asked = add_split_name_option(*c, *split, "test");
   auto* cases = c->add_option(
       "--cases", r->cases,
       "known cases instead: labelled pairs; exit code 1 where a verdict is another (the "
@@ -138,6 +142,7 @@ void add_eval_command(CLI::App& app) {
       throw UsageError("--one-order and --both-orders exclude each other");
     if (probes->count() > 0) r->probes = find_probes(*asked);
     if (!require->empty()) r->require = parse_requirements(*require);
+    if (!r->data.empty()) r->files = data_set_files_of(r->data, *split, *split_asked);
     r->with_base = !*no_base;
     r->options.second_order = !*one_order;
     apply(*modes, r->options);
@@ -162,8 +167,11 @@ void add_judge_command(CLI::App& app) {
   question->needs(a)->needs(b);
   c->add_option("--reference", r->reference, "a reference answer")->needs(question);
   c->add_option("-i,--input", r->input,
-                "JSONL, JSON or CSV with question, answer_a, answer_b; - reads standard input")
+                "pairs, in any form that prepare reads: a file, - for standard input, or a data "
+                "set of the hub: org/name[:config][@revision]")
       ->excludes(question);
+  auto split = std::make_shared<std::string>();
+  auto* split_asked = add_split_name_option(*c, *split, "test");
   add_chat_template_option(*c, r->chat_template);
   c->add_option("--template", r->prompt_template,
                 "judging prompt (default: template.txt beside the adapter)");
@@ -181,6 +189,8 @@ void add_judge_command(CLI::App& app) {
       throw UsageError("give --question, --answer-a and --answer-b, or --input");
     apply(*modes, r->options);
     r->options.second_order = modes->both_orders;
+    if (!r->input.empty() && r->input != "-")
+      r->files = data_set_files_of(r->input, *split, *split_asked);
     run_judge(*r, interrupted);
   });
 }

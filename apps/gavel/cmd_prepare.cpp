@@ -13,6 +13,7 @@
 #include "data/join_answers.h"
 #include "data/look.h"
 #include "data/prepare.h"
+#include "data_sets.h"
 #include "hub/hub.h"
 #include "model/encoder.h"
 #include "options.h"
@@ -27,7 +28,8 @@ struct Arguments {
               pairs = "all";
   std::vector<double> shares;
   std::vector<std::string> mix;
-  std::string model, chat_template, report, split_name = "train";
+  std::string model, chat_template, report, split_name;
+  CLI::Option* split_asked = nullptr;
   int64_t shown = 1;
   bool json = false, look = false;
 };
@@ -43,8 +45,7 @@ void add_input_flags(CLI::App& c, Arguments& a) {
   c.add_option("-o,--output", a.options.output, "folder for train.jsonl, valid.jsonl, test.jsonl");
   c.add_flag("--look", a.look,
              "only look: print the form, three rows as they are read, and who wins; write nothing");
-  c.add_option("--split-name", a.split_name, "which split of a data set of the hub")
-      ->capture_default_str();
+  a.split_asked = add_split_name_option(c, a.split_name, "train");
   std::vector<std::string> formats = {"auto"};
   for (const PairForm& form : pair_forms()) formats.push_back(form.name);
   c.add_option("--format", a.format, "auto (by the fields), or a form's name")
@@ -128,19 +129,6 @@ void print_json(const nlohmann::ordered_json& json) {
               json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
 }
 
-// The files of a data set of the hub; nothing for a name that is none.
-std::optional<std::vector<std::filesystem::path>> data_set_files(const std::string& name,
-                                                                 const std::string& split) {
-  const auto data_set = parse_data_set_name(name);
-  std::error_code ec;
-  const std::filesystem::path path = name;
-  // A file that is not there must not be asked for at the hub.
-  if (!data_set || std::filesystem::exists(path.parent_path(), ec)) return std::nullopt;
-  for (const char* ending : {".jsonl", ".json", ".csv", ".tsv", ".gz", ".xz", ".zst", ".zip"})
-    if (name.ends_with(ending)) return std::nullopt;
-  return fetch_data_set(*data_set, split, hub_options_from_environment());
-}
-
 // Single answers become pairs: the inputs are then the file of these. False where they have no
 // scores, so that the pairs, written to the output folder, are to be judged and not to be learned.
 bool join(Arguments& a, InputFiles& files, std::optional<JoinReport>& joined) {
@@ -200,6 +188,8 @@ void run(Arguments& a) {
                    [&](const std::string& name) { return data_set_files(name, a.split_name); });
   a.options.inputs = files.paths();
   a.options.names = files.resolved_names();
+  if (a.split_asked->count() > 0 && a.options.names.empty())
+    throw UsageError("--split-name is for a data set of the hub, and no input is one");
   a.options.mix = shares_of(a.mix);
   a.options.raw.form = find_form(a.format);
   a.options.raw.neighbours_only = a.pairs == "neighbours";

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "data/dataset.h"
+#include "data_sets.h"
 #include "generate/session.h"
 #include "judge/evaluate.h"
 #include "judge/judge_metric.h"
@@ -28,7 +29,10 @@ void add_data_flags(CLI::App& c, TrainArguments& a) {
   c.add_flag("--train", a.train, "train (the default where --test is not given)");
   c.add_flag("--test", a.run.test, "measure the loss on test.jsonl after training");
   c.add_option("--data", a.run.data,
-               "directory with train.jsonl, valid.jsonl, test.jsonl (needed, here or in --config)");
+               "directory with train.jsonl, valid.jsonl, test.jsonl, or a data set of the hub, "
+               "org/name[:config][@revision], of messages, prompts with completions, or text "
+               "(needed, here or in --config)");
+  a.split_asked = add_split_name_option(c, a.split_name, "train");
   c.add_option("--adapter-path", a.run.adapter_path, "directory of the run and its adapter")
       ->capture_default_str();
   add_chat_template_option(c, a.run.chat_template);
@@ -228,6 +232,7 @@ TrainRun& finish_train_options(CLI::App& c, TrainArguments& a) {
   TrainRun& r = a.run;
   if (r.model.empty()) throw UsageError("--model is needed");
   if (r.data.empty()) throw UsageError("--data is needed");
+  r.data = training_folder(r.data, a.split_name, r.test, *a.split_asked);
   r.train = settings.has("train") ? a.train : !r.test;
   if (!r.train && !r.test) throw UsageError("there is nothing to do: neither --train nor --test");
   if (settings.has("mask-prompt"))

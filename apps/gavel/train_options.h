@@ -16,7 +16,8 @@ struct TrainArguments {
                       matmul = "f32";
   std::optional<std::string> init;
   std::vector<std::string> targets;
-  std::string recompute = "auto", memory_limit;
+  std::string recompute = "auto", memory_limit, split_name;
+  CLI::Option* split_asked = nullptr;
   bool grad_checkpoint = false;
   int checkpoint_layers = 1;
   std::string stop_metric = "val_loss";

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "hub/cache.h"
+#include "hub/hub.h"
 
 namespace gavel::hub {
 namespace {
@@ -185,7 +186,8 @@ Names split_files(const std::map<std::string, Names>& splits, const std::string&
   Names names;
   for (const auto& [name, files] : splits) names.push_back(name);
   if (it == splits.end())
-    fail("{} has no split {}: --split-name is one of {}", repo, split, fmt::join(names, ", "));
+    throw NoSplit(fmt::format("{} has no split {}: --split-name is one of {}", repo, split,
+                              fmt::join(names, ", ")));
   Names out = of_one_format(it->second);
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());

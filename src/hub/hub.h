@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+
 namespace gavel {
 
 // "org/name", "org/name@revision", "org/name/file.gguf@revision".
@@ -67,6 +69,11 @@ std::optional<DataSetName> parse_data_set_name(const std::string& text);
 // where they are whole. Throws Error as fetch_model, and for a config or split that it has not.
 std::vector<std::filesystem::path> fetch_data_set(const DataSetName& name, const std::string& split,
                                                   const HubOptions& options);
+
+// The data set is there and has no such split.
+struct NoSplit : Error {
+  using Error::Error;
+};
 
 struct CachedModel {
   std::string repo;

@@ -53,8 +53,15 @@ fs::path output_directory(const EvalRequest& r) {
                                                                   : fs::path("eval");
 }
 
-std::vector<JudgePair> limited_pairs(const std::string& path, int64_t limit) {
-  auto pairs = read_pairs(path, true);
+// Of `files`, or where there are none of `path`.
+std::vector<JudgePair> limited_pairs(const std::vector<fs::path>& files, const std::string& path,
+                                     int64_t limit) {
+  std::vector<JudgePair> pairs;
+  for (const fs::path& file : files.empty() ? std::vector<fs::path>{path} : files) {
+    auto more = read_pairs(file, true);
+    pairs.insert(pairs.end(), std::make_move_iterator(more.begin()),
+                 std::make_move_iterator(more.end()));
+  }
   if (limit > 0 && static_cast<size_t>(limit) < pairs.size())
     pairs.resize(static_cast<size_t>(limit));
   return pairs;
@@ -164,9 +171,10 @@ class Evaluation {
     std::string data = is_cases ? request_.cases : request_.data;
     if (fs::is_directory(data))
       data = find_split(data, "test").value_or(fs::path(data) / "test.jsonl").string();
-    const auto pairs = limited_pairs(data, request_.limit);
-    const auto validation = request_.calibrate.empty() ? std::vector<JudgePair>()
-                                                       : limited_pairs(request_.calibrate, 0);
+    const auto pairs = limited_pairs(request_.files, data, request_.limit);
+    const auto validation = request_.calibrate.empty()
+                                ? std::vector<JudgePair>()
+                                : limited_pairs(request_.calibrate_files, request_.calibrate, 0);
     for (const std::string& field : request_.group_by) groups_.push_back(groups_by(pairs, field));
     const fs::path first_adapter = judges.back().adapter;
     prompt_ = template_for(request_.prompt_template, first_adapter, data);

@@ -38,7 +38,9 @@ struct EvalRequest {
   std::string model;
   std::vector<std::string> adapter_paths;
   bool all_checkpoints = false, with_base = true;
-  std::string data;       // JSONL of labelled pairs
+  std::string data;  // labelled pairs: a file, a folder with test.jsonl, or what `files` come from
+  // The files of `data` and `calibrate`, where these are no files themselves; empty: they are.
+  std::vector<std::filesystem::path> files, calibrate_files;
   std::string output;     // directory; "": the adapter's own where there is one, else "eval"
   std::string calibrate;  // JSONL of validation pairs to fit temperatures on; "": none
   std::optional<double> max_error;  // with `calibrate`: verdicts less sure go to people

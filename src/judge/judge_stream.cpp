@@ -60,31 +60,34 @@ class JudgeStream {
   }
 
   // Waits for a record, then takes those that are there already, up to a batch.
-  void read(PairFile file, const std::string& name, const std::function<bool()>& stop) {
-    int64_t number = 0, bad = 0;
+  void read(PairFile file, const std::function<bool()>& stop) {
     while (!stop()) {
       const auto items = file.next(static_cast<size_t>(request_.max_batch));
       if (items.empty()) break;
       std::vector<JudgePair> pairs;
       for (const PairOrProblem& item : items) {
-        ++number;
+        ++records_;
         if (item.pair) {
           pairs.push_back(*item.pair);
         } else {
-          ++bad;
+          ++bad_;
           fmt::print(stderr, "gavel: {}\n", item.problem);
         }
       }
       if (!pairs.empty()) judge(pairs);
     }
-    if (bad > 0) fail("{} of {} records of {} could not be judged", bad, number, name);
+  }
+
+  // Throws Error where some record was no pair.
+  void finish(const std::string& name) const {
+    if (bad_ > 0) fail("{} of {} records of {} could not be judged", bad_, records_, name);
   }
 
  private:
   const JudgeRequest& request_;
   const JudgeModel& model_;
   const std::optional<Calibration>& calibration_;
-  int64_t printed_ = 0;
+  int64_t printed_ = 0, records_ = 0, bad_ = 0;
 };
 
 }  // namespace
@@ -133,9 +136,13 @@ void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested
     pair.reference = request.reference;
     stream.judge(std::span(&pair, 1));
   } else if (request.input == "-") {
-    stream.read({TextSource::standard_input(), false}, "standard input", stop_requested);
+    stream.read({TextSource::standard_input(), false}, stop_requested);
+    stream.finish("standard input");
   } else {
-    stream.read({std::filesystem::path(request.input), false}, request.input, stop_requested);
+    for (const auto& file :
+         request.files.empty() ? std::vector<std::filesystem::path>{request.input} : request.files)
+      stream.read({file, false}, stop_requested);
+    stream.finish(request.input);
   }
 }
 

@@ -14,7 +14,8 @@ struct JudgeRequest {
   std::string model, adapter_path, prompt_template, chat_template;
   // One pair, where `input` is empty.
   std::string question, answer_a, answer_b, reference;
-  std::string input;  // JSONL of pairs: a file, or "-" for standard input
+  std::string input;  // pairs: a file, "-" for standard input, or what `files` come from
+  std::vector<std::filesystem::path> files;  // of `input`, where that is no file itself
   JudgeOptions options;
   bool json = false;  // one JSON object a line
   DeviceOptions device;
