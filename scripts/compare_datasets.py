@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""`gavel prepare` against the datasets library doing the same mapping: JudgeLM's rows read, the
-messages of the judging prompt made, split by question, three JSONL files written. Prints seconds
-and peak memory of each, of a process of its own.
+"""`gavel prepare` against the datasets library doing the same mapping: JudgeLM's rows or plain pairs
+read, the messages of the judging prompt made, split, three JSONL files written. (gavel also looks for
+duplicates, and for questions that are nearly the same.) Prints seconds and peak memory of each, of a
+process of its own.
 
-Needs datasets for the comparison (--peer). usage: compare_datasets.py [--rows N] [--form judgelm]
+Needs datasets for the comparison (--peer). usage: compare_datasets.py [--rows N] [--form pairs]
     [--peer] [--gavel build/gavel]
 """
 import argparse
@@ -48,9 +49,9 @@ def make(path, rows, form):
 
 PEER = '''
 import sys, datasets
-path, out = sys.argv[1:]
+path, out, form = sys.argv[1:]
 datasets.disable_progress_bars()
-def row(r):
+def judgelm(r):
     scores = r["score"]
     label = "A" if scores[0] > scores[1] else "B" if scores[1] > scores[0] else "tie"
     prompt = (f"Question: {r['question_body']}\\n\\nAnswer A: {r['answer1_body']}\\n\\nAnswer B: "
@@ -63,6 +64,15 @@ def row(r):
             "id": str(r["question_id"]), "question": r["question_body"], "answer_a": r["answer1_body"],
             "answer_b": r["answer2_body"], "label": label, "reason": reason,
             "reference": r["reference"]["text"]}
+def pairs(r):
+    prompt = (f"Question: {r['question']}\\n\\nAnswer A: {r['answer_a']}\\n\\nAnswer B: {r['answer_b']}"
+              "\\n\\nWhich answer is better? Explain why, then conclude with **Verdict:** A, B or tie.")
+    return {"messages": [{"role": "system", "content": "You are a fair judge of answers."},
+                         {"role": "user", "content": prompt},
+                         {"role": "assistant", "content": f"**Verdict:** {r['label']}"}],
+            "id": str(r["id"]), "question": r["question"], "answer_a": r["answer_a"],
+            "answer_b": r["answer_b"], "label": r["label"]}
+row = {"judgelm": judgelm, "pairs": pairs}[form]
 data = datasets.load_dataset("json", data_files=path, split="train", cache_dir=out + "/cache")
 data = data.map(row, remove_columns=data.column_names, num_proc=2)
 first = data.train_test_split(0.2, seed=0)
@@ -122,7 +132,7 @@ def main():
         print(f"{args.rows} rows, {path.stat().st_size / 1e6:.0f} MB")
         measure("gavel", [args.gavel, "prepare", path, "-o", pathlib.Path(scratch) / "gavel"])
         if args.peer:
-            measure("datasets", [sys.executable, "-c", PEER, path, scratch])
+            measure("datasets", [sys.executable, "-c", PEER, path, scratch, args.form])
 
 
 if __name__ == "__main__":

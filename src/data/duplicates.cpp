@@ -104,13 +104,13 @@ bool nearly_equal(const Sketch& a, const Sketch& b) {
   return equal >= kLeast;
 }
 
-void QuestionGroups::add(uint64_t question, const Sketch& sketch) {
-  if (!index_.emplace(question, static_cast<uint32_t>(sketches_.size())).second) return;
-  questions_.push_back(question);
-  sketches_.push_back(sketch);
+uint32_t QuestionGroups::add(uint64_t question, const Sketch& sketch) {
+  const uint32_t number = hashes_.add(question);
+  if (number == sketches_.size()) sketches_.push_back(sketch);
+  return number;
 }
 
-std::unordered_map<uint64_t, uint64_t> QuestionGroups::groups() const {
+std::vector<uint32_t> QuestionGroups::groups() const {
   std::vector<uint32_t> parent(sketches_.size());
   std::iota(parent.begin(), parent.end(), 0u);
   const auto root = [&](uint32_t i) {
@@ -132,13 +132,15 @@ std::unordered_map<uint64_t, uint64_t> QuestionGroups::groups() const {
           parent[root(other)] = root(band[i].second);
       }
   }
-  std::vector<uint64_t> least(sketches_.size(), std::numeric_limits<uint64_t>::max());
-  for (uint32_t i = 0; i < parent.size(); ++i)
-    least[root(i)] = std::min(least[root(i)], questions_[i]);
-  std::unordered_map<uint64_t, uint64_t> out;
-  out.reserve(parent.size());
-  for (uint32_t i = 0; i < parent.size(); ++i) out[questions_[i]] = least[root(i)];
-  return out;
+  band = {};
+  std::vector<uint32_t> least(sketches_.size(), std::numeric_limits<uint32_t>::max());
+  for (uint32_t i = 0; i < parent.size(); ++i) {
+    uint32_t& first = least[root(i)];
+    if (first == std::numeric_limits<uint32_t>::max() || hash(i) < hash(first)) first = i;
+  }
+  for (uint32_t i = 0; i < parent.size(); ++i) parent[i] = root(i);
+  for (uint32_t& group : parent) group = least[group];
+  return parent;
 }
 
 }  // namespace gavel

@@ -3,10 +3,12 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
+#include <optional>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "data/compact_hashes.h"
 #include "data/judge_prompt.h"
 
 namespace gavel {
@@ -28,21 +30,24 @@ Sketch sketch_of(std::string_view text);
 // Whether two texts share 70% of their shingles, as far as the sketches tell.
 bool nearly_equal(const Sketch& a, const Sketch& b);
 
-// Questions, and which of them are nearly the same.
+// Questions, numbered in the order in which they come, and which of them are nearly the same.
 class QuestionGroups {
  public:
-  bool contains(uint64_t question) const { return index_.contains(question); }
-  // Nothing where it is there already.
-  void add(uint64_t question, const Sketch& sketch);
-  // The least question of each question's group. Groups are whole: like to like, over any number of
-  // steps.
-  std::unordered_map<uint64_t, uint64_t> groups() const;
-  size_t size() const { return sketches_.size(); }
+  // By hashes of questions.
+  std::optional<uint32_t> find(uint64_t question) const { return hashes_.find(question); }
+  // Its number; the sketch is kept where it is new.
+  uint32_t add(uint64_t question, const Sketch& sketch);
+  uint64_t hash(uint32_t number) const { return hashes_[number]; }
+  size_t size() const { return hashes_.size(); }
+  // Of each question's group the one with the least hash. Groups are whole: like to like, over any
+  // number of steps.
+  std::vector<uint32_t> groups() const;
+  // Sketches are most of what there is in memory; without them there are no groups.
+  void drop_sketches() { sketches_ = {}; }
 
  private:
-  std::unordered_map<uint64_t, uint32_t> index_;
-  std::vector<uint64_t> questions_;
-  std::vector<Sketch> sketches_;
+  NumberedHashes hashes_;
+  std::deque<Sketch> sketches_;  // grows without being copied
 };
 
 }  // namespace gavel

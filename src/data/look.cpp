@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <unordered_map>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -116,7 +115,7 @@ LookReport look_at(const std::filesystem::path& path, const RawOptions& options,
   PairReader reader(path, options);
   r.form = &reader.form();
   QuestionGroups questions;
-  std::unordered_map<uint64_t, int> seen;
+  SeenPairs seen;
   for (auto rows = reader.next(1024); !rows.empty(); rows = reader.next(1024)) {
     if (stop && stop()) fail("interrupted");
     for (RawRow& row : rows) {
@@ -129,11 +128,11 @@ LookReport look_at(const std::filesystem::path& path, const RawOptions& options,
       }
       count(r, *row.pair);
       const uint64_t question = question_hash(row.pair->question, options.seed);
-      if (!questions.contains(question)) questions.add(question, sketch_of(row.pair->question));
+      if (!questions.find(question)) questions.add(question, sketch_of(row.pair->question));
       const int label = order_free_label(*row.pair);
-      const auto [it, fresh] = seen.emplace(pair_hash(*row.pair, question), label);
-      r.duplicates += fresh ? 0 : 1;
-      r.contradictions += !fresh && it->second != label ? 1 : 0;
+      const auto before = seen.add(pair_hash(*row.pair, question), label);
+      r.duplicates += before ? 1 : 0;
+      r.contradictions += before && *before != label ? 1 : 0;
       if (r.shown.size() < kShown) r.shown.push_back(std::move(*row.pair));
     }
     if (max_rows >= 0 && r.rows == max_rows) break;
@@ -141,9 +140,9 @@ LookReport look_at(const std::filesystem::path& path, const RawOptions& options,
   r.mean_bytes[0] /= static_cast<double>(std::max<int64_t>(r.usable, 1));
   r.mean_bytes[1] /= static_cast<double>(std::max<int64_t>(2 * r.usable, 1));
   r.questions = static_cast<int64_t>(questions.size());
-  std::unordered_map<uint64_t, int64_t> sizes;
-  for (const auto& [question, group] : questions.groups()) ++sizes[group];
-  for (const auto& [group, size] : sizes) r.alike += size > 1 ? size : 0;
+  std::vector<int64_t> sizes(questions.size());
+  for (const uint32_t group : questions.groups()) ++sizes[group];
+  for (const int64_t size : sizes) r.alike += size > 1 ? size : 0;
   return r;
 }
 

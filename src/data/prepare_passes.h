@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <functional>
 #include <ostream>
 #include <string>
@@ -19,13 +20,14 @@ inline constexpr std::array<const char*, 3> kSplitNames = {"train", "valid", "te
 
 // What the first pass decides of a row; the second pass writes it so.
 struct RowPlan {
-  uint64_t question = 0;  // hash
-  Verdict label = Verdict::a;
-  bool keep = false;
-  bool exchange = false;  // for position balance
-  uint8_t split = 0;
-  uint32_t input = 0;
+  uint32_t question = 0;  // its number
+  uint32_t input : 24 = 0;
+  Verdict label : 2 = Verdict::a;
+  bool keep : 1 = false;
+  bool exchange : 1 = false;  // for position balance
+  uint8_t split : 2 = 0;
 };
+static_assert(sizeof(RowPlan) == 8, "there is one for each row");
 
 struct Preparation {
   const PrepareOptions& options;
@@ -33,7 +35,7 @@ struct Preparation {
   const std::function<bool()>& stop;
   JudgeTemplate prompt;
   PrepareReport report;
-  std::vector<RowPlan> plans;  // of all rows of all inputs, in order
+  std::deque<RowPlan> plans;  // of all rows of all inputs, in order; grows without being copied
 };
 
 // Calls visit(reader, rows, index of the first of them over all inputs, place of the input) for

@@ -1,7 +1,4 @@
 // The first pass: which rows stay, and where they go.
-#include <unordered_map>
-#include <unordered_set>
-
 #include "base/threads.h"
 #include "data/duplicates.h"
 #include "data/jsonl.h"
@@ -17,7 +14,7 @@ class Planning {
 
   void decide() {
     read_excluded();
-    std::unordered_map<uint64_t, int> seen;  // pair -> its label
+    SeenPairs seen;
     for_each_row(
         p_, "Reading",
         [&](const PairReader& reader, std::vector<RawRow>& rows, int64_t first, uint32_t input) {
@@ -37,11 +34,12 @@ class Planning {
     if (!p_.options.mix.empty()) mix_inputs(p_);
     if (p_.options.balance_positions) balance_positions(p_);
     if (p_.options.balance_classes) balance_classes(p_);
-    std::array<std::unordered_set<uint64_t>, 3> questions;
+    std::vector<bool> counted(questions_.size());  // each is in one split
     for (const RowPlan& d : p_.plans)
-      if (d.keep) questions[d.split].insert(d.question);
-    for (size_t k = 0; k < 3; ++k)
-      p_.report.splits[k].questions = static_cast<int64_t>(questions[k].size());
+      if (d.keep && !counted[d.question]) {
+        counted[d.question] = true;
+        ++p_.report.splits[d.split].questions;
+      }
   }
 
  private:
@@ -51,14 +49,15 @@ class Planning {
   }
 
   RowPlan plan_row(const std::filesystem::path& path, const RawRow& row, uint32_t input,
-                   std::unordered_map<uint64_t, int>& seen) {
+                   SeenPairs& seen) {
     RowPlan plan;
     if (!row.pair) {
       drop(row.fault, path, row.line, row.detail);
       return plan;
     }
     const JudgePair& pair = *row.pair;
-    plan.question = question_hash(pair.question, p_.options.seed);
+    const uint64_t question = question_hash(pair.question, p_.options.seed);
+    plan.question = questions_.find(question).value();
     plan.label = *pair.label;
     plan.input = input;
     if (p_.options.drop_ties && plan.label == Verdict::tie) {
@@ -67,9 +66,8 @@ class Planning {
     }
     if (p_.options.deduplicate) {
       const int label = order_free_label(pair);
-      const auto [it, fresh] = seen.emplace(pair_hash(pair, plan.question), label);
-      if (!fresh) {
-        if (it->second == label)
+      if (const auto before = seen.add(pair_hash(pair, question), label)) {
+        if (*before == label)
           drop("duplicate", path, row.line, "the same question and answers came before");
         else
           drop("contradicting duplicate", path, row.line,
@@ -93,27 +91,27 @@ class Planning {
 
   // No question, nor one that is nearly the same, is in two splits.
   void assign_splits() {
-    const auto groups = questions_.groups();
-    questions_ = {};  // sketches are most of what there is in memory
-    std::unordered_set<uint64_t> excluded, used;
-    for (const uint64_t question : excluded_) excluded.insert(groups.at(question));
+    const std::vector<uint32_t> groups = questions_.groups();
+    questions_.drop_sketches();
+    std::vector<bool> excluded(groups.size()), used(groups.size());
+    for (uint32_t question = 0; question < excluded_; ++question) excluded[groups[question]] = true;
     for (RowPlan& d : p_.plans) {
       if (!d.keep) continue;
-      if (excluded.contains(groups.at(d.question))) {
+      if (excluded[groups[d.question]]) {
         d.keep = false;
         --p_.report.rows_kept;
         --p_.report.labels_read[static_cast<size_t>(d.label)];
         ++p_.report.dropped["question of an excluded file"].count;
       } else {
-        used.insert(d.question);
+        used[d.question] = true;
       }
     }
     if (p_.report.rows_kept == 0) fail("all questions are those of the excluded files");
-    const QuestionSplits splits = split_questions(groups, used, p_.options.shares);
+    const QuestionSplits splits = split_questions(questions_, groups, used, p_.options.shares);
     p_.report.alike_questions = splits.alike;
     p_.report.leaks_by_text = splits.leaks_by_text;
     for (RowPlan& d : p_.plans)
-      if (d.keep) d.split = splits.split.at(d.question);
+      if (d.keep) d.split = splits.split[d.question];
   }
 
   void read_excluded() {
@@ -124,10 +122,9 @@ class Planning {
     raw.labels = RawOptions::Labels::ignored;
     for (const auto& path : p_.options.excluded)
       for_each_question(path, raw, [&](const std::string& text) {
-        const uint64_t question = question_hash(text, p_.options.seed);
-        questions_.add(question, sketch_of(text));
-        excluded_.insert(question);
+        questions_.add(question_hash(text, p_.options.seed), sketch_of(text));
       });
+    excluded_ = static_cast<uint32_t>(questions_.size());
   }
 
   // Sketches of the questions that are new, in parallel.
@@ -138,7 +135,7 @@ class Planning {
     };
     parallel_for_dynamic(static_cast<int64_t>(rows.size()), 16, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        if (rows[i].pair && !questions_.contains(hash(rows[i])))
+        if (rows[i].pair && !questions_.find(hash(rows[i])))
           sketches[i] = sketch_of(rows[i].pair->question);
     });
     for (size_t i = 0; i < rows.size(); ++i)
@@ -147,7 +144,7 @@ class Planning {
 
   Preparation& p_;
   QuestionGroups questions_;
-  std::unordered_set<uint64_t> excluded_;  // of these
+  uint32_t excluded_ = 0;  // so many of them, the first, are those of excluded files
 };
 
 }  // namespace

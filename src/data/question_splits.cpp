@@ -7,15 +7,10 @@
 namespace gavel {
 namespace {
 
-struct Item {
-  uint64_t hash;
-  size_t size;
-};
-
-// The split of each of the items, which are in order.
-std::vector<uint8_t> deal(const std::vector<Item>& items, const std::array<double, 3>& shares) {
-  size_t n = 0;
-  for (const Item& item : items) n += item.size;
+// Gives each of `items`, in this order, a split: `size(item)` questions at a time, `n` in all.
+template <typename Size, typename Give>
+void deal(const std::vector<uint32_t>& items, size_t n, const std::array<double, 3>& shares,
+          const Size& size, const Give& give) {
   const double total = shares[0] + shares[1] + shares[2];
   const auto count = [&](double share) -> size_t {
     if (share <= 0) return 0;
@@ -26,52 +21,54 @@ std::vector<uint8_t> deal(const std::vector<Item>& items, const std::array<doubl
   const size_t valid = std::min(count(shares[1]), n - test);
   // Where train has no share, all that is over goes to one that has.
   const uint8_t rest = shares[0] > 0 ? 0 : shares[1] > 0 ? 1 : 2;
-  std::vector<uint8_t> out;
   size_t in_test = 0, in_valid = 0;
-  for (const Item& item : items) {
-    if (in_test + item.size <= test) {
-      in_test += item.size;
-      out.push_back(2);
-    } else if (in_valid + item.size <= valid) {
-      in_valid += item.size;
-      out.push_back(1);
+  for (const uint32_t item : items) {
+    const size_t count = size(item);
+    if (in_test + count <= test) {
+      in_test += count;
+      give(item, uint8_t{2});
+    } else if (in_valid + count <= valid) {
+      in_valid += count;
+      give(item, uint8_t{1});
     } else {
-      out.push_back(rest);
+      give(item, rest);
     }
   }
-  return out;
 }
-
-bool by_hash(const Item& a, const Item& b) { return a.hash < b.hash; }
 
 }  // namespace
 
-QuestionSplits split_questions(const std::unordered_map<uint64_t, uint64_t>& groups,
-                               const std::unordered_set<uint64_t>& used,
-                               const std::array<double, 3>& shares) {
-  std::unordered_map<uint64_t, size_t> sizes;
-  std::vector<Item> alone;
-  for (const uint64_t question : used) {
-    ++sizes[groups.at(question)];
-    alone.push_back({question, 1});
+QuestionSplits split_questions(const QuestionGroups& questions, std::span<const uint32_t> groups,
+                               const std::vector<bool>& used, const std::array<double, 3>& shares) {
+  std::vector<uint32_t> sizes(groups.size()), alone, items;
+  for (uint32_t i = 0; i < groups.size(); ++i) {
+    if (!used[i]) continue;
+    alone.push_back(i);
+    if (sizes[groups[i]]++ == 0) items.push_back(groups[i]);
   }
-  std::vector<Item> items;
-  for (const auto& [group, size] : sizes) items.push_back({group, size});
+  const auto by_hash = [&](uint32_t a, uint32_t b) {
+    return questions.hash(a) < questions.hash(b);
+  };
   std::sort(items.begin(), items.end(), by_hash);
   std::sort(alone.begin(), alone.end(), by_hash);
   QuestionSplits out;
-  const auto splits = deal(items, shares), by_text = deal(alone, shares);
-  std::unordered_map<uint64_t, uint8_t> of_group;
-  for (size_t i = 0; i < items.size(); ++i) of_group[items[i].hash] = splits[i];
-  std::unordered_set<uint64_t> trained;  // groups of which a part would be in train by text
-  for (size_t i = 0; i < alone.size(); ++i) {
-    const uint64_t group = groups.at(alone[i].hash);
-    out.split[alone[i].hash] = of_group.at(group);
-    out.alike += sizes.at(group) > 1 ? 1 : 0;
-    if (by_text[i] == 0) trained.insert(group);
+  out.split.resize(groups.size());
+  std::vector<uint8_t> of_group(groups.size()), by_text(groups.size());
+  deal(
+      items, alone.size(), shares, [&](uint32_t group) { return sizes[group]; },
+      [&](uint32_t group, uint8_t split) { of_group[group] = split; });
+  deal(
+      alone, alone.size(), shares, [](uint32_t) { return 1; },
+      [&](uint32_t question, uint8_t split) { by_text[question] = split; });
+  std::vector<bool> trained(groups.size());  // groups of which a part would be in train by text
+  for (const uint32_t question : alone) {
+    const uint32_t group = groups[question];
+    out.split[question] = of_group[group];
+    out.alike += sizes[group] > 1 ? 1 : 0;
+    if (by_text[question] == 0) trained[group] = true;
   }
-  for (size_t i = 0; i < alone.size(); ++i)
-    out.leaks_by_text += by_text[i] != 0 && trained.contains(groups.at(alone[i].hash)) ? 1 : 0;
+  for (const uint32_t question : alone)
+    out.leaks_by_text += by_text[question] != 0 && trained[groups[question]] ? 1 : 0;
   return out;
 }
 

@@ -4,8 +4,10 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "data/look.h"
 
 namespace gavel {
@@ -44,14 +46,37 @@ TEST(Duplicates, NearlyEqualQuestionsAreAGroup) {
                                           "法国的首都是哪里？",
                                           "西班牙的首都是哪里？请用一句话回答。"};
   QuestionGroups groups;
+  uint64_t least = question_hash(text, 0);
+  for (const std::string& q : like) least = std::min(least, question_hash(q, 0));
   for (const auto* list : {&like, &other})
     for (const std::string& q : *list) groups.add(question_hash(q, 0), sketch_of(q));
+  EXPECT_EQ(groups.add(question_hash(text, 0), sketch_of(text)), 0u);  // again
   const auto found = groups.groups();
   EXPECT_EQ(found.size(), 10u);
-  for (const std::string& q : like)
-    EXPECT_EQ(found.at(question_hash(q, 0)), found.at(question_hash(text, 0))) << q;
-  for (const std::string& q : other)
-    EXPECT_EQ(found.at(question_hash(q, 0)), question_hash(q, 0)) << q;
+  for (uint32_t i = 0; i < 10; ++i)
+    EXPECT_EQ(groups.hash(found[i]), i < 3 ? least : groups.hash(i)) << i;
+}
+
+TEST(CompactHashes, AreTheHashesThatWereAdded) {
+  SeenPairs seen;
+  NumberedHashes numbered;
+  Random random(1);
+  std::unordered_map<uint64_t, int> labels;
+  std::unordered_map<uint64_t, uint32_t> numbers;
+  EXPECT_FALSE(numbered.find(0));
+  for (int i = 0; i < 200000; ++i) {
+    // Many come twice; some differ in their high or low bits alone.
+    const uint64_t bits = random.next() % 60000, few = bits % 200;
+    const uint64_t hash = i % 3 == 0 ? few << 2 : i % 3 == 1 ? few << 46 : Random::mix(bits);
+    const int label = static_cast<int>(random.next() % 3);
+    const auto [it, fresh] = labels.emplace(hash, label);
+    EXPECT_EQ(seen.add(hash, label), fresh ? std::nullopt : std::optional(it->second & 3));
+    const auto [number, is_new] = numbers.emplace(hash, static_cast<uint32_t>(numbers.size()));
+    EXPECT_EQ(numbered.find(hash).has_value(), !is_new);
+    EXPECT_EQ(numbered.add(hash), number->second);
+  }
+  EXPECT_EQ(numbered.size(), numbers.size());
+  for (const auto& [hash, number] : numbers) EXPECT_EQ(numbered[number], hash);
 }
 
 TEST(Look, CountsWhatThereIsAndWritesNothing) {
