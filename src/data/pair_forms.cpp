@@ -29,14 +29,21 @@ const std::vector<PairForm> kForms = {
      "question=, answer_a=conversation_a, answer_b=conversation_b, label=winner, "
      "id=question_id|id, turn=turn",
      "model_a=model_a, model_b=model_b, annotator=judge|judge_hash, "
-     "session=evaluation_session_id, language=language, turn=turn, is_code=is_code, "
-     "is_refusal=is_refusal",
+     "session=evaluation_session_id, order=evaluation_order, language=language, turn=turn, "
+     "is_code=is_code, is_refusal=is_refusal, math=category_tag.math_v0.1.math, "
+     "instruction_following=category_tag.if_v0.1.if, "
+     "creative_writing=category_tag.creative_writing_v0.1.creative_writing",
      "", true},
     {"arena-columns", "Chatbot Arena (55k)", "response_a, response_b, winner_model_a",
      Outcome::columns,
      "question=prompt, answer_a=response_a, answer_b=response_b, wins_a=winner_model_a, "
      "wins_b=winner_model_b, wins_tie=winner_tie, id=id",
      "model_a=model_a, model_b=model_b", "", true},
+    {"arena-responses", "Chatbot Arena's responses with the winner's name",
+     "prompt, response_a, response_b", Outcome::said,
+     "question=prompt, answer_a=response_a, answer_b=response_b, "
+     "label=winner|preferred|preference|label, id=id",
+     "model_a=model_a, model_b=model_b, annotator=annotator|judge, language=language", "", true},
     {"helpsteer3", "HelpSteer3's preferences", "context, response1, response2, overall_preference",
      Outcome::sign,
      "question=context, answer_a=response1, answer_b=response2, label=overall_preference, "
@@ -54,7 +61,8 @@ const std::vector<PairForm> kForms = {
     {"pku-saferlhf", "PKU-SafeRLHF", "response_0, response_1, better_response_id",
      Outcome::zero_one, "question=prompt, answer_a=response_0, answer_b=response_1, label=",
      "safe_a=is_response_0_safe, safe_b=is_response_1_safe, model_a=response_0_source, "
-     "model_b=response_1_source",
+     "model_b=response_1_source, severity_a=response_0_severity_level, "
+     "severity_b=response_1_severity_level, source=prompt_source",
      "better_response_id, safer_response_id"},
     {"webgpt", "WebGPT's comparisons", "question.full_text, answer_0, answer_1, score_0, score_1",
      Outcome::said,
@@ -84,7 +92,8 @@ const std::vector<PairForm> kForms = {
      "question=prompt, answers=answers, answer=answer|response|text, rank=rank, model=model, "
      "category=source"},
     {"ultrafeedback", "UltraFeedback", "instruction, completions.0.response", Outcome::ranked,
-     "question=instruction, answers=completions, answer=response, score=overall_score, "
+     "question=instruction, answers=completions, answer=response, "
+     "score=overall_score|fine-grained_score, "
      "model=model, category=source"},
     {"rewardbench2", "RewardBench 2", "prompt, chosen:texts, rejected:texts, subset",
      Outcome::better_each,
@@ -107,6 +116,12 @@ const std::vector<PairForm> kForms = {
      Outcome::single, "question=prompt, answer=response, score=helpfulness",
      "helpfulness=helpfulness, correctness=correctness, coherence=coherence, "
      "complexity=complexity, verbosity=verbosity"},
+    {"summaries-scores", "OpenAI's summaries with scores", "info, summary.text, summary.axes",
+     Outcome::single,
+     "question=info.post|info.article, answer=summary.text, score=summary.axes.overall, "
+     "model=summary.policy, category=info.subreddit|info.site",
+     "overall=summary.axes.overall, accuracy=summary.axes.accuracy, "
+     "coverage=summary.axes.coverage, coherence=summary.axes.coherence, annotator=worker"},
     {"prometheus-feedback", "Prometheus' feedback collection",
      "orig_instruction, orig_response, orig_score", Outcome::single,
      "question=orig_instruction, answer=orig_response, score=orig_score, rubric=orig_criteria, "
@@ -182,21 +197,22 @@ const Json* at_path(const Json& fields, std::string_view path) {
     if (const auto it = fields.find(path); it != fields.end())
       return it->is_null() ? nullptr : &*it;
   const size_t dot = path.find('.');
-  const std::string_view first = path.substr(0, dot);
-  const Json* inner = nullptr;
   if (fields.is_array()) {
+    const std::string_view first = path.substr(0, dot);
     size_t index = 0;
     const auto [end, error] = std::from_chars(first.data(), first.data() + first.size(), index);
-    if (error != std::errc() || end != first.data() + first.size() || index >= fields.size())
+    if (error != std::errc() || end != first.data() + first.size() || index >= fields.size() ||
+        fields[index].is_null())
       return nullptr;
-    inner = &fields[index];
-  } else if (fields.is_object() && dot != std::string_view::npos) {
-    const auto it = fields.find(first);
-    if (it == fields.end()) return nullptr;
-    inner = &*it;
+    return dot == std::string_view::npos ? &fields[index]
+                                         : at_path(fields[index], path.substr(dot + 1));
   }
-  if (inner == nullptr || inner->is_null()) return nullptr;
-  return dot == std::string_view::npos ? inner : at_path(*inner, path.substr(dot + 1));
+  if (!fields.is_object()) return nullptr;
+  // A name may have dots of its own ("math_v0.1").
+  for (size_t end = dot; end != std::string_view::npos; end = path.find('.', end + 1))
+    if (const auto it = fields.find(path.substr(0, end)); it != fields.end())
+      if (const Json* found = at_path(*it, path.substr(end + 1))) return found;
+  return nullptr;
 }
 
 bool has_fields(const Json& fields, std::string_view needed) {

@@ -198,12 +198,13 @@ std::vector<RawRow> each_better(const PairRow& row) {
 // An answer of a list, best first.
 struct Ranked {
   Conversation turns;
-  double rank = 0;  // the less the better
-  std::string model;
+  double rank = 0;                                        // the less the better
+  std::vector<std::pair<std::string, std::string>> meta;  // without the _a or _b of its place
   size_t place = 0;
 };
 
-Ranked ranked_answer(const PairRow& row, const Json& item, size_t place) {
+// Nothing for one without a rating: UltraFeedback's "N/A".
+std::optional<Ranked> ranked_answer(const PairRow& row, const Json& item, size_t place) {
   const auto inner = [&](const char* name) -> const Json* {
     for (const std::string& path : row.form.paths.at(name))
       if (const Json* value = at_path(item, path)) return value;
@@ -216,10 +217,17 @@ Ranked ranked_answer(const PairRow& row, const Json& item, size_t place) {
   if (answer == nullptr) throw Fault{kMissingField, where + " has no answer"};
   if (rank == nullptr && score == nullptr)
     throw Fault{kNoLabel, where + " has neither a rank nor a score"};
+  if (rank == nullptr && score->is_string() && *score == "N/A") return std::nullopt;
   const double value = score_of(rank != nullptr ? *rank : *score, where);
-  const Json* model = inner("model");
-  return {conversation_of(*answer, "assistant", false, where), rank != nullptr ? value : -value,
-          model != nullptr ? text_of(*model).value_or("") : "", place};
+  Ranked out{conversation_of(*answer, "assistant", false, where),
+             rank != nullptr ? value : -value,
+             {},
+             place};
+  if (const Json* model = inner("model"))
+    if (auto text = text_of(*model); text && !text->empty())
+      out.meta.emplace_back("model", std::move(*text));
+  out.meta.emplace_back(rank != nullptr ? "rank" : "score", fmt::format("{}", value));
+  return out;
 }
 
 std::vector<RawRow> ranked(const PairRow& row) {
@@ -227,7 +235,11 @@ std::vector<RawRow> ranked(const PairRow& row) {
   const JudgePair common = common_of(row);
   const Conversation question = question_of(row, true);
   std::vector<Ranked> answers;
-  for (size_t i = 0; i < list.size(); ++i) answers.push_back(ranked_answer(row, list[i], i));
+  for (size_t i = 0; i < list.size(); ++i)
+    if (auto answer = ranked_answer(row, list[i], i)) answers.push_back(std::move(*answer));
+  if (answers.size() < 2)
+    throw Fault{kNoLabel,
+                fmt::format("fewer than two of \"{}\" have a rating", row.called("answers"))};
   std::stable_sort(answers.begin(), answers.end(),
                    [](const Ranked& a, const Ranked& b) { return a.rank < b.rank; });
   std::vector<RawRow> rows;
@@ -238,8 +250,10 @@ std::vector<RawRow> ranked(const PairRow& row) {
       add_row(rows, [&] {
         JudgePair pair = common;
         pair.id = id_of(pair, answers[i].place, answers[j].place);
-        if (!answers[i].model.empty()) pair.meta.emplace_back("model_a", answers[i].model);
-        if (!answers[j].model.empty()) pair.meta.emplace_back("model_b", answers[j].model);
+        for (const auto& [name, value] : answers[i].meta)
+          pair.meta.emplace_back(name + "_a", value);
+        for (const auto& [name, value] : answers[j].meta)
+          pair.meta.emplace_back(name + "_b", value);
         return better_and_worse(row, pair, question, answers[i].turns, answers[j].turns,
                                 answers[i].rank == answers[j].rank ? Verdict::tie : Verdict::a);
       });

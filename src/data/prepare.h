@@ -93,8 +93,8 @@ struct PrepareReport {
 // Runs all of it. `encoder` may be null: then nothing is said of tokens. The output folder gets the
 // split files (those with a share), template.txt, and nothing else; each is replaced atomically,
 // and none where reading fails. The same inputs, options and seed give the same files. Memory is
-// about 40 bytes a row (with an encoder 110) and 120 a question beyond a constant; tokens lie in
-// the cache (data/token_cache.h) and are read from there by training. Throws Error where no usable
+// about 20 bytes a row (with an encoder 90) and 95 a question beyond a constant; tokens lie in the
+// cache (data/token_cache.h) and are read from there by training. Throws Error where no usable
 // row is left; UsageError for options that do not go together. `stop` is asked now and then whether
 // to give up.
 PrepareReport prepare(const PrepareOptions& options, const TextEncoder* encoder,

@@ -118,6 +118,22 @@ TEST_F(PairForms, ArenaConversations) {
            answer + R"("}]}])";
   };
   const std::string begin = R"({"id": "7", "winner": "model_b", "conversation_a": )";
+  // What else the 140k rows hold; names have dots of their own.
+  const auto more =
+      read("arena-conversations",
+           begin + parts("bad", "text") + ", \"conversation_b\": " + parts("good", "text") +
+               R"(, "evaluation_order": 3, "is_code": true, "language": "pl", )"
+               R"("category_tag": {"math_v0.1": {"math": false}, "if_v0.1": {"if": )"
+               R"(true, "score": 4}, "creative_writing_v0.1": {"creative_writing": )"
+               R"(false, "score": "no"}}})");
+  ASSERT_EQ(more.size(), 1u);
+  for (const auto& [name, value] : {std::pair("order", "3"),
+                                    {"is_code", "true"},
+                                    {"language", "pl"},
+                                    {"math", "false"},
+                                    {"instruction_following", "true"},
+                                    {"creative_writing", "false"}})
+    EXPECT_EQ(meta(more[0], name), value) << name;
   EXPECT_EQ(labels(read("arena-conversations",
                         begin + parts("bad", "text") + ", \"conversation_b\": " +
                             parts("good", "text") + "}\n" + begin + parts("bad", "image") +
@@ -146,6 +162,18 @@ TEST_F(PairForms, ArenaColumns) {
   EXPECT_EQ(pairs[0].question, "q");
   EXPECT_EQ(pairs[0].answer_a, "Assistant: good\n\nUser: more\n\nAssistant: fine");
   EXPECT_EQ(faults_, (std::vector<std::string>{"bad label", "no label"}));
+}
+
+TEST_F(PairForms, ArenaResponses) {
+  const std::string begin = R"({"id": "x", "prompt": "q", "model_a": "m1", "language": "en", )";
+  const auto pairs = read(
+      "arena-responses",
+      begin + R"("response_a": "good", "response_b": "bad", "winner": "model_a"})" + "\n" + begin +
+          R"("response_a": "bad", "response_b": "good", "winner": "model_b"})" + "\n" + begin +
+          R"x("response_a": "[\"x\"]", "response_b": "[\"y\"]", "winner": "both_bad"})x");
+  EXPECT_EQ(labels(pairs), "A B tie");
+  EXPECT_EQ(pairs[2].answer_a, "x");
+  EXPECT_EQ(meta(pairs[0], "language"), "en");
 }
 
 TEST_F(PairForms, AnthropicHh) {
@@ -259,7 +287,8 @@ TEST_F(PairForms, SetsWithNumberedLabels) {
 TEST_F(PairForms, PkuSafeRlhfIsAskedForItsLabel) {
   const std::string row =
       R"({"prompt": "q", "response_0": "good", "response_1": "bad", "is_response_0_safe": true, )"
-      R"("is_response_1_safe": false, "better_response_id": 1, "safer_response_id": 0})";
+      R"("is_response_1_safe": false, "response_0_severity_level": 0, "response_1_severity_level": )"
+      R"(2, "prompt_source": "s", "better_response_id": 1, "safer_response_id": 0})";
   try {
     read("pku-saferlhf", row);
     FAIL();
@@ -272,6 +301,7 @@ TEST_F(PairForms, PkuSafeRlhfIsAskedForItsLabel) {
   const auto pairs = read("pku-saferlhf", row, {.field_mappings = {"label=safer_response_id"}});
   EXPECT_EQ(labels(pairs), "A");
   EXPECT_EQ(meta(pairs[0], "safe_b"), "false");
+  EXPECT_EQ(meta(pairs[0], "severity_b"), "2");
   EXPECT_EQ(read("pku-saferlhf", row, {.field_mappings = {"label=better_response_id"}})[0].label,
             Verdict::b);
 }
@@ -304,6 +334,25 @@ TEST_F(PairForms, RankedAnswers) {
   ASSERT_EQ(scored.size(), 1u);
   labels(scored);
   EXPECT_EQ(meta(scored[0], scored[0].label == Verdict::a ? "model_a" : "model_b"), "m2");
+  EXPECT_EQ(meta(scored[0], scored[0].label == Verdict::a ? "score_a" : "score_b"), "8.5");
+  // Ratings by criterion are texts, and an answer may have none.
+  const auto rated = [](const std::string& response, const std::string& honesty) {
+    return R"({"model": "m", "response": ")" + response +
+           R"(", "overall_score": 1, "annotations": {"honesty": {"Rating": ")" + honesty +
+           R"(", "Rationale": "r"}}})";
+  };
+  const std::string row = R"({"instruction": "q", "completions": [)" + rated("bad", "2") + ", " +
+                          rated("x", "N/A") + ", " + rated("good", "4") + "]}";
+  const RawOptions honesty{.field_mappings = {"score=annotations.honesty.Rating"}};
+  const auto by_honesty = read("ultrafeedback", row, honesty);
+  ASSERT_EQ(by_honesty.size(), 1u);
+  labels(by_honesty);
+  EXPECT_TRUE(read("ultrafeedback",
+                   R"({"instruction": "q", "completions": [)" + rated("x", "N/A") + ", " +
+                       rated("y", "4") + "]}",
+                   honesty)
+                  .empty());
+  EXPECT_EQ(faults_, std::vector<std::string>{"no label"});
 }
 
 TEST_F(PairForms, Benchmarks) {
