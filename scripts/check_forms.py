@@ -3,8 +3,10 @@
 `gavel prepare`, and what it finds is printed and checked: the form, the rows, and that the better
 answer won. In all of them "Blue" is better than "Seven", and so on; what is a tie says so.
 
-With pyarrow, each file is read once more as Parquet. usage: check_forms.py [build/gavel]
+With pyarrow, each file is read once more as Parquet. Files that are named are looked at after that,
+and what is found is printed. usage: check_forms.py [--gavel build/gavel] [FILE...]
 """
+import argparse
 import json
 import pathlib
 import subprocess
@@ -50,6 +52,8 @@ def forms(i, q, good, bad):
                           "response_a": json.dumps([a]), "response_b": json.dumps([b]),
                           "winner_model_a": int(first), "winner_model_b": int(not first),
                           "winner_tie": 0},
+        "arena-responses": {**models, "id": str(i), "prompt": q, "response_a": a, "response_b": b,
+                            "winner": "model_a" if first else "model_b", "language": "en"},
         "hh-rlhf": {"chosen": dialogue(q, good), "rejected": dialogue(q, bad)},
         "preference": {"prompt": q, "chosen": [user(q), said(good)],
                        "rejected": [user(q), said(bad)], "score_chosen": 8, "score_rejected": 3},
@@ -103,6 +107,10 @@ def single_forms(q, good, bad):
                               {**steer, "response": good, "helpfulness": 4, "correctness": 4}],
         "prometheus-feedback": [{**rubric, "orig_response": bad, "orig_score": "2"},
                                 {**rubric, "orig_response": good, "orig_score": "5"}],
+        "summaries-scores": [
+            {"info": {"id": "1", "post": q, "subreddit": "s"}, "worker": "w",
+             "summary": {"text": text, "policy": "p", "axes": {"overall": score, "coverage": 4}}}
+            for text, score in ((bad, 2), (good, 6))],
         "answers": [{"prompt": q, "response": bad, "thumbs": "down"},
                     {"prompt": q, "response": good, "thumbs": "up"}],
         "alpaca-eval-answers": [{"instruction": q, "output": good, "generator": "m1"},
@@ -139,8 +147,27 @@ def check(name, found):
     return ""
 
 
+def print_row(path, found, note):
+    found = found or {"form": "-", "rows": 0, "labels": {"A": 0, "B": 0, "tie": 0}}
+    print(f"{path.name:<38} {found['form']:<22} {found['rows']:>5}",
+          " ".join(f"{found['labels'][k]:>{w}}" for k, w in (("A", 3), ("B", 3), ("tie", 4))), "",
+          note.replace("\n", " "))
+
+
+def look_at(gavel, path):
+    found, said_of_it = look(gavel, path)
+    if not found:  # refused, or answers without scores
+        return print_row(path, None, said_of_it)
+    print_row(path, found, "; ".join(f"{kind}: {fault['rows']} ({fault['first']})"
+                                     for kind, fault in found["faults"].items()))
+
+
 def main():
-    gavel = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build/gavel").resolve()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--gavel", type=pathlib.Path, default=ROOT / "build/gavel")
+    parser.add_argument("files", nargs="*", type=pathlib.Path)
+    args = parser.parse_args()
+    gavel = args.gavel.resolve()
     files = {}
     for i, question in enumerate(QUESTIONS):
         for name, row in forms(i, *question).items():
@@ -169,10 +196,9 @@ def main():
                 else:
                     note = check(name, found)
                 wrong += note != ""
-                found = found or {"form": "-", "rows": 0, "labels": {"A": 0, "B": 0, "tie": 0}}
-                print(f"{path.name:<38} {found['form']:<22} {found['rows']:>5}",
-                      " ".join(f"{found['labels'][k]:>{w}}" for k, w in (("A", 3), ("B", 3), ("tie", 4))),
-                      "", note)
+                print_row(path, found, note)
+    for path in args.files:
+        look_at(gavel, path)
     print(f"{len(files)} forms, {wrong} wrong")
     return 1 if wrong else 0
 

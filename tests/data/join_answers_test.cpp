@@ -145,6 +145,17 @@ TEST_F(JoinAnswers, RubricsAndThumbs) {
   EXPECT_EQ(pairs[0].question, "q\n\nCriterion: Right?");
   EXPECT_EQ(pairs[0].reference, "r");
 
+  const auto summary = [](const std::string& text, int overall) {
+    return R"({"info": {"id": "i", "post": "q", "subreddit": "s"}, "summary": {"text": ")" + text +
+           R"(", "policy": "p", "axes": {"overall": )" + std::to_string(overall) +
+           R"(, "coverage": 3}}, "worker": "w"})" + "\n";
+  };
+  pairs = join({file("a.jsonl", summary("bad", 3) + summary("good", 6))});
+  ASSERT_EQ(pairs.size(), 1u);
+  expect_good(pairs);
+  EXPECT_EQ(pairs[0].category, "s");
+  EXPECT_EQ(meta(pairs[0], pairs[0].answer_a == "good" ? "overall_a" : "overall_b"), "6");
+
   const std::string kto = R"({"prompt": [{"role": "user", "content": "q"}], "completion": )"
                           R"([{"role": "assistant", "content": ")";
   pairs = join({file(
