@@ -75,7 +75,14 @@ struct Dataset {
   std::vector<Example> examples;
   DatasetSummary summary;
   std::shared_ptr<const MappedFile> tokens;  // that the examples' tokens lie in; null: their own
+
+  // For who reads the tokens of many examples once: they need not stay in memory, and are read from
+  // the file again where they are needed.
+  void let_go() const {
+    if (tokens) tokens->release(0, tokens->bytes().size());
+  }
 };
+inline constexpr size_t kExamplesAtOnce = 8192;  // after so many, let_go
 
 // Reads one file (see data/raw_records.h for the layouts, data/record_forms.h for the forms of
 // records) and tokenizes its records in parallel, in the file's order. The first record decides the

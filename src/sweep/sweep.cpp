@@ -84,7 +84,7 @@ class Sweep {
     shared.update({{"iters", r.config.iters},
                    {"steps_per_eval", r.config.steps_per_eval},
                    {"val_batches", r.config.val_batches},
-                   {"valid_data_hash", valid_set_ ? hash_of(valid_set_->examples) : 0},
+                   {"valid_data_hash", valid_set_ ? hash_of(*valid_set_) : 0},
                    {"early_stop_patience", r.config.early_stop_patience}});
     if (pairs_.empty()) return shared;
     shared.update({{"eval_pairs_hash", pairs_fingerprint(pairs_)},

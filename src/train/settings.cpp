@@ -39,14 +39,17 @@ nlohmann::ordered_json settings_json(const TrainConfig& c) {
   return j;
 }
 
-uint64_t hash_of(std::span<const Example> examples) {
+uint64_t hash_of(const Dataset& set) {
   uint64_t h = 0;
-  for (const auto& e : examples) {
+  size_t read = 0;
+  for (const auto& e : set.examples) {
+    if (read++ % kExamplesAtOnce == 0) set.let_go();
     const auto* bytes = reinterpret_cast<const char*>(e.tokens.data());
     h = stable_hash(
         {bytes, e.tokens.size() * sizeof(int32_t)},
         Random::mix(h ^ static_cast<uint64_t>(e.prompt_length)) ^ static_cast<uint64_t>(e.group));
   }
+  set.let_go();
   return h;
 }
 
@@ -56,7 +59,7 @@ nlohmann::ordered_json run_json(const Model& model, const Dataset& train_set,
                               {"base_parameters", parameter_count(model)},
                               {"base_weights", fmt::format("{:016x}", weights_hash(model))},
                               {"train_examples", train_set.examples.size()},
-                              {"train_data_hash", hash_of(train_set.examples)}};
+                              {"train_data_hash", hash_of(train_set)}};
   TrainConfig resolved = config;
   resolved.micro_batch_tokens = micro_batch_tokens(config, model.backend);
   j.update(settings_json(resolved));

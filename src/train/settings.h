@@ -18,6 +18,6 @@ nlohmann::ordered_json run_json(const Model& model, const Dataset& train_set,
                                 const TrainConfig& config);
 
 // Of the tokens of a data set, the masks, and the groups that stay together.
-uint64_t hash_of(std::span<const Example> examples);
+uint64_t hash_of(const Dataset& set);
 
 }  // namespace gavel

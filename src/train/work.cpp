@@ -112,6 +112,7 @@ std::vector<std::vector<PartSize>> epoch_parts(const Dataset& train_set, const T
       if (size.loss_rows > 0) parts.push_back(size);
     }
     all.push_back(std::move(parts));
+    if ((static_cast<size_t>(i) + 1) % (kExamplesAtOnce / 8) == 0) train_set.let_go();
   }
   return all;
 }
