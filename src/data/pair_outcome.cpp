@@ -119,19 +119,33 @@ std::optional<ScoresLine> take_scores_line(std::string& review) {
   return ScoresLine{scores[0], scores[1]};
 }
 
+namespace {
+
+int vote_of(const Json& value, const std::string& name) {
+  const auto number = number_of(value);
+  if (!number || (*number != 0.0 && *number != 1.0 && *number != 2.0))
+    throw Fault{kBadLabel, fmt::format("\"{}\" must be 0, 1 or 2 and is {}", name,
+                                       value.dump().substr(0, 60))};
+  return static_cast<int>(*number);
+}
+
+}  // namespace
+
 std::vector<int> votes_of(const PairRow& row) {
   std::vector<int> votes;
+  // As gavel prepare writes them.
+  const auto own = row.fields().find("votes");
+  if (row.form.form == &plain_pairs() && own != row.fields().end() && own->is_array()) {
+    for (const Json& vote : *own) votes.push_back(vote_of(vote, "votes"));
+    return votes;
+  }
   if (row.form.paths.at("votes").empty()) return votes;
   const std::string prefix = row.form.paths.at("votes")[0];
   for (int i = 1;; ++i) {
     const std::string name = prefix + std::to_string(i);
     const auto it = row.fields().find(name);
     if (it == row.fields().end()) break;
-    const auto number = number_of(*it);
-    if (!number || (*number != 0.0 && *number != 1.0 && *number != 2.0))
-      throw Fault{kBadLabel, fmt::format("\"{}\" must be 0, 1 or 2 and is {}", name,
-                                         it->dump().substr(0, 60))};
-    votes.push_back(static_cast<int>(*number));
+    votes.push_back(vote_of(*it, name));
   }
   return votes;
 }

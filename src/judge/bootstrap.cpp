@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "base/threads.h"
 #include "judge/metrics.h"
+#include "judge/score_metrics.h"
 
 namespace gavel {
 namespace {
@@ -59,6 +60,17 @@ std::array<Interval, kMetricCount> bootstrap(std::span<const Judgement> judgemen
   for (size_t m = 0; m < kMetricCount; ++m)
     intervals[m] = interval_of(values[m], columns[m], options.level);
   return intervals;
+}
+
+Interval bootstrap_interval(size_t rows, const BootstrapOptions& options,
+                            const std::function<double(std::span<const uint32_t> sample)>& value) {
+  std::vector<uint32_t> all(rows);
+  std::iota(all.begin(), all.end(), 0u);
+  if (rows == 0) return {std::nan(""), std::nan(""), std::nan("")};
+  auto columns = resample<1>(rows, options, [&](std::span<const uint32_t> sample) {
+    return std::array<double, 1>{value(sample)};
+  });
+  return interval_of(value(all), columns[0], options.level);
 }
 
 SpeedIntervals bootstrap_speed(std::span<const double> latency, std::span<const double> wall,
