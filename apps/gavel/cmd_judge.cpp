@@ -23,7 +23,7 @@ struct Modes {
 void add_judging_flags(CLI::App& c, JudgeOptions& options, Modes& modes) {
   c.add_option("--mode", modes.mode,
                "reason: write the reasoning, then read the verdict; verdict: score A, B and tie "
-               "directly")
+               "directly (a judge of the form rank scores each answer in its own way)")
       ->check(CLI::IsMember({"reason", "verdict"}))
       ->capture_default_str();
   c.add_flag("--both-orders", modes.both_orders,
@@ -33,9 +33,11 @@ void add_judging_flags(CLI::App& c, JudgeOptions& options, Modes& modes) {
       ->capture_default_str();
 }
 
-void apply(const Modes& modes, JudgeOptions& options) {
+// Whether a mode was asked for is returned.
+bool apply(const CLI::App& c, const Modes& modes, JudgeOptions& options) {
   options.mode = modes.mode == "verdict" ? JudgeMode::verdict : JudgeMode::reason;
   options.both_orders = modes.both_orders;
+  return c.count("--mode") > 0;
 }
 
 void add_quality_flags(CLI::App& c, EvalRequest& r) {
@@ -145,7 +147,7 @@ void add_eval_command(CLI::App& app) {
     if (!r->data.empty()) r->files = data_set_files_of(r->data, *split, *split_asked);
     r->with_base = !*no_base;
     r->options.second_order = !*one_order;
-    apply(*modes, r->options);
+    r->mode_asked = apply(*c, *modes, r->options);
     if (run_evaluation(*r, interrupted)) return;
     if (!r->cases.empty())
       std::fputs("Stopped. The same command begins anew.\n", stderr);
@@ -187,7 +189,7 @@ void add_judge_command(CLI::App& app) {
   c->callback([=] {
     if (question->count() == 0 && r->input.empty())
       throw UsageError("give --question, --answer-a and --answer-b, or --input");
-    apply(*modes, r->options);
+    r->mode_asked = apply(*c, *modes, r->options);
     r->options.second_order = modes->both_orders;
     if (!r->input.empty() && r->input != "-")
       r->files = data_set_files_of(r->input, *split, *split_asked);

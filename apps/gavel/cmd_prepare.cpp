@@ -28,7 +28,7 @@ struct Arguments {
               pairs = "all";
   std::vector<double> shares;
   std::vector<std::string> mix;
-  std::string model, chat_template, report, split_name;
+  std::string model, chat_template, report, split_name, form = "pair";
   CLI::Option* split_asked = nullptr;
   int64_t shown = 1;
   bool json = false, look = false;
@@ -110,8 +110,15 @@ void add_choice_flags(CLI::App& c, Arguments& a) {
 }
 
 void add_output_flags(CLI::App& c, Arguments& a) {
-  c.add_option("--template", a.options.template_file,
-               "judging template; the same file goes to eval, judge and serve");
+  auto* file = c.add_option("--template", a.options.template_file,
+                            "judging template; the same file goes to eval, judge and serve");
+  c.add_option(
+       "--form", a.form,
+       "what is judged, with a built-in template: pair (both answers in one prompt) or rank "
+       "(each alone, by a score that is learned from pairs)")
+      ->check(CLI::IsMember({"pair", "rank"}))
+      ->excludes(file)
+      ->capture_default_str();
   c.add_option("--model", a.model, "count tokens as this model's tokenizer and template do");
   add_chat_template_option(c, a.chat_template);
   c.add_option("--max-seq-length", a.options.max_seq_length,
@@ -197,6 +204,7 @@ void run(Arguments& a) {
   a.options.raw.split_votes_tie = a.split_votes == "tie";
   a.options.drop_ties = a.ties == "drop";
   a.options.use_reference = a.reference == "keep";
+  a.options.form = a.form == "rank" ? FormKind::rank : FormKind::pair;
   for (size_t i = 0; i < a.shares.size(); ++i) a.options.shares[i] = a.shares[i];
   FieldNames names = field_names(plain_pairs());
   for (const std::string& mapping : a.options.raw.field_mappings) map_field(names, mapping);

@@ -60,7 +60,8 @@ void add_loop_flags(CLI::App& c, TrainArguments& a) {
   TrainConfig& t = a.run.config;
   c.add_option("--iters", t.iters, "iterations (batches) to train")->capture_default_str();
   c.add_option("--epochs", a.run.epochs, "train for so many passes over the data instead");
-  c.add_option("--batch-size", t.batch_size, "examples in a batch")->capture_default_str();
+  c.add_option("--batch-size", t.batch_size, "examples in a batch (of ranked pairs: answers)")
+      ->capture_default_str();
   c.add_option("--grad-accumulation-steps", t.grad_accumulation_steps,
                "batches to an optimizer step")
       ->capture_default_str();
@@ -145,6 +146,9 @@ void add_optimizer_flags(CLI::App& c, TrainArguments& a) {
   c.add_option("--momentum", t.optimizer.momentum, "of sgd")->capture_default_str();
   c.add_option("--bias-correction", t.optimizer.bias_correction,
                "of adam and adamw: true (the default) as in torch, false as in mlx_lm");
+  c.add_option("--label-smoothing", t.label_smoothing,
+               "of ranked pairs: this share of each outcome counts as a tie, 0 to 1")
+      ->capture_default_str();
   c.add_option("--clip-grad-norm", t.clip_grad_norm, "scale larger gradients down to it; 0: off")
       ->capture_default_str();
 }

@@ -125,7 +125,8 @@ void find_value(std::string_view text, std::string_view value, std::vector<TextS
 // The pair's own text in a record of judge data that holds control tokens written out.
 std::vector<std::string> control_values(const Tokenizer& tokenizer, const Json& record) {
   std::vector<std::string> values;
-  for (const char* name : {"question", "answer_a", "answer_b", "reference", "reason"}) {
+  for (const char* name :
+       {"question", "answer_a", "answer_b", "answer", "reference", "rubric", "reason"}) {
     const auto it = record.find(name);
     if (it == record.end() || !it->is_string()) continue;
     const std::string_view value = trimmed(it->get_ref<const std::string&>());
@@ -170,7 +171,9 @@ std::vector<int> continuation(const TextEncoder& encoder, const Asked& asked,
 }  // namespace
 
 bool is_judge_record(const Json& record) {
-  return record.contains("answer_a") && record.contains("answer_b");
+  const auto has = [&](const char* name) { return record.contains(name); };
+  return (has("answer_a") && has("answer_b")) ||
+         (has("question") && has("answer") && (has("score") || has("scores") || has("pass")));
 }
 
 Json checked_chat(const TextEncoder& encoder, const Json& messages, const Json& record,
@@ -214,19 +217,58 @@ std::optional<EncodedTurn> encode_turn(const TextEncoder& encoder, const Json& m
                      asked.turn->follows};
 }
 
-std::vector<int> encode_answer(const TextEncoder& encoder, std::vector<Message> messages,
-                               const std::string& answer) {
-  messages.push_back({"assistant", answer});
-  bool marked = false;
-  const Json list = to_json(encoder, messages, marked);
-  const Asked asked = ask(encoder, list, Json(), marked);
+namespace {
+
+// The last message's tokens, to its last character, as what the model writes after `prompt`.
+std::vector<int> answer_tokens(const TextEncoder& encoder, const Json& list, bool marked,
+                               std::vector<int>& prompt) {
+  Asked asked = ask(encoder, list, Json(), marked);
   const std::string said = list.back().at("content");
   const std::string_view close = open_thought(asked.prompt);
   const std::string untold = close.empty() ? said : fmt::format("\n{}\n\n{}", close, said);
   const std::string text = asked.turn ? asked.turn->text : untold;
   const size_t at = text.rfind(said);
-  return continuation(encoder, asked,
-                      at == std::string::npos ? said : text.substr(0, at + said.size()), marked);
+  auto tokens = continuation(
+      encoder, asked, at == std::string::npos ? said : text.substr(0, at + said.size()), marked);
+  prompt = std::move(asked.tokens);
+  return tokens;
+}
+
+}  // namespace
+
+std::vector<int> encode_answer(const TextEncoder& encoder, std::vector<Message> messages,
+                               const std::string& answer) {
+  messages.push_back({"assistant", answer});
+  bool marked = false;
+  const Json list = to_json(encoder, messages, marked);
+  std::vector<int> prompt;
+  return answer_tokens(encoder, list, marked, prompt);
+}
+
+EncodedChoice encode_choice(const TextEncoder& encoder, const Json& messages,
+                            const std::array<std::string, 2>& texts, bool marked) {
+  EncodedChoice out;
+  std::array<std::vector<int>, 2> answers;
+  for (size_t k = 0; k < 2; ++k) {
+    Json list = messages;
+    list.push_back({{"role", "assistant"}, {"content", texts[k]}});
+    answers[k] = answer_tokens(encoder, list, marked, out.tokens);
+  }
+  const auto [first, second] =
+      std::mismatch(answers[0].begin(), answers[0].end(), answers[1].begin(), answers[1].end());
+  if (first == answers[0].end() || second == answers[1].end())
+    fail("\"{}\" and \"{}\" cannot be told apart by one token of this model: use other words",
+         texts[0], texts[1]);
+  out.choice = {*first, *second};
+  out.tokens.insert(out.tokens.end(), answers[0].begin(), first);
+  return out;
+}
+
+EncodedChoice encode_choice(const TextEncoder& encoder, const std::vector<Message>& messages,
+                            const std::array<std::string, 2>& texts) {
+  bool marked = false;
+  const Json list = to_json(encoder, messages, marked);
+  return encode_choice(encoder, list, texts, marked);
 }
 
 }  // namespace gavel

@@ -7,6 +7,7 @@
 // encoded as transformers and mlx_lm encode them, special tokens and all.
 #pragma once
 
+#include <array>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -16,7 +17,8 @@
 
 namespace gavel {
 
-// A record of judge data: it carries answer_a and answer_b.
+// A record of judge data: it carries answer_a and answer_b, or question, answer and what was said
+// of it (score, scores or pass).
 bool is_judge_record(const nlohmann::ordered_json& record);
 
 // The messages of a record (a JSON array of {role, content, ...}; content that is a list of text
@@ -56,5 +58,17 @@ std::optional<EncodedTurn> encode_turn(const TextEncoder& encoder,
 // closed), or the bare answer's, after the end of such a thought, where the template does not tell.
 std::vector<int> encode_answer(const TextEncoder& encoder, std::vector<Message> messages,
                                const std::string& answer);
+
+// Two texts as answers to the messages: the prompt's tokens with those that both answers begin
+// with, and of each the first in which they differ, which is what their odds are read at. Throws
+// Error where one text's tokens begin the other's.
+struct EncodedChoice {
+  std::vector<int> tokens;
+  std::array<int, 2> choice{};
+};
+EncodedChoice encode_choice(const TextEncoder& encoder, const nlohmann::ordered_json& messages,
+                            const std::array<std::string, 2>& texts, bool marked);
+EncodedChoice encode_choice(const TextEncoder& encoder, const std::vector<Message>& messages,
+                            const std::array<std::string, 2>& texts);
 
 }  // namespace gavel

@@ -1,6 +1,7 @@
 #include "data/dataset.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <ostream>
@@ -10,6 +11,7 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/jsonl.h"
+#include "data/judge_prompt.h"
 #include "data/raw_records.h"
 #include "data/record_forms.h"
 #include "data/token_cache.h"
@@ -45,7 +47,8 @@ bool is_assistant(const Json& message) { return message.at("role") == "assistant
 
 struct Encoded {
   Example example;
-  bool rebuilt = false;  // the chat template renders the whole conversation otherwise
+  bool rebuilt = false;           // the chat template renders the whole conversation otherwise
+  std::optional<Example> second;  // of a ranked pair
 };
 
 std::vector<int32_t> joined(const std::vector<int>& a, const std::vector<int>& b) {
@@ -97,20 +100,57 @@ Encoded encode_text(const std::string& text, const TextEncoder& encoder) {
   return out;
 }
 
+// One answer of a ranked pair: its prompt, and the first token by which it would be called the
+// better answer rather than the worse one.
+Example encode_ranked(const Json& record, const char* messages, const TextEncoder& encoder,
+                      const std::array<std::string, 2>& texts, float wins) {
+  bool marked = false;
+  const Json list = checked_chat(encoder, field(record, messages), record, marked);
+  const EncodedChoice choice = encode_choice(encoder, list, texts, marked);
+  Example example;
+  example.tokens = joined(choice.tokens, {choice.choice[0]});
+  example.prompt_length = static_cast<int32_t>(choice.tokens.size());
+  example.other_token = choice.choice[1];
+  example.wins = wins;
+  return example;
+}
+
+Encoded encode_rank(const Json& record, const TextEncoder& encoder) {
+  const Json& texts = field(record, "scored");
+  if (!texts.is_array() || texts.size() != 2 || !texts[0].is_string() || !texts[1].is_string())
+    fail("the field \"scored\" must be a list of two texts");
+  const std::string& label = string_field(record, "label");
+  const auto verdict = parse_label(label);
+  if (!verdict) fail("the label {} is none of A, B and tie", label);
+  const std::array<std::string, 2> scored = {texts[0], texts[1]};
+  const float wins = *verdict == Verdict::a ? 1.0f : *verdict == Verdict::b ? 0.0f : 0.5f;
+  return {encode_ranked(record, "messages_a", encoder, scored, wins), false,
+          encode_ranked(record, "messages_b", encoder, scored, 1.0f - wins)};
+}
+
+void truncate(Example& example, int64_t max_seq_length) {
+  example.full_length = static_cast<int64_t>(example.tokens.size());
+  if (example.full_length <= max_seq_length) return;
+  const auto kept =
+      std::span<const int32_t>(example.tokens).first(static_cast<size_t>(max_seq_length));
+  example.tokens = std::vector<int32_t>(kept.begin(), kept.end());
+  example.truncated = true;
+}
+
 Encoded encode_record(const Json& record, RecordKind kind, bool masked, const TextEncoder& encoder,
                       const DatasetOptions& options) {
   Encoded out =
-      kind == RecordKind::text
-          ? encode_text(string_field(record, options.text_feature), encoder)
+      kind == RecordKind::text ? encode_text(string_field(record, options.text_feature), encoder)
+      : kind == RecordKind::rank
+          ? encode_rank(record, encoder)
           : encode_messages(messages_of(record, kind, masked, options), record, encoder, masked);
-  Example& example = out.example;
-  example.full_length = static_cast<int64_t>(example.tokens.size());
-  if (example.full_length > options.max_seq_length) {
-    const auto kept =
-        std::span<const int32_t>(example.tokens).first(static_cast<size_t>(options.max_seq_length));
-    example.tokens = std::vector<int32_t>(kept.begin(), kept.end());
-    example.truncated = true;
-  }
+  truncate(out.example, options.max_seq_length);
+  if (!out.second) return out;
+  truncate(*out.second, options.max_seq_length);
+  // What is scored stands at the end, and one answer without the other says nothing.
+  if (out.example.truncated || out.second->truncated)
+    for (Example* e : {&out.example, &*out.second})
+      e->prompt_length = static_cast<int32_t>(e->tokens.size());
   return out;
 }
 
@@ -136,6 +176,8 @@ void decide_kind(Dataset& dataset, const RawRecord& record, const RecordReader& 
     dataset.judge_data = dataset.kind != RecordKind::text && is_judge_record(first);
     if (options.mask_prompt == MaskPrompt::yes && dataset.kind == RecordKind::text)
       fail("the prompt of \"{}\" records cannot be masked: they have none", options.text_feature);
+    if (options.mask_prompt == MaskPrompt::no && dataset.kind == RecordKind::rank)
+      fail("of ranked pairs only the scored word carries loss: leave out --no-mask-prompt");
   });
   dataset.masked = options.mask_prompt == MaskPrompt::yes ||
                    (options.mask_prompt == MaskPrompt::automatic && dataset.judge_data);
@@ -164,6 +206,7 @@ std::vector<Encoded> encode_records(const Dataset& dataset, const std::vector<Ra
         errors[k] = e.what();
       }
       encoded[k].example.source_line = records[k].line;
+      if (encoded[k].second) encoded[k].second->source_line = records[k].line;
     }
   });
   for (const std::string& error : errors)
@@ -202,7 +245,13 @@ void encode_file(Dataset& dataset, const TextEncoder& encoder, const DatasetOpti
       example.group = groups.next(std::move(names[i]));
       dataset.summary.longest = std::max(dataset.summary.longest, example.full_length);
       dataset.summary.rebuilt += encoded[i].rebuilt ? 1 : 0;
+      const int64_t group = example.group;
       add(std::move(example));
+      if (!encoded[i].second) continue;
+      Example& second = *encoded[i].second;
+      second.group = group;
+      dataset.summary.longest = std::max(dataset.summary.longest, second.full_length);
+      add(std::move(second));
     }
   }
   if (!any) fail("{} has no records", dataset.path.string());
@@ -233,8 +282,11 @@ bool load_by_cache(Dataset& dataset, const TextEncoder& encoder, const DatasetOp
 
 }  // namespace
 
-Example encode_judge_record(const TextEncoder& encoder, const Json& record) {
-  return encode_messages(field(record, "messages"), record, encoder, true).example;
+std::vector<Example> encode_judge_record(const TextEncoder& encoder, const Json& record) {
+  if (!record.contains("scored"))
+    return {encode_messages(field(record, "messages"), record, encoder, true).example};
+  Encoded ranked = encode_rank(record, encoder);
+  return {std::move(ranked.example), std::move(*ranked.second)};
 }
 
 DatasetSummary summarize(std::span<const Example> examples) {
@@ -246,6 +298,7 @@ DatasetSummary summarize(std::span<const Example> examples) {
     s.loss_tokens += e.loss_tokens();
     s.truncated += e.truncated ? 1 : 0;
     s.without_targets += e.loss_tokens() == 0 ? 1 : 0;
+    s.ranked += e.ranked() ? 1 : 0;
     s.longest = std::max(s.longest, length);
   }
   return s;
@@ -304,13 +357,18 @@ Dataset load_split(const std::filesystem::path& directory, const std::string& sp
 
 std::string describe(const Dataset& dataset, const DatasetOptions& options) {
   const DatasetSummary& s = dataset.summary;
-  std::string out = fmt::format("{}: {} examples, {} tokens ({} carry loss)",
-                                dataset.path.filename().string(), grouped_digits(s.examples),
-                                grouped_digits(s.tokens), grouped_digits(s.loss_tokens));
+  std::string out =
+      s.ranked > 0 ? fmt::format("{}: {} ranked pairs, {} tokens", dataset.path.filename().string(),
+                                 grouped_digits(s.ranked / 2), grouped_digits(s.tokens))
+                   : fmt::format("{}: {} examples, {} tokens ({} carry loss)",
+                                 dataset.path.filename().string(), grouped_digits(s.examples),
+                                 grouped_digits(s.tokens), grouped_digits(s.loss_tokens));
   if (s.truncated > 0)
     out += fmt::format(", {} truncated at {} (longest {})", grouped_digits(s.truncated),
                        options.max_seq_length, grouped_digits(s.longest));
-  if (s.without_targets > 0)
+  if (s.without_targets > 0 && s.ranked > 0)
+    out += fmt::format(", of which {} pairs are left out", grouped_digits(s.without_targets / 2));
+  else if (s.without_targets > 0)
     out += fmt::format(", {} with no token that carries loss", grouped_digits(s.without_targets));
   if (s.rebuilt > 0)
     out += fmt::format(

@@ -24,6 +24,11 @@ struct Example {
   int64_t group = 0;        // consecutive records with equal "group" fields (the two orders of a
                             // judged pair, say) share one; all others have their own
   int64_t full_length = 0;  // tokens before truncation
+  // Of a ranked pair, whose two answers are two examples, one after the other: the last token is
+  // scored against this one, and `wins` is how far the answer beats the other (1, 0.5 or 0).
+  int32_t other_token = -1;
+  float wins = 0;
+  bool ranked() const { return other_token >= 0; }
 
   int64_t loss_tokens() const {
     const int64_t first = prompt_length > 1 ? prompt_length : 1;
@@ -33,10 +38,13 @@ struct Example {
 };
 
 // The example of a record of judge data, whose prompt (all but the last message, the assistant's)
-// carries no loss; not truncated. Throws Error as load_dataset does.
-Example encode_judge_record(const TextEncoder& encoder, const nlohmann::ordered_json& record);
+// carries no loss; of a ranked pair the two of its answers. Not truncated. Throws Error as
+// load_dataset does.
+std::vector<Example> encode_judge_record(const TextEncoder& encoder,
+                                         const nlohmann::ordered_json& record);
 
-enum class RecordKind : uint8_t { completion, chat, text };  // by precedence, as in mlx_lm
+// By precedence, as in mlx_lm. rank: gavel prepare's pairs whose answers are scored one by one.
+enum class RecordKind : uint8_t { completion, chat, text, rank };
 
 // Which records are masked: `automatic` masks the prompt of judge data (records that carry
 // answer_a and answer_b beside their messages) and of nothing else.
@@ -62,6 +70,7 @@ struct DatasetSummary {
   int64_t loss_tokens = 0;      // targets that carry loss
   int64_t truncated = 0;        // examples cut to max_seq_length
   int64_t without_targets = 0;  // examples no token of which carries loss
+  int64_t ranked = 0;           // of a ranked pair
   int64_t longest = 0;          // tokens of the longest example before truncation
   int64_t rebuilt = 0;          // whose answer was put after inference's prompt, since the chat
                                 // template renders the whole conversation otherwise

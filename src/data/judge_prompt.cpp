@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -27,6 +28,84 @@ Reference answer: {reference}
 
 {/reference}
 Which answer is better? Explain why, then conclude with **Verdict:** A, B or tie.
+[assistant]
+{?reason}
+{reason}
+
+{/reason}
+**Verdict:** {label}
+)";
+
+constexpr std::string_view kRank =
+    R"(Each answer is read alone; of a pair, the one of the greater log-odds of yes over no is the better.
+[form]
+rank yes no
+[system]
+You are a fair judge of answers.
+[user]
+Question: {question}
+
+{?reference}
+Reference answer: {reference}
+
+{/reference}
+Answer: {answer}
+
+Is this a good answer?
+[assistant]
+**Verdict:** {label}
+)";
+
+constexpr std::string_view kScore = R"(One answer, and how good it is.
+[form]
+score 1..5
+1: wrong or useless
+3: right in part
+5: right and complete
+[system]
+You are a fair judge of answers.
+[user]
+Question: {question}
+
+{?reference}
+Reference answer: {reference}
+
+{/reference}
+Answer: {answer}
+
+{?rubric}
+Criterion: {rubric}
+
+{/rubric}
+How good is the answer? Explain why, then conclude with **Score:** and an integer.
+The scale is {scale}
+[assistant]
+{?reason}
+{reason}
+
+{/reason}
+**Score:** {label}
+)";
+
+constexpr std::string_view kPass = R"(One answer, and whether it will do.
+[form]
+pass pass fail
+[system]
+You are a fair judge of answers.
+[user]
+Question: {question}
+
+{?reference}
+Reference answer: {reference}
+
+{/reference}
+Answer: {answer}
+
+{?rubric}
+Criterion: {rubric}
+
+{/rubric}
+Does the answer pass? Explain why, then conclude with **Verdict:** pass or fail.
 [assistant]
 {?reason}
 {reason}
@@ -69,13 +148,15 @@ size_t standalone_end(std::string_view text, size_t begin, size_t end) {
   return text.substr(end).starts_with('\n') ? 1 : 0;
 }
 
+// "" for what is no field of the pair.
 std::string_view value_of(const JudgePair& pair, std::string_view name) {
   if (name == "question") return pair.question;
-  if (name == "answer_a") return pair.answer_a;
+  if (name == "answer_a" || name == "answer") return pair.answer_a;
   if (name == "answer_b") return pair.answer_b;
   if (name == "reference") return pair.reference;
+  if (name == "rubric") return pair.rubric;
   if (name == "reason") return pair.reason;
-  return pair.label ? to_string(*pair.label) : std::string_view{};
+  return {};
 }
 
 }  // namespace
@@ -173,6 +254,15 @@ JudgePair swapped(const JudgePair& pair) {
   return out;
 }
 
+JudgePair answer_alone(const JudgePair& pair, Verdict which) {
+  JudgePair out = pair;
+  if (which == Verdict::b) out.answer_a = std::move(out.answer_b);
+  out.answer_b.clear();
+  out.label.reset();
+  out.single = true;
+  return out;
+}
+
 std::string with_letters(std::string_view text) {
   std::string out;
   size_t copied = 0;
@@ -246,18 +336,22 @@ std::vector<JudgeTemplate::Piece> JudgeTemplate::parse_section(
 }
 
 Message JudgeTemplate::fill(const std::string& role, const std::vector<Piece>& pieces,
-                            const JudgePair& pair) {
+                            const JudgePair& pair, std::string_view label) const {
+  const auto value = [&](std::string_view name) {
+    if (name == "label") return label;
+    return name == "scale" ? std::string_view(scale_) : value_of(pair, name);
+  };
   Message out{role, ""};
   bool skipping = false;
   for (const Piece& piece : pieces) {
-    if (piece.kind == Piece::Kind::open) skipping = value_of(pair, piece.text).empty();
+    if (piece.kind == Piece::Kind::open) skipping = value(piece.text).empty();
     if (piece.kind == Piece::Kind::close) skipping = false;
     if (skipping) continue;
     const size_t begin = out.content.size();
     if (piece.kind == Piece::Kind::text) out.content += piece.text;
     if (piece.kind != Piece::Kind::value) continue;
-    out.content += value_of(pair, piece.text);
-    out.literal.push_back({begin, out.content.size()});
+    out.content += value(piece.text);
+    if (piece.text != "scale") out.literal.push_back({begin, out.content.size()});
   }
   return out;
 }
@@ -269,7 +363,7 @@ JudgeTemplate JudgeTemplate::parse(std::string_view source, const std::string& n
     std::string text;
     int64_t first_line = 0;
   };
-  std::array<Section, 3> sections = {{{"[system]"}, {"[user]"}, {"[assistant]"}}};
+  std::array<Section, 4> sections = {{{"[system]"}, {"[user]"}, {"[assistant]"}, {"[form]"}}};
   Section* current = nullptr;
   int64_t number = 0;
   for (std::string_view rest = source; !rest.empty();) {
@@ -292,27 +386,51 @@ JudgeTemplate JudgeTemplate::parse(std::string_view source, const std::string& n
   JudgeTemplate out;
   out.source_ = source;
   if (sections[1].first_line == 0) fail("{}: the template has no [user] section", name);
-  const std::vector<std::string_view> inputs = {"question", "answer_a", "answer_b", "reference"};
+  if (sections[3].first_line != 0)
+    out.form_ = parse_form(sections[3].text, name, sections[3].first_line);
+  out.scale_ = describe_scale(out.form_);
+  std::vector<std::string_view> inputs = {"question", "reference", "rubric"};
+  if (out.form_.one_answer())
+    inputs.push_back("answer");
+  else
+    inputs.insert(inputs.begin() + 1, {"answer_a", "answer_b"});
+  if (!out.form_.criteria.empty()) inputs.push_back("scale");
   const auto parse = [&](const Section& s, const std::vector<std::string_view>& allowed) {
     return parse_section(strip_end(s.text, " \t\n"), name, s.first_line, allowed);
   };
   out.system_ = parse(sections[0], inputs);
   out.user_ = parse(sections[1], inputs);
   if (sections[2].first_line == 0)
-    sections[2].text = "{?reason}\n{reason}\n\n{/reason}\n**Verdict:** {label}";
+    sections[2].text = out.form_.kind == FormKind::rank
+                           ? "**Verdict:** {label}"
+                           : "{?reason}\n{reason}\n\n{/reason}\n**Verdict:** {label}";
   out.assistant_ = parse(sections[2], {"reason", "label"});
+  out.check_inputs(name);
+  out.find_verdict_lead(name);
+  return out;
+}
 
-  for (const auto needed : {"question", "answer_a", "answer_b"}) {
+void JudgeTemplate::check_inputs(const std::string& name) const {
+  const auto uses = [&](std::string_view needed) {
     const auto has = [&](const std::vector<Piece>& pieces) {
       return std::any_of(pieces.begin(), pieces.end(), [&](const Piece& p) {
         return p.kind == Piece::Kind::value && p.text == needed;
       });
     };
-    if (!has(out.system_) && !has(out.user_))
-      fail("{}: the template does not use {{{}}}", name, needed);
-  }
+    return has(system_) || has(user_);
+  };
+  const auto need = [&](std::string_view needed) {
+    if (!uses(needed)) fail("{}: the template does not use {{{}}}", name, needed);
+  };
+  need("question");
+  if (form_.one_answer()) return need("answer");
+  need("answer_a");
+  need("answer_b");
+}
+
+void JudgeTemplate::find_verdict_lead(const std::string& name) {
   // The label must come last, with a text before it that says where the verdict is.
-  const auto& pieces = out.assistant_;
+  const auto& pieces = assistant_;
   const size_t n = pieces.size();
   const auto is_label = [](const Piece& p) {
     return p.kind == Piece::Kind::value && p.text == "label";
@@ -330,8 +448,14 @@ JudgeTemplate JudgeTemplate::parse(std::string_view source, const std::string& n
     lead.remove_prefix(line + 1);
   if (lead.empty())
     fail("{}: in [assistant], a text such as **Verdict:** must stand before {{label}}", name);
-  out.verdict_lead_ = lead;
-  return out;
+  verdict_lead_ = lead;
+  const bool reasons =
+      std::any_of(pieces.begin(), pieces.end(), [](const Piece& p) { return p.text == "reason"; });
+  if (form_.kind == FormKind::rank && (reasons || label != 1))
+    fail(
+        "{}: of the form rank, [assistant] must be a text on which {{label}} follows, without a "
+        "{{reason}}: the word is scored, nothing is written",
+        name);
 }
 
 JudgeTemplate JudgeTemplate::from_file(const std::filesystem::path& path) {
@@ -343,16 +467,68 @@ const JudgeTemplate& JudgeTemplate::standard() {
   return standard;
 }
 
+const JudgeTemplate& JudgeTemplate::standard(FormKind kind) {
+  static const JudgeTemplate rank = parse(kRank, "the built-in template of the form rank");
+  static const JudgeTemplate score = parse(kScore, "the built-in template of the form score");
+  static const JudgeTemplate pass = parse(kPass, "the built-in template of the form pass");
+  switch (kind) {
+    case FormKind::rank:
+      return rank;
+    case FormKind::score:
+      return score;
+    case FormKind::pass:
+      return pass;
+    case FormKind::pair:
+      return standard();
+    case FormKind::criteria:
+      break;
+  }
+  fail("the form criteria has no built-in template: its criteria stand in a template of your own");
+}
+
 std::vector<Message> JudgeTemplate::to_messages(const JudgePair& pair) const {
   std::vector<Message> messages;
-  if (!system_.empty()) messages.push_back(fill("system", system_, pair));
-  messages.push_back(fill("user", user_, pair));
+  if (!system_.empty()) messages.push_back(fill("system", system_, pair, ""));
+  messages.push_back(fill("user", user_, pair, ""));
   return messages;
 }
 
 std::string JudgeTemplate::target_text(const JudgePair& pair) const {
-  if (!pair.label) fail("the pair {} has no label", pair.id);
-  return fill("assistant", assistant_, pair).content;
+  return fill("assistant", assistant_, pair, label_text(pair)).content;
+}
+
+std::array<std::string, 2> JudgeTemplate::scored_texts() const {
+  return {fill("assistant", assistant_, {}, form_.words[0]).content,
+          fill("assistant", assistant_, {}, form_.words[1]).content};
+}
+
+std::string JudgeTemplate::label_text(const JudgePair& pair) const {
+  switch (form_.kind) {
+    case FormKind::pair:
+      if (!pair.label) fail("the pair {} has no label", pair.id);
+      return std::string(to_string(*pair.label));
+    case FormKind::rank:
+      fail("of the form rank nothing is written");
+    case FormKind::pass:
+      if (!pair.pass) fail("the answer {} is not said to pass or to fail", pair.id);
+      return form_.words[*pair.pass ? 0 : 1];
+    case FormKind::score:
+    case FormKind::criteria:
+      break;
+  }
+  std::string text;
+  for (const Criterion& c : form_.criteria) {
+    const auto found = std::find_if(pair.scores.begin(), pair.scores.end(),
+                                    [&](const auto& s) { return s.first == c.name; });
+    if (found == pair.scores.end()) fail("the answer {} has no score for {}", pair.id, c.name);
+    const double value = found->second;
+    if (!(value >= c.scale.low && value <= c.scale.high) || value != std::floor(value))
+      fail("the answer {} has the {} {}, which is no integer of the scale {} to {}", pair.id,
+           c.name, value, c.scale.low, c.scale.high);
+    if (form_.kind == FormKind::score) return fmt::format("{}", static_cast<int>(value));
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n", c.name, static_cast<int>(value));
+  }
+  return text;
 }
 
 }  // namespace gavel

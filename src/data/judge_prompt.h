@@ -1,13 +1,15 @@
 // The judging prompt: one template file, the same for preparing data, judging, and evaluating.
 //
-// A template is plain text in up to three sections, each begun by a line of its own:
+// A template is plain text in up to four sections, each begun by a line of its own:
 //
+//   [form]        what is judged (data/judge_form.h); optional: pairs of answers
 //   [system]      optional
 //   [user]        the question, the answers and what to do
 //   [assistant]   what the judge is to write, for training
 //
-// Placeholders: {question}, {answer_a}, {answer_b}, {reference} in [system] and [user];
-// {reason} and {label} (once, {label} after {reason}) in [assistant].
+// Placeholders: {question}, {answer_a} and {answer_b} (or {answer}, in forms with one answer in the
+// prompt), {reference}, {rubric}, {scale} in [system] and [user]; {reason} and {label} (once,
+// {label} after {reason}) in [assistant].
 // {?reference} ... {/reference} keeps what is between only where that value is not empty; a tag
 // that stands alone on its line takes the line with it. Other braces are text, and braces within
 // the values are never looked at. Lines before the first section are comments.
@@ -23,6 +25,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/judge_form.h"
 #include "text/chat_template.h"
 
 namespace gavel {
@@ -37,10 +40,18 @@ std::string_view to_string(Verdict verdict);                // "A", "B", "tie", 
 std::optional<Verdict> parse_label(std::string_view text);  // A|B|tie and a|b|Tie|...
 Verdict swapped(Verdict verdict);  // with the two answers exchanged: A and B change places
 
+// What is judged: two answers, or in forms of one answer answer_a alone.
 struct JudgePair {
   std::string id;
   std::string question, answer_a, answer_b;
   std::optional<Verdict> label;
+  bool single = false;  // answer_b is empty and there is no label
+  // Of one answer, by people: its score or that of each criterion, and whether it passes.
+  std::vector<std::pair<std::string, double>> scores;
+  std::optional<bool> pass;
+  // Each annotator's scores, in the order of `scores`; NaN where one gave none.
+  std::vector<std::vector<double>> ratings;
+  std::string rubric;      // what this row in particular is judged by; may be empty
   std::string reason;      // why, naming the answers as "Answer A" and "Answer B"; may be empty
   std::string reference;   // a reference answer; may be empty
   std::string category;    // of what kind the pair is (where it came from); for reports
@@ -54,6 +65,8 @@ struct JudgePair {
 // X_a and X_b in `meta`, and the reason's mentions ("Answer A",
 // "answer B", "Assistant 1", "Response 2", ...) with them.
 JudgePair swapped(const JudgePair& pair);
+// One of its two answers alone, as forms with one answer in the prompt see it.
+JudgePair answer_alone(const JudgePair& pair, Verdict which);
 
 // `text` with the answers called A and B where it calls them 1 and 2 ("Assistant 1's" becomes
 // "Answer A's"), as reviews written for other prompts do.
@@ -61,8 +74,9 @@ std::string with_letters(std::string_view text);
 
 class JudgeTemplate {
  public:
-  // The one that is built in.
+  // The one that is built in for pairs, or for another form ("rank", "score", "pass").
   static const JudgeTemplate& standard();
+  static const JudgeTemplate& standard(FormKind kind);
   static JudgeTemplate from_file(const std::filesystem::path& path);
   // `name` is what errors call it. Throws Error naming the line: unknown placeholder or section, an
   // optional part that is not closed, a missing [user] section, a placeholder that must be there.
@@ -71,11 +85,16 @@ class JudgeTemplate {
   // The prompt's messages (system where there is one, user); the pair's own text is `literal`
   // there.
   std::vector<Message> to_messages(const JudgePair& pair) const;
-  // What the judge is to write: reason and verdict. Throws Error for a pair without a label.
+  // What the judge is to write: reason and verdict. Throws Error for a pair without a label, or
+  // with one that is not of the form.
   std::string target_text(const JudgePair& pair) const;
+  // Of the form rank: what the answer's score is the log-odds of, the better word's text over the
+  // worse one's.
+  std::array<std::string, 2> scored_texts() const;
   // The text right before the label, without trailing blanks ("**Verdict:**"): what a judge that
   // gives no reason begins with.
   const std::string& verdict_lead() const { return verdict_lead_; }
+  const JudgeForm& form() const { return form_; }
   // The template's text, to be kept beside what was made with it.
   const std::string& source() const { return source_; }
 
@@ -87,10 +106,14 @@ class JudgeTemplate {
   static std::vector<Piece> parse_section(std::string_view text, const std::string& where,
                                           int64_t first_line,
                                           const std::vector<std::string_view>& allowed);
-  static Message fill(const std::string& role, const std::vector<Piece>& pieces,
-                      const JudgePair& pair);
+  Message fill(const std::string& role, const std::vector<Piece>& pieces, const JudgePair& pair,
+               std::string_view label) const;
+  std::string label_text(const JudgePair& pair) const;
+  void check_inputs(const std::string& name) const;
+  void find_verdict_lead(const std::string& name);
 
-  std::string source_, verdict_lead_;
+  std::string source_, verdict_lead_, scale_;
+  JudgeForm form_;
   std::vector<Piece> system_, user_, assistant_;
 };
 

@@ -55,7 +55,7 @@ void check(const PrepareOptions& options) {
   }
 }
 
-void add_warnings(const PrepareOptions& options, PrepareReport& report) {
+void add_warnings(const PrepareOptions& options, FormKind form, PrepareReport& report) {
   for (size_t k = 0; k < 3; ++k) {
     const SplitReport& s = report.splits[k];
     if (options.shares[k] > 0 && s.rows == 0)
@@ -66,7 +66,8 @@ void add_warnings(const PrepareOptions& options, PrepareReport& report) {
           "{}: {} of {} examples lose all tokens that carry loss at --max-seq-length {}",
           kSplitNames[k], s.without_targets, s.rows, options.max_seq_length));
     const int64_t decided = s.labels[0] + s.labels[1];
-    if (decided >= 20 && std::abs(s.labels[0] - s.labels[1]) * 5 > decided)
+    if (form == FormKind::pair && decided >= 20 &&
+        std::abs(s.labels[0] - s.labels[1]) * 5 > decided)
       report.warnings.push_back(
           fmt::format("{}: A wins {} times and B {} times; --balance-positions evens that out",
                       kSplitNames[k], s.labels[0], s.labels[1]));
@@ -88,16 +89,21 @@ PrepareReport prepare(const PrepareOptions& options, const TextEncoder* encoder,
   Preparation p{options,
                 encoder,
                 stop,
-                options.template_file.empty() ? JudgeTemplate::standard()
+                options.template_file.empty() ? JudgeTemplate::standard(options.form)
                                               : JudgeTemplate::from_file(options.template_file),
                 {},
                 {}};
+  if (p.prompt.form().kind == FormKind::rank && (options.swap_augment || options.balance_positions))
+    throw UsageError(
+        "of the form rank each answer is read alone, so there are no positions: leave out "
+        "--swap-augment and --balance-positions");
   PrepareReport& report = p.report;
   report.seed = options.seed;
   report.max_seq_length = options.max_seq_length;
   report.tokenized = encoder != nullptr && encoder->chat_template.has_value();
-  report.template_name =
-      options.template_file.empty() ? "standard" : options.template_file.string();
+  report.template_name = options.template_file.empty()
+                             ? fmt::format("standard, {}", to_string(options.form))
+                             : options.template_file.string();
   if (encoder != nullptr && !report.tokenized)
     report.warnings.push_back("the model has no chat template, so tokens are not counted");
   report.histogram_width = kHistogramWidth;
@@ -105,7 +111,7 @@ PrepareReport prepare(const PrepareOptions& options, const TextEncoder* encoder,
   plan_rows(p);
   write_splits(p);
   count_tokens(p);
-  add_warnings(options, report);
+  add_warnings(options, p.prompt.form().kind, report);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return std::move(p.report);
 }

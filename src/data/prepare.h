@@ -24,7 +24,8 @@ struct PrepareOptions {
   std::vector<std::string> names;
   std::filesystem::path output;  // the folder; made where it is missing
   RawOptions raw;
-  std::filesystem::path template_file;  // empty: the standard judging template
+  std::filesystem::path template_file;  // empty: the standard judging template of `form`
+  FormKind form = FormKind::pair;       // where no template says it
   uint64_t seed = 0;
   std::array<double, 3> shares = {0.8, 0.1, 0.1};  // of the questions: train, valid, test
   bool deduplicate = true;

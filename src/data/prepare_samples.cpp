@@ -34,15 +34,19 @@ std::vector<Sample> SampleChoice::samples() {
     sample.label = to_string(*c.pair.label);
     const Json row = training_row(c.pair, p_.prompt);
     if (p_.report.tokenized) {
-      const Example example = encode_judge_record(*p_.encoder, row);
-      sample.tokens = static_cast<int64_t>(example.tokens.size());
-      sample.pieces = token_pieces(example);
-    } else {
-      for (const Json& m : row.at("messages")) {
+      for (const Example& example : encode_judge_record(*p_.encoder, row)) {
         if (!sample.pieces.empty()) sample.pieces.push_back({"\n\n", false, false});
-        sample.pieces.push_back(
-            {m.at("content").get<std::string>(), m.at("role") == "assistant", false});
+        sample.tokens += static_cast<int64_t>(example.tokens.size());
+        for (SampleToken& piece : token_pieces(example)) sample.pieces.push_back(std::move(piece));
       }
+    } else {
+      for (const char* name : {"messages", "messages_a", "messages_b"})
+        if (row.contains(name))
+          for (const Json& m : row.at(name)) {
+            if (!sample.pieces.empty()) sample.pieces.push_back({"\n\n", false, false});
+            sample.pieces.push_back(
+                {m.at("content").get<std::string>(), m.at("role") == "assistant", false});
+          }
     }
     out.push_back(std::move(sample));
   }

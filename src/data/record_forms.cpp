@@ -139,6 +139,7 @@ RecordKind kind_of(const Json& record, const DatasetOptions& options) {
           "would not heed: keep the good ones, without the label");
     return RecordKind::completion;
   }
+  if (record.contains("messages_a") && record.contains("messages_b")) return RecordKind::rank;
   if (record.contains(options.chat_feature)) return RecordKind::chat;
   if (record.contains(options.text_feature)) return RecordKind::text;
   if (record.contains(kConversations)) return RecordKind::chat;

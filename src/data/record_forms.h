@@ -12,7 +12,8 @@ namespace gavel {
 
 // The kind of a file, by its first record: prompt with completion, messages, text; where there is
 // none of them ShareGPT's `conversations` (a chat) or Alpaca's `instruction` with `output` (a
-// completion). Throws Error for another record, naming what it is where that is known.
+// completion); messages_a with messages_b is a ranked pair. Throws Error for another record, naming
+// what it is where that is known.
 RecordKind kind_of(const nlohmann::ordered_json& record, const DatasetOptions& options);
 
 // The messages of a record that is no text: {role, content, ...} each, not checked beyond what

@@ -9,7 +9,7 @@ namespace gavel {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view kMagic = "gaveltk1";
+constexpr std::string_view kMagic = "gaveltk2";
 
 // One example as it lies in the file, after the tokens of all.
 struct Record {
@@ -18,6 +18,8 @@ struct Record {
   int32_t prompt_length = 0;
   uint32_t full_length = 0, truncated = 0;
   int64_t source_line = 0, group = 0;
+  int32_t other_token = -1;
+  float wins = 0;
 };
 
 // The file's end.
@@ -67,7 +69,9 @@ void TokenFileWriter::add(const Example& e) {
                       static_cast<uint32_t>(e.full_length),
                       e.truncated ? 1u : 0u,
                       e.source_line,
-                      e.group};
+                      e.group,
+                      e.other_token,
+                      e.wins};
   const auto bytes = bytes_of(record);
   examples_.insert(examples_.end(), bytes.begin(), bytes.end());
   tokens_ += e.tokens.size();
@@ -128,7 +132,9 @@ bool read_token_file(const fs::path& path, const std::string& key, Dataset& set)
                             .truncated = r.truncated != 0,
                             .source_line = r.source_line,
                             .group = r.group,
-                            .full_length = r.full_length});
+                            .full_length = r.full_length,
+                            .other_token = r.other_token,
+                            .wins = r.wins});
   }
   set.summary = summarize(set.examples);
   set.summary.longest = footer.longest;

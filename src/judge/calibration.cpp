@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "judge/rank.h"
 
 namespace gavel {
 namespace {
@@ -41,6 +42,19 @@ bool is_entry(const Json& entry, const std::string& weights, JudgeMode mode, boo
 
 }  // namespace
 
+Judgement calibrated(const Judgement& judgement, const Calibration& calibration) {
+  Judgement out = judgement;
+  if (judgement.scores) {
+    const double d = ((*judgement.scores)[0] - (*judgement.scores)[1]) / calibration.temperature;
+    out.probabilities = rank_probabilities(d, calibration.tie_band);
+    out.verdict = out.first_order = most_probable(*out.probabilities);
+    if (out.second_order) out.second_order = out.verdict;
+  } else if (judgement.probabilities) {
+    out.probabilities = scale_by_temperature(*judgement.probabilities, calibration.temperature);
+  }
+  return out;
+}
+
 std::string_view mode_name(JudgeMode mode) {
   return mode == JudgeMode::reason ? "reason" : "verdict";
 }
@@ -58,7 +72,10 @@ std::optional<Calibration> load_calibration(const fs::path& adapter, JudgeMode m
       const Json value = entry.value(key, Json());
       return value.is_number() ? value.get<double>() : 0;
     };
-    Calibration c{t, static_cast<int64_t>(number("examples")), number("nll_before"),
+    const double band = number("tie_band");
+    if (!(band >= 0) || !std::isfinite(band))
+      fail("{}: the tie band is not a number of 0 or more", place.file.string());
+    Calibration c{t, band, static_cast<int64_t>(number("examples")), number("nll_before"),
                   number("nll_after")};
     if (entry.contains("threshold")) {
       if (!entry["threshold"].is_number())
@@ -81,6 +98,7 @@ void save_calibration(const fs::path& adapter, JudgeMode mode, bool both_orders,
                   {"mode", mode_name(mode)},
                   {"both_orders", both_orders},
                   {"temperature", calibration.temperature},
+                  {"tie_band", calibration.tie_band},
                   {"examples", calibration.examples},
                   {"nll_before", calibration.nll_before},
                   {"nll_after", calibration.nll_after}});

@@ -13,6 +13,7 @@ namespace gavel {
 
 struct Calibration {
   double temperature = 1;
+  double tie_band = 0;   // of the form rank; see rank_probabilities
   int64_t examples = 0;  // it was fitted on
   double nll_before = 0, nll_after = 0;
   // Verdicts of at least this confidence are wrong in at most a share of max_error (see
@@ -20,6 +21,10 @@ struct Calibration {
   std::optional<double> threshold;
   double max_error = 0;
 };
+
+// The judgement with calibrated probabilities; where the answers are scored alone, with the verdict
+// that follows from them, which may be a tie.
+Judgement calibrated(const Judgement& judgement, const Calibration& calibration);
 
 // Whether a verdict of this confidence is for a person to decide.
 inline bool needs_a_person(const std::optional<Calibration>& calibration,

@@ -81,13 +81,12 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
         {{"threshold", p.threshold}, {"coverage", p.coverage}, {"accuracy", p.accuracy}});
   if (result.calibration) {
     auto scaled = judgements;
-    for (Judgement& j : scaled)
-      if (j.probabilities)
-        j.probabilities = scale_by_temperature(*j.probabilities, result.calibration->temperature);
+    for (Judgement& j : scaled) j = calibrated(j, *result.calibration);
     const auto after = bootstrap(scaled, request.bootstrap);
     metrics["ece_calibrated"] = interval_json(after[static_cast<size_t>(Metric::ece)]);
     metrics["nll_calibrated"] = interval_json(after[static_cast<size_t>(Metric::nll)]);
     judge["temperature"] = result.calibration->temperature;
+    if (result.calibration->tie_band > 0) judge["tie_band"] = result.calibration->tie_band;
     if (result.calibration->threshold)
       judge["sure"] = sure_json(judgements, *result.calibration, request);
     judge["reliability_scaled"] = reliability_json(scaled);
@@ -160,6 +159,34 @@ Json evaluation_json(std::span<const EvalResult> results, const EvalRequest& req
   return evaluation;
 }
 
+Json people_json(std::span<const JudgePair> pairs, const BootstrapOptions& options) {
+  const PeopleAgreement people = people_agreement(pairs, options);
+  if (people.pairs == 0) return nullptr;
+  return {{"pairs", people.pairs},
+          {"votes", people.votes},
+          {"alpha", interval_json(people.alpha)},
+          {"pairwise", interval_json(people.pairwise)},
+          {"against_others", interval_json(people.against_others)}};
+}
+
+namespace {
+
+std::string people_table(const Json& evaluation) {
+  const auto it = evaluation.find("people");
+  if (it == evaluation.end() || it->is_null()) return "";
+  const auto bound = [&](const char* key) {
+    return short_number(number_or_nan((*it)["alpha"][key]), 2);
+  };
+  return fmt::format(
+      "The people themselves ({} votes on {} pairs): Krippendorff's alpha {} [{}, {}]; two agree "
+      "on {} %; one agrees with the majority of the others on {} %\n",
+      (*it)["votes"].get<int64_t>(), (*it)["pairs"].get<int64_t>(), bound("value"), bound("low"),
+      bound("high"), percent_with_interval((*it)["pairwise"]),
+      percent_with_interval((*it)["against_others"]));
+}
+
+}  // namespace
+
 std::string evaluation_table(const Json& evaluation) {
   TableRows quality = {
       {"judge", "agreement %", "F1", "consistent %", "to 1st", "to 2nd", "unparsable"}};
@@ -177,7 +204,7 @@ std::string evaluation_table(const Json& evaluation) {
                        with_interval(judge, "consistency"), percent(metric("bias_first")),
                        percent(metric("bias_second")), percent(metric("unparsable"))});
     classes.push_back({name, short_number(metric("kappa"), 2), percent(metric("precision")),
-                       percent(metric("recall")), percent(metric("agreement_no_tie")),
+                       percent(metric("recall")), with_interval(judge, "agreement_no_tie"),
                        percent(metric("tie_rate")), percent(metric("tie_recall"))});
     length.push_back({name, with_interval(judge, "agreement_balanced"),
                       percent(metric("agreement_longer")), percent(metric("agreement_shorter")),
@@ -215,6 +242,7 @@ std::string evaluation_table(const Json& evaluation) {
       "has a winner; slope of the labels {}\n",
       percent(number_or_nan(b["majority"])), percent(number_or_nan(b["always_longer"])),
       short_number(number_or_nan(b["length_slope"]), 2));
+  out += people_table(evaluation);
   TableRows probed = {{"judge", "the worse answer", "pairs", "flipped %", "of these to it"}};
   for (const Json& judge : evaluation["judges"])
     for (const Json& p : judge.contains("probes") ? judge["probes"] : Json::array())

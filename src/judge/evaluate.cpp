@@ -17,6 +17,7 @@
 #include "generate/session.h"
 #include "judge/eval_groups.h"
 #include "judge/pairs.h"
+#include "judge/rank.h"
 #include "judge/selective.h"
 
 namespace gavel {
@@ -79,9 +80,14 @@ Calibration fit(const JudgedSet& set, const EvalRequest& request) {
   Calibration c;
   c.examples = static_cast<int64_t>(known.size());
   c.nll_before = value_of(measure(known), Metric::nll);
-  c.temperature = fit_temperature(known);
-  for (Judgement& j : known)
-    j.probabilities = scale_by_temperature(*j.probabilities, c.temperature);
+  if (known[0].scores) {
+    const RankFit ranks = fit_ranks(known);
+    c.temperature = ranks.temperature;
+    c.tie_band = ranks.tie_band;
+  } else {
+    c.temperature = fit_temperature(known);
+  }
+  for (Judgement& j : known) j = calibrated(j, c);
   c.nll_after = value_of(measure(known), Metric::nll);
   if (!request.max_error) return c;
   const auto passed = threshold_for(known, *request.max_error, request.bootstrap.level);
@@ -178,6 +184,7 @@ class Evaluation {
     for (const std::string& field : request_.group_by) groups_.push_back(groups_by(pairs, field));
     const fs::path first_adapter = judges.back().adapter;
     prompt_ = template_for(request_.prompt_template, first_adapter, data);
+    request_.options = options_for(prompt_.form(), request_.options, request_.mode_asked);
     fs::create_directories(output_);
     say("Loading " + request_.model);
     session_ = open_session(request_.model, make_backend(request_.device), request_.chat_template);
@@ -206,7 +213,7 @@ class Evaluation {
     }
     if (!is_cases) {
       write_for_people(results, pairs);
-      finish(results);
+      finish(results, pairs);
       return true;
     }
     if (flips > 0) fail("{} of {} known cases flipped", flips, pairs.size() * judges.size());
@@ -236,16 +243,25 @@ class Evaluation {
     auto set = judge_set(model, judge.name, judge.name, pairs, log);
     if (!set) return std::nullopt;
     result.set = std::move(*set);
+    add_ties(result.set, result.calibration);
     const auto right = probed_pairs(pairs, result.set.judgements);
     for (const Probe* probe : request_.probes) {
       std::vector<JudgePair> changed;
       for (const size_t i : right) changed.push_back(probed(pairs[i], *probe));
       const std::string name = with_probe(judge.name, *probe);
-      const auto after = judge_set(model, name, name, changed, log);
+      auto after = judge_set(model, name, name, changed, log);
       if (!after) return std::nullopt;
+      add_ties(*after, result.calibration);
       result.probes.push_back(measure_probe(*probe, after->judgements, request_.bootstrap.level));
     }
     return result;
+  }
+
+  // Where answers are scored alone, which verdicts are ties follows from the calibration.
+  static void add_ties(JudgedSet& set, const std::optional<Calibration>& calibration) {
+    if (!calibration) return;
+    for (Judgement& j : set.judgements)
+      if (j.scores) j = calibrated(j, *calibration);
   }
 
   std::optional<JudgedSet> judge_set(const JudgeModel& model, const std::string& name,
@@ -262,9 +278,11 @@ class Evaluation {
     return set;
   }
 
-  void finish(const std::vector<EvalResult>& results) {
+  void finish(const std::vector<EvalResult>& results, const std::vector<JudgePair>& pairs) {
     Json evaluation = evaluation_json(results, request_);
     if (!groups_.empty()) evaluation["groups"] = groups_json(results, groups_, request_.bootstrap);
+    if (Json people = people_json(pairs, request_.bootstrap); !people.is_null())
+      evaluation["people"] = std::move(people);
     write_file_atomic(output_ / "eval.json", evaluation.dump(2) + "\n");
     if (request_.json)
       fmt::print("{}\n", evaluation.dump(2));
@@ -317,7 +335,7 @@ class Evaluation {
     if (failed > 0) fail("{} of {} requirements are not met", failed, results.size());
   }
 
-  const EvalRequest& request_;
+  EvalRequest request_;
   const std::function<bool()>& stop_;
   fs::path output_;
   JudgeTemplate prompt_ = JudgeTemplate::standard();

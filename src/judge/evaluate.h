@@ -17,6 +17,7 @@
 #include "judge/judgement_log.h"
 #include "judge/metrics.h"
 #include "judge/probes.h"
+#include "judge/score_metrics.h"
 #include "ops/device.h"
 
 namespace gavel {
@@ -49,6 +50,7 @@ struct EvalRequest {
   std::string chat_template;        // a Jinja file; "": the model's own
   int64_t limit = 0;                // only the first so many pairs; 0: all
   JudgeOptions options;
+  bool mode_asked = false;  // options.mode was, and is no default
   BootstrapOptions bootstrap;
   std::vector<const Probe*> probes;   // to ask each judge, about the pairs that it has right
   std::vector<Requirement> require;   // what each judge must reach, an error where one does not
@@ -99,6 +101,9 @@ struct EvalResult {
 // and every other judge compared with the first.
 nlohmann::ordered_json evaluation_json(std::span<const EvalResult> results,
                                        const EvalRequest& request);
+// How the people agree whose votes the pairs hold; null where they hold none.
+nlohmann::ordered_json people_json(std::span<const JudgePair> pairs,
+                                   const BootstrapOptions& options);
 // The table of eval.json for the terminal.
 std::string evaluation_table(const nlohmann::ordered_json& evaluation);
 

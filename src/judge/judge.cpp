@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "judge/rank.h"
 #include "text/thought.h"
 
 namespace gavel {
@@ -216,6 +217,20 @@ std::vector<Task> make_tasks(const JudgeModel& model, std::span<const JudgePair>
 
 }  // namespace
 
+JudgeOptions options_for(const JudgeForm& form, JudgeOptions options, bool mode_asked) {
+  if (!form.of_pairs())
+    throw UsageError(fmt::format("the template judges one answer (form {}), and these are pairs",
+                                 to_string(form.kind)));
+  if (form.kind != FormKind::rank) return options;
+  if (mode_asked && options.mode == JudgeMode::reason)
+    throw UsageError(
+        "the template's form is rank, which scores each answer and writes no reason: leave out "
+        "--mode reason");
+  options.mode = JudgeMode::verdict;
+  options.both_orders = false;
+  return options;
+}
+
 std::optional<double> confidence(const JudgedPair& judged) {
   if (!judged.probabilities || judged.verdict == Verdict::none) return std::nullopt;
   return (*judged.probabilities)[static_cast<size_t>(judged.verdict)];
@@ -223,6 +238,7 @@ std::optional<double> confidence(const JudgedPair& judged) {
 
 std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const JudgePair> pairs,
                                     const JudgeOptions& options) {
+  if (model.prompt.form().kind == FormKind::rank) return rank_pairs(model, pairs, options);
   std::vector<Task> tasks = make_tasks(model, pairs, options);
   std::vector<Task*> asked;
   for (Task& task : tasks)

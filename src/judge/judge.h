@@ -1,6 +1,7 @@
 // Judging pairs with a model: pairs in, verdicts out, in batches.
 //
-// Two ways. `reason`: the model writes its reasoning, and the verdict is read out of the text; its
+// Where the template's form is `rank`, each answer is scored alone (judge/rank.h). Else there are
+// two ways. `reason`: the model writes its reasoning, and the verdict is read out of the text; its
 // probabilities are those of the verdict's token against the other labels' at that place.
 // `verdict`: the labels are scored directly after the template's lead ("**Verdict:**"), and the
 // most probable one is the verdict; nothing is written.
@@ -28,6 +29,7 @@ struct JudgeOptions {
   bool second_order = true;  // judge with the answers exchanged, too
   bool both_orders = false;  // the verdict is that of both orders; otherwise of the first alone
   double temperature = 1.0;  // calibration: divides the log-probabilities of the labels
+  double tie_band = 0.0;     // of the form rank; see rank_probabilities
   int max_tokens = 512;      // of a written response
 };
 
@@ -74,8 +76,13 @@ struct JudgedPair {
   OrderResult first;
   std::optional<OrderResult> second;
   Verdict verdict = Verdict::none;
-  std::optional<Probabilities> probabilities;  // behind `verdict`, at the calibration temperature
+  std::optional<Probabilities> probabilities;   // behind `verdict`, at the calibration temperature
+  std::optional<std::array<double, 2>> scores;  // of A and B: form rank
 };
+
+// The options as the template's form has them. Of the form rank nothing is written, and the verdict
+// is the same in both orders. Throws UsageError for a mode that was asked for and is not there.
+JudgeOptions options_for(const JudgeForm& form, JudgeOptions options, bool mode_asked);
 
 // Judges all pairs; results in their order.
 std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const JudgePair> pairs,

@@ -18,6 +18,7 @@ std::function<double(const Adapter&)> make_judge_metric(const Model& model, Text
     pairs.resize(static_cast<size_t>(limit));
   JudgeOptions options;
   options.mode = pairs.front().reason.empty() ? JudgeMode::verdict : JudgeMode::reason;
+  options = options_for(prompt.form(), options, false);
   options.second_order = metric == Metric::consistency;
   options.max_tokens = 200;
   return [=, &model](const Adapter& adapter) {

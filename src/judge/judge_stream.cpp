@@ -24,7 +24,7 @@ std::string percent(const std::optional<double>& p) {
 std::string shown(const JudgedPair& judged, bool for_a_person) {
   std::string out = judged.first.text + "\n";
   if (!judged.first.problem.empty()) out = judged.first.problem + "\n";
-  if (judged.second)
+  if (judged.second && !judged.scores)
     out += fmt::format("\n--- with the answers exchanged (its A is the B above):\n{}\n",
                        judged.second->text);
   out += fmt::format("\nVerdict: {}{}", to_string(judged.verdict), percent(confidence(judged)));
@@ -102,6 +102,7 @@ Json judged_json(const JudgePair& pair, const JudgedPair& judged) {
     j["probabilities"] = {{"A", (*judged.probabilities)[0]},
                           {"B", (*judged.probabilities)[1]},
                           {"tie", (*judged.probabilities)[2]}};
+  if (judged.scores) j["scores"] = {{"A", (*judged.scores)[0]}, {"B", (*judged.scores)[1]}};
   j["text"] = judged.first.text;
   j["verdict_ab"] = to_string(judged.first.verdict);
   if (judged.second) {
@@ -118,15 +119,18 @@ void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested
   const auto session =
       open_session(request.model, make_backend(request.device), request.chat_template);
   const auto lora = load_lora(*session, request.adapter_path);
+  const JudgeTemplate prompt = template_for(request.prompt_template, request.adapter_path, {});
+  request.options = options_for(prompt.form(), request.options, request.mode_asked);
   std::optional<Calibration> calibration;
   if (!request.adapter_path.empty())
     calibration =
         load_calibration(request.adapter_path, request.options.mode, request.options.both_orders);
-  if (calibration) request.options.temperature = calibration->temperature;
-  const auto model =
-      make_judge_model(session->model, lora ? &*lora : nullptr, session->encoder,
-                       template_for(request.prompt_template, request.adapter_path, {}),
-                       session->loaded.eos_token_ids, request.max_batch);
+  if (calibration) {
+    request.options.temperature = calibration->temperature;
+    request.options.tie_band = calibration->tie_band;
+  }
+  const auto model = make_judge_model(session->model, lora ? &*lora : nullptr, session->encoder,
+                                      prompt, session->loaded.eos_token_ids, request.max_batch);
   JudgeStream stream(request, model, calibration);
   if (request.input.empty()) {
     JudgePair pair;

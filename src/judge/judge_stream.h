@@ -17,7 +17,8 @@ struct JudgeRequest {
   std::string input;  // pairs: a file, "-" for standard input, or what `files` come from
   std::vector<std::filesystem::path> files;  // of `input`, where that is no file itself
   JudgeOptions options;
-  bool json = false;  // one JSON object a line
+  bool mode_asked = false;  // options.mode was, and is no default
+  bool json = false;        // one JSON object a line
   DeviceOptions device;
   int max_batch = 16;
 };

@@ -52,6 +52,11 @@ std::optional<LoggedJudgement> judgement_of(const Json& line) {
     }
     j.probabilities = p;
   }
+  if (const auto it = line.find("scores"); it != line.end()) {
+    if (!it->is_array() || it->size() != 2 || !(*it)[0].is_number() || !(*it)[1].is_number())
+      return std::nullopt;
+    j.scores = {(*it)[0].get<double>(), (*it)[1].get<double>()};
+  }
   const double tokens = number_of(line, "tokens");
   j.seconds = number_of(line, "seconds");
   logged.wall = number_of(line, "wall");
@@ -78,6 +83,7 @@ Judgement to_judgement(const JudgePair& pair, const JudgedPair& judged) {
   j.verdict = judged.verdict;
   j.first_order = judged.first.verdict;
   j.probabilities = judged.probabilities;
+  j.scores = judged.scores;
   j.tokens = judged.first.tokens;
   j.seconds = judged.first.seconds;
   if (judged.second) {
@@ -160,6 +166,7 @@ void JudgementLog::append(const std::string& judge, int64_t index, const JudgePa
                {"verdict", to_string(j.verdict)}};
   if (const auto c = confidence(judged)) line["confidence"] = *c;
   if (judged.probabilities) line["probabilities"] = *judged.probabilities;
+  if (judged.scores) line["scores"] = *judged.scores;
   line["prompt"] = judged.first.prompt;
   line["text"] = judged.first.text;
   line["verdict_ab"] = to_string(judged.first.verdict);

@@ -7,7 +7,9 @@
 //    "probabilities": [0.8, 0.2, 0.0], "prompt": "...", "text": "...", "verdict_ab": "A",
 //    "verdict_ba": "B", "text_ba": "...", "tokens": 80, "seconds": 0.5, "wall": 0.1}
 //
-// Probabilities are the uncalibrated ones. `wall`: the pair's share of the time the batch took.
+// Probabilities are the uncalibrated ones; where each answer is scored alone there are "scores"
+// too, and the verdict is that of the greater one. `wall`: the pair's share of the time the batch
+// took.
 #pragma once
 
 #include <cstdint>

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "judge/length_bias.h"
+#include "judge/search.h"
 
 namespace gavel {
 namespace {
@@ -348,26 +349,7 @@ double fit_temperature(std::span<const Judgement> judgements) {
                                  [](const Judgement& j) { return j.probabilities.has_value(); });
   if (!known) return 1;
   // NLL is convex in 1/T, so it has one minimum in log T: golden-section search finds it.
-  const double golden = (std::sqrt(5.0) - 1) / 2;
-  double low = std::log(0.05), high = std::log(20.0);
-  double left = high - golden * (high - low), right = low + golden * (high - low);
-  double at_left = nll(left), at_right = nll(right);
-  while (high - low > 1e-7) {
-    if (at_left < at_right) {
-      high = right;
-      right = left;
-      at_right = at_left;
-      left = high - golden * (high - low);
-      at_left = nll(left);
-    } else {
-      low = left;
-      left = right;
-      at_left = at_right;
-      right = low + golden * (high - low);
-      at_right = nll(right);
-    }
-  }
-  return std::exp((low + high) / 2);
+  return std::exp(golden_section(std::log(0.05), std::log(20.0), nll));
 }
 
 double percentile(std::vector<double> values, double percent) {

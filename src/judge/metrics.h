@@ -22,14 +22,15 @@ using Probabilities = std::array<double, 3>;
 // One judged pair. Verdicts name the pair's own answers: that of the exchanged order is mapped
 // back.
 struct Judgement {
-  Verdict label = Verdict::none;               // what the pair's label says; never `none`
-  Verdict verdict = Verdict::none;             // the judge's verdict on the pair
-  Verdict first_order = Verdict::none;         // with A shown first
-  std::optional<Verdict> second_order;         // with B shown first, where that was asked
-  std::optional<Probabilities> probabilities;  // behind `verdict`, where known
-  int64_t length_a = 0, length_b = 0;          // of the answers, in characters
-  int64_t tokens = 0;                          // tokens the judge wrote, both orders together
-  double seconds = 0;                          // from the request's start to its answer
+  Verdict label = Verdict::none;                // what the pair's label says; never `none`
+  Verdict verdict = Verdict::none;              // the judge's verdict on the pair
+  Verdict first_order = Verdict::none;          // with A shown first
+  std::optional<Verdict> second_order;          // with B shown first, where that was asked
+  std::optional<Probabilities> probabilities;   // behind `verdict`, where known
+  std::optional<std::array<double, 2>> scores;  // of A and B, where each is scored alone
+  int64_t length_a = 0, length_b = 0;           // of the answers, in characters
+  int64_t tokens = 0;                           // tokens the judge wrote, both orders together
+  double seconds = 0;                           // from the request's start to its answer
 };
 
 // The verdict of both orders: that of the mean probabilities where both are known; otherwise the

@@ -46,8 +46,8 @@ double binomial_tail(int64_t k, int64_t n, double p) {
 
 std::optional<double> calibrated_confidence(const Judgement& j, const Calibration& calibration) {
   if (!j.probabilities || j.verdict == Verdict::none) return std::nullopt;
-  return scale_by_temperature(*j.probabilities,
-                              calibration.temperature)[static_cast<size_t>(j.verdict)];
+  const Judgement c = calibrated(j, calibration);
+  return (*c.probabilities)[static_cast<size_t>(c.verdict)];
 }
 
 std::vector<CoveragePoint> coverage_curve(std::span<const Judgement> judgements) {

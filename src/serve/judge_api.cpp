@@ -37,15 +37,24 @@ JudgeCall parse(const ServeContext& context, const std::string& text) {
   call.model = &context.models.find(fields.text("model"));
   if (!context.models.session->encoder.chat_template)
     bad_request("model", "The model has no chat template, which judging needs");
+  const bool mode_asked = fields.text("mode").has_value();
   const std::string mode = fields.text("mode").value_or("reason");
   if (mode != "reason" && mode != "verdict")
     bad_request("mode", "'mode' must be reason or verdict");
   call.options.mode = mode == "verdict" ? JudgeMode::verdict : JudgeMode::reason;
   call.options.both_orders = fields.boolean("both_orders").value_or(false);
   call.options.second_order = call.options.both_orders;
+  try {
+    call.options = options_for(call.model->prompt.form(), call.options, mode_asked);
+  } catch (const UsageError& e) {
+    bad_request("mode", "{}", e.what());
+  }
   const auto& calibration = call.model->calibration(call.options.mode, call.options.both_orders);
   call.calibrated = calibration.has_value();
-  if (calibration) call.options.temperature = calibration->temperature;
+  if (calibration) {
+    call.options.temperature = calibration->temperature;
+    call.options.tie_band = calibration->tie_band;
+  }
   const int64_t most = std::min(context.limits.max_tokens, context.context_length() - 1);
   call.options.max_tokens = static_cast<int>(
       fields.integer("max_tokens", 1, most).value_or(std::min<int64_t>(512, most)));
@@ -173,6 +182,7 @@ Json judgement_json(const JudgePair& pair, const JudgedPair& judged) {
   const auto sure = confidence(judged);
   json["confidence"] = sure ? Json(*sure) : Json();
   json["probabilities"] = probabilities_json(judged.probabilities);
+  if (judged.scores) json["scores"] = {{"A", (*judged.scores)[0]}, {"B", (*judged.scores)[1]}};
   json["explanation"] = judged.first.text;
   json["orders"] = Json::array({order_json("ab", judged.first)});
   if (judged.second) json["orders"].push_back(order_json("ba", *judged.second));

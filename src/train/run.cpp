@@ -158,7 +158,10 @@ void test(const Model& model, const Adapter& adapter, const Dataset& data, const
   const auto lora = bind(model, adapter);
   const double loss = evaluate_loss(model, &lora, data.examples, batches,
                                     micro_batch_tokens(run.config, model.backend));
-  print_line(fmt::format("Test loss {:.3f}, Test ppl {:.3f}.", loss, std::exp(loss)));
+  // The perplexity of a pair's outcome says nothing.
+  const std::string perplexity =
+      data.kind == RecordKind::rank ? "" : fmt::format(", Test ppl {:.3f}", std::exp(loss));
+  print_line(fmt::format("Test loss {:.3f}{}.", loss, perplexity));
 }
 
 std::string describe(const Backend& backend, bool int16) {

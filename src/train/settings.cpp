@@ -35,6 +35,7 @@ nlohmann::ordered_json settings_json(const TrainConfig& c) {
                               {"start", c.start}};
   // Dropout is drawn anew for each part of a batch.
   if (c.lora_dropout > 0.0f) j["micro_batch_tokens"] = c.micro_batch_tokens;
+  if (c.label_smoothing > 0.0f) j["label_smoothing"] = c.label_smoothing;
   if (!c.chat_template.empty()) j["chat_template"] = c.chat_template;
   return j;
 }
@@ -48,6 +49,9 @@ uint64_t hash_of(const Dataset& set) {
     h = stable_hash(
         {bytes, e.tokens.size() * sizeof(int32_t)},
         Random::mix(h ^ static_cast<uint64_t>(e.prompt_length)) ^ static_cast<uint64_t>(e.group));
+    if (!e.ranked()) continue;
+    h = Random::mix(h ^ static_cast<uint64_t>(e.other_token));
+    h = Random::mix(h ^ static_cast<uint64_t>(e.wins * 2));
   }
   set.let_go();
   return h;

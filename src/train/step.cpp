@@ -30,7 +30,8 @@ BatchTokens run_batch(const Model& model, const Adapter& adapter, const TrainCon
   ForwardOptions options{.recompute = config.recompute.value_or(Recompute::none),
                          .recompute_group = config.recompute_group,
                          .dropout = config.lora_dropout,
-                         .dropout_seed = 0};
+                         .dropout_seed = 0,
+                         .label_smoothing = config.label_smoothing};
   BatchTokens tokens;
   uint64_t part_number = 0;
   const PassParameters params = pass_parameters(model, adapter, state.params);

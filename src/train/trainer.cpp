@@ -297,6 +297,23 @@ void check(const TrainConfig& c) {
   if (!(c.schedule.learning_rate > 0.0)) fail("--learning-rate must be above 0");
   if (c.lora_dropout < 0.0f || c.lora_dropout >= 1.0f)
     fail("--lora-dropout is {}; it must be at least 0 and below 1", c.lora_dropout);
+  if (c.label_smoothing < 0.0f || c.label_smoothing >= 1.0f)
+    fail("--label-smoothing is {}; it must be at least 0 and below 1", c.label_smoothing);
+}
+
+void check_ranked(const Dataset& train_set, const Dataset* valid_set, const TrainConfig& c) {
+  const bool ranked = train_set.kind == RecordKind::rank;
+  if (valid_set != nullptr && (valid_set->kind == RecordKind::rank) != ranked)
+    fail("of {} and {} one holds ranked pairs and the other does not", train_set.path.string(),
+         valid_set->path.string());
+  if (ranked && c.batch_size % 2 != 0)
+    fail(
+        "--batch-size is {}: it counts answers, and both of a ranked pair must be in one batch, so "
+        "it must be even",
+        c.batch_size);
+  if (!ranked && c.label_smoothing > 0.0f)
+    fail("--label-smoothing is for ranked pairs (gavel prepare --form rank), and {} holds none",
+         train_set.path.string());
 }
 
 }  // namespace
@@ -321,6 +338,7 @@ TrainResult train(const Model& model, Adapter& adapter, const Dataset& train_set
                   const Dataset* valid_set, const TrainConfig& config, const fs::path& directory,
                   bool resume, const TrainHooks& hooks, const std::string& adapter_config_extra) {
   check(config);
+  check_ranked(train_set, valid_set, config);
   if (train_set.summary.loss_tokens == 0)
     fail(
         "{}: no token carries loss: of {} examples {} are truncated and {} have no answer left "

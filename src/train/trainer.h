@@ -40,6 +40,7 @@ struct TrainConfig {
   size_t memory_limit = 0;      // bytes that the run may take; 0: what is free
   float clip_grad_norm = 0.0f;  // 0: no clipping
   float lora_dropout = 0.0f;
+  float label_smoothing = 0.0f;     // of ranked pairs
   std::string chat_template;        // chat_template_id() of what the data was encoded with
   bool int16_matmul = false;        // products rounded to 16 bits: faster, less exact
   int64_t early_stop_patience = 0;  // validations without improvement before stopping; 0: never

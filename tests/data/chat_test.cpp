@@ -72,7 +72,7 @@ TEST(Chat, TrainingRowsHaveTheTokensThatAJudgeSees) {
   const int end = *encoder.tokenizer.token_to_id("<|im_end|>");
   const JudgePair pair = hostile_pair();
   const Json row = training_row(pair, JudgeTemplate::standard());
-  const Example example = encode_judge_record(encoder, row);
+  const Example example = encode_judge_record(encoder, row)[0];
   const auto prompt = encode_chat(encoder, JudgeTemplate::standard().to_messages(pair), true);
   ASSERT_EQ(example.prompt_length, static_cast<int32_t>(prompt.size()));
   EXPECT_TRUE(std::equal(prompt.begin(), prompt.end(), example.tokens.begin()));
@@ -92,7 +92,7 @@ TEST(Chat, TheJudgingTemplatesOwnSpecialTokensStaySpecial) {
       "t");
   const JudgePair pair = hostile_pair();
   EXPECT_EQ(count_of(encode_chat(encoder, prompt.to_messages(pair), true), end), 3);
-  const Example example = encode_judge_record(encoder, training_row(pair, prompt));
+  const Example example = encode_judge_record(encoder, training_row(pair, prompt))[0];
   const std::vector<int> ids(example.tokens.begin(), example.tokens.end());
   EXPECT_EQ(count_of(ids, end), 5);
 }

@@ -38,7 +38,7 @@ Json message(const std::string& role, const std::string& content) {
 Json before(const Json& messages) { return Json(messages.begin(), messages.end() - 1); }
 
 std::string answer_of(const TextEncoder& encoder, const Json& messages) {
-  const Example example = encode_judge_record(encoder, Json{{"messages", messages}});
+  const Example example = encode_judge_record(encoder, Json{{"messages", messages}})[0];
   const auto prompt = encode_chat(encoder, before(messages), Json(), true, false);
   EXPECT_EQ(example.prompt_length, static_cast<int32_t>(prompt.size()));
   EXPECT_TRUE(std::equal(prompt.begin(), prompt.end(), example.tokens.begin(),
@@ -157,7 +157,7 @@ TEST(ChatTurn, NoTokenRunsAcrossThePromptsEnd) {
       "{% if add_generation_prompt %}assistant: {% endif %}");
   const Json chat{message("user", "Q"), message("assistant", "the answer")};
   EXPECT_EQ(answer_of(spaced, chat), "the answer\n");
-  EXPECT_NE(encode_judge_record(spaced, Json{{"messages", chat}}).tokens.size(),
+  EXPECT_NE(encode_judge_record(spaced, Json{{"messages", chat}})[0].tokens.size(),
             spaced.tokenizer.encode("user: Q\nassistant: the answer\n").size());
 }
 
@@ -167,7 +167,7 @@ TEST(ChatTurn, AnAnswersTokensAreThoseThatTrainingHas) {
     const TextEncoder encoder = encoder_of(named(name));
     const Json chat{message("system", "Be fair."), message("user", "Q"),
                     message("assistant", label + "<|im_end|>")};
-    const Example example = encode_judge_record(encoder, Json{{"messages", chat}});
+    const Example example = encode_judge_record(encoder, Json{{"messages", chat}})[0];
     const auto tokens = encode_answer(encoder, {{"system", "Be fair."}, {"user", "Q"}}, label);
     ASSERT_GE(example.tokens.size(), example.prompt_length + tokens.size());
     EXPECT_TRUE(

@@ -60,6 +60,67 @@ class DatasetFile : public testing::Test {
 
 // Where mlx_lm's tokens do not begin with the prompt's, the record is refused; see ChatTurn's
 // tests.
+std::string ranked_row(const std::string& a, const std::string& b, const std::string& label) {
+  const auto messages = [](const std::string& answer) {
+    return Json::array({{{"role", "user"}, {"content", "How good is " + answer}}});
+  };
+  return Json{{"messages_a", messages(a)},
+              {"messages_b", messages(b)},
+              {"scored", {"It is good", "It is bad"}},
+              {"answer_a", a},
+              {"answer_b", b},
+              {"label", label}}
+             .dump() +
+         "\n";
+}
+
+TEST_F(DatasetFile, RankedPairsAreTwoExamplesThatEndWithTheScoredWord) {
+  const Dataset set = load(ranked_row("one", "<|im_end|> two", "A") + ranked_row("x", "y", "tie"));
+  ASSERT_EQ(set.examples.size(), 4u);
+  EXPECT_TRUE(set.masked && set.judge_data);
+  EXPECT_EQ(set.summary.ranked, 4);
+  const TextEncoder encoder = encoder_of("smollm2");
+  const Example& b = set.examples[1];
+  const std::vector<int> tokens(b.tokens.begin(), b.tokens.end());
+  const std::string text = encoder.tokenizer.decode(tokens);
+  EXPECT_TRUE(text.ends_with("assistant\nIt is g")) << text;
+  EXPECT_EQ(encoder.tokenizer.decode(std::vector<int>{b.other_token}), "b");
+  // This tokenizer has a token a letter. The answer's own text is no end of a turn.
+  EXPECT_EQ(std::count(tokens.begin(), tokens.end(), *encoder.eos_token_id),
+            std::count(set.examples[0].tokens.begin(), set.examples[0].tokens.end(),
+                       *encoder.eos_token_id));
+  EXPECT_EQ(set.examples[2].wins, 0.5f);
+  EXPECT_EQ(set.examples[3].wins, 0.5f);
+  EXPECT_NE(set.examples[0].group, set.examples[2].group);
+}
+
+TEST_F(DatasetFile, ARankedPairOfWhichOneAnswerIsCutIsLeftOut) {
+  std::string longer;
+  for (int i = 0; i < 200; ++i) longer += " word";
+  const Dataset set =
+      load(ranked_row("one", longer, "A") + ranked_row("x", "y", "B"), {.max_seq_length = 400});
+  ASSERT_EQ(set.examples.size(), 4u);
+  EXPECT_EQ(set.examples[0].loss_tokens(), 0);
+  EXPECT_EQ(set.examples[1].loss_tokens(), 0);
+  EXPECT_EQ(set.examples[2].loss_tokens(), 1);
+  EXPECT_NE(describe(set, {}).find("1 pairs are left out"), std::string::npos) << describe(set, {});
+}
+
+TEST_F(DatasetFile, RankedPairsThatAreNoneAreRefused) {
+  EXPECT_NE(error_of(ranked_row("a", "b", "C")).find("the label C is none of A, B and tie"),
+            std::string::npos);
+  Json row = Json::parse(ranked_row("a", "b", "A"));
+  row["scored"] = {"It is", "It is good"};
+  EXPECT_NE(error_of(row.dump() + "\n").find("cannot be told apart"), std::string::npos);
+  row["scored"] = "yes";
+  EXPECT_NE(error_of(row.dump() + "\n").find("must be a list of two texts"), std::string::npos);
+  row.erase("scored");
+  EXPECT_NE(error_of(row.dump() + "\n").find("\"scored\" is missing"), std::string::npos);
+  EXPECT_NE(error_of(ranked_row("a", "b", "A"), {.mask_prompt = MaskPrompt::no})
+                .find("leave out --no-mask-prompt"),
+            std::string::npos);
+}
+
 TEST_F(DatasetFile, TokensAndPromptLengthsAreThoseOfMlxLm) {
   const Json cases = Json::parse(read_file(kGolden / "datasets.json"));
   int compared = 0, refused = 0;

@@ -58,6 +58,8 @@ class TokenCache : public testing::Test {
       EXPECT_EQ(x.full_length, y.full_length);
       EXPECT_EQ(x.source_line, y.source_line);
       EXPECT_EQ(x.group, y.group);
+      EXPECT_EQ(x.other_token, y.other_token);
+      EXPECT_EQ(x.wins, y.wins);
     }
     EXPECT_EQ(a.kind, b.kind);
     EXPECT_EQ(a.masked, b.masked);
@@ -74,6 +76,25 @@ class TokenCache : public testing::Test {
                                                          "models/llama/tokenizer.json")};
   DatasetOptions options_;
 };
+
+TEST_F(TokenCache, KeepsRankedPairs) {
+  write_file_atomic(
+      dir_ / "train.jsonl",
+      R"({"messages_a": [{"role": "user", "content": "q one"}], "messages_b": [{"role": "user", )"
+      R"("content": "q two"}], "scored": ["yes", "no"], "answer_a": "one", "answer_b": "two", )"
+      R"("label": "B"})"
+      "\n");
+  const Dataset made = load(), kept = load();
+  ASSERT_EQ(made.examples.size(), 2u);
+  EXPECT_EQ(made.kind, RecordKind::rank);
+  EXPECT_EQ(made.examples[0].wins, 0);
+  EXPECT_EQ(made.examples[1].wins, 1);
+  EXPECT_TRUE(made.examples[0].ranked());
+  EXPECT_EQ(made.examples[0].loss_tokens(), 1);
+  EXPECT_NE(made.examples[0].tokens.back(), made.examples[0].other_token);
+  EXPECT_EQ(made.examples[0].group, made.examples[1].group);
+  expect_same(made, kept);
+}
 
 TEST_F(TokenCache, TheSameTokensComeFromTheCache) {
   for (const int64_t longest : {2048, 9}) {

@@ -131,7 +131,7 @@ TEST_F(Evaluate, DamagedLinesAreJudgedAnew) {
 TEST_F(Evaluate, WritesNumbersAndTable) {
   JudgementLog log(directory_ / "judgements.jsonl", settings_, {{"fake", ""}, {"bad", ""}}, false);
   EvalResult good{{"bad", {}, {}}, {}, {}},
-      fake{{"fake", "x", 500}, {}, Calibration{2, 9, 0.3, 0.2}};
+      fake{{"fake", "x", 500}, {}, Calibration{2, 0, 9, 0.3, 0.2}};
   fake.set = *judge(log);
   const auto opposite = [](const std::string& prompt) {
     auto answer = prefers_good(prompt);
@@ -192,11 +192,11 @@ TEST_F(Evaluate, FindsTheJudgesThatAreAskedFor) {
 
 TEST_F(Evaluate, CalibrationIsKeptWithTheAdapter) {
   EXPECT_FALSE(load_calibration(directory_, JudgeMode::verdict, false));
-  save_calibration(directory_, JudgeMode::verdict, false, {1.5, 10, 0.7, 0.6});
-  save_calibration(directory_, JudgeMode::reason, true, {2.5, 10, 0.7, 0.6});
+  save_calibration(directory_, JudgeMode::verdict, false, {1.5, 0, 10, 0.7, 0.6});
+  save_calibration(directory_, JudgeMode::reason, true, {2.5, 0, 10, 0.7, 0.6});
   save_calibration(directory_ / "0000500_adapters.safetensors", JudgeMode::verdict, false,
                    {3, 1, 0, 0});
-  save_calibration(directory_, JudgeMode::verdict, false, {1.75, 20, 0.7, 0.5});
+  save_calibration(directory_, JudgeMode::verdict, false, {1.75, 0, 20, 0.7, 0.5});
   EXPECT_EQ(load_calibration(directory_, JudgeMode::verdict, false)->temperature, 1.75);
   EXPECT_EQ(load_calibration(directory_, JudgeMode::verdict, false)->examples, 20);
   EXPECT_EQ(load_calibration(directory_, JudgeMode::reason, true)->temperature, 2.5);

@@ -35,9 +35,31 @@ class ModelGolden : public EmbeddedModelTest {
     const auto file =
         read_safetensors(std::filesystem::path(GAVEL_GOLDEN_DIR) / "model_goldens.safetensors");
     goldens.insert(file.begin(), file.end());
+    for (const auto& [name, array] :
+         read_safetensors(std::filesystem::path(GAVEL_GOLDEN_DIR) / "rank_goldens.safetensors"))
+      goldens.insert({"rank." + name, array});
   }
 
   double loss_curve(const Model& used);
+  // Compares a gradient with the samples of it in the goldens; gives the worst relative error.
+  double compare_gradient(const Adapter& adapter, const std::vector<float>& flat,
+                          const std::string& prefix, size_t samples, const std::string& what);
+
+  std::vector<Example> ranked_examples() {
+    std::vector<Example> examples;
+    for (int pair = 0; pair < 2; ++pair)
+      for (int k = 0; k < 2; ++k) {
+        Example& e = examples.emplace_back();
+        auto tokens = integers(fmt::format("rank.tokens.{}.{}", pair, k));
+        e.prompt_length = static_cast<int32_t>(tokens.size());
+        tokens.push_back(integers("rank.choice")[0]);
+        e.tokens = tokens;
+        e.other_token = integers("rank.choice")[1];
+        e.wins = pair == 1 ? 0.5f : k == 0 ? 1.0f : 0.0f;
+        e.group = pair;
+      }
+    return examples;
+  }
 
   std::vector<float> golden(const std::string& name) {
     auto a = mx::contiguous(mx::astype(goldens.at(name), mx::float32));
@@ -155,34 +177,74 @@ TEST_F(ModelGolden, GradientsAreThoseOfPeft) {
         Way{"all kept", {}, 1}}) {
     const auto g = gradients(*model, adapter, golden_examples(), way.options, way.part_tokens);
     EXPECT_NEAR(g.loss, golden("loss")[0], 1e-5 * golden("loss")[0]);
-    size_t offset = 0;
-    double worst = 0.0;
-    for (const auto& m : adapter.matrices) {
-      for (const bool is_a : {true, false}) {
-        const size_t size = is_a ? m.a.size() : m.b.size();
-        const std::string name = golden_name(m, is_a);
-        std::vector<float> sampled;
-        for (size_t i = 0; i < size; i += std::max<size_t>(1, size / 97))
-          sampled.push_back(g.flat[offset + i]);
-        // The whole matrix's relative error, estimated from the sampled entries.
-        const auto reference = golden("grad." + name);
-        double squares = 0.0;
-        ASSERT_EQ(sampled.size(), reference.size());
-        for (size_t i = 0; i < sampled.size(); ++i)
-          squares += std::pow(double{sampled[i]} - reference[i], 2);
-        const double share = static_cast<double>(size) / static_cast<double>(sampled.size());
-        const double error = std::sqrt(squares * share) / golden("norm." + name)[0];
-        EXPECT_LT(error, 1e-4) << name << ", " << way.name;
-        worst = std::max(worst, error);
-        double norm = 0.0;
-        for (size_t i = 0; i < size; ++i) norm += std::pow(double{g.flat[offset + i]}, 2);
-        EXPECT_NEAR(std::sqrt(norm) / golden("norm." + name)[0], 1.0, 1e-4) << name;
-        offset += size;
-      }
-    }
+    const double worst = compare_gradient(adapter, g.flat, "", 97, way.name);
     fmt::print("worst relative error of a gradient, {}, parts of {} tokens: {:.2e}\n", way.name,
                way.part_tokens, worst);
   }
+}
+
+// Of ranked pairs: a whole batch, which shares beginnings, and a part for each pair.
+TEST_F(ModelGolden, GradientsOfRankedPairsAreThoseOfTorch) {
+  const Adapter adapter = golden_adapter();
+  const float smoothing = golden("rank.smoothing")[0];
+  for (const int64_t part_tokens : {int64_t{1000}, int64_t{1}}) {
+    const auto g =
+        gradients(*model, adapter, ranked_examples(), {.label_smoothing = smoothing}, part_tokens);
+    EXPECT_NEAR(g.loss, golden("rank.loss")[0], 1e-5 * golden("rank.loss")[0]);
+    const double worst =
+        compare_gradient(adapter, g.flat, "rank.", 31, fmt::format("parts of {}", part_tokens));
+    fmt::print("worst relative error of a ranked gradient, parts of {} tokens: {:.2e}\n",
+               part_tokens, worst);
+  }
+}
+
+TEST_F(ModelGolden, ScoresOfAnswersAreThoseOfTransformers) {
+  const Adapter adapter = golden_adapter();
+  const ModelLora lora = bind(*model, adapter);
+  const auto examples = ranked_examples();
+  const auto scores = golden("rank.scores");
+  for (size_t i = 0; i < examples.size(); ++i) {
+    const Example& e = examples[i];
+    const auto count = static_cast<int>(e.prompt_length);
+    auto out = logits(*model, hidden_states(*model, mx::array(e.tokens.begin(), {count}, mx::int32),
+                                            make_segments({count}), &lora));
+    out.eval();
+    const float* last =
+        out.data<float>() + static_cast<int64_t>(count - 1) * model->config.vocab_size;
+    EXPECT_NEAR(last[e.tokens.back()] - last[e.other_token], scores[i], 2e-4);
+  }
+}
+
+double ModelGolden::compare_gradient(const Adapter& adapter, const std::vector<float>& flat,
+                                     const std::string& prefix, size_t samples,
+                                     const std::string& what) {
+  size_t offset = 0;
+  double worst = 0.0;
+  for (const auto& m : adapter.matrices) {
+    for (const bool is_a : {true, false}) {
+      const size_t size = is_a ? m.a.size() : m.b.size();
+      const std::string name = golden_name(m, is_a);
+      std::vector<float> sampled;
+      for (size_t i = 0; i < size; i += std::max<size_t>(1, size / samples))
+        sampled.push_back(flat[offset + i]);
+      // The whole matrix's relative error, estimated from the sampled entries.
+      const auto reference = golden(prefix + "grad." + name);
+      double squares = 0.0;
+      EXPECT_EQ(sampled.size(), reference.size());
+      for (size_t i = 0; i < std::min(sampled.size(), reference.size()); ++i)
+        squares += std::pow(double{sampled[i]} - reference[i], 2);
+      const double share = static_cast<double>(size) / static_cast<double>(sampled.size());
+      const double whole = golden(prefix + "norm." + name)[0];
+      const double error = std::sqrt(squares * share) / whole;
+      EXPECT_LT(error, 1e-4) << name << ", " << what;
+      worst = std::max(worst, error);
+      double norm = 0.0;
+      for (size_t i = 0; i < size; ++i) norm += std::pow(double{flat[offset + i]}, 2);
+      EXPECT_NEAR(std::sqrt(norm) / whole, 1.0, 1e-4) << name;
+      offset += size;
+    }
+  }
+  return worst;
 }
 
 // Trains the golden adapter and compares the losses; gives the largest difference.

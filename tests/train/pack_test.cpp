@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "base/error.h"
 #include "embedded_model.h"
 #include "train/loss.h"
 
@@ -75,6 +76,38 @@ TEST(Pack, NothingToLearnIsAnEmptyBatch) {
   const auto packed = pack(pointers(examples));
   EXPECT_EQ(packed.loss_tokens, 0);
   EXPECT_EQ(packed.segments->rows(), 0);
+}
+
+Example ranked(std::vector<int32_t> tokens, float wins, int64_t group) {
+  const auto prompt = static_cast<int32_t>(tokens.size()) - 1;
+  Example e = example(std::move(tokens), prompt);
+  e.other_token = 77;
+  e.wins = wins;
+  e.group = group;
+  return e;
+}
+
+TEST(Pack, RankedPairsKnowTheirRowsAndStayTogether) {
+  const auto root = numbers(100, 20);
+  const std::vector<Example> examples = {
+      ranked(joined(root, numbers(900, 9)), 1, 0), ranked(joined(root, numbers(500, 6)), 0, 0),
+      ranked(numbers(4, 30), 0.5, 1), ranked(numbers(3, 30), 0.5, 1)};
+  const auto packed = pack_rows(pointers(examples), true);
+  EXPECT_EQ(packed.segments->rows(), 20 + 8 + 5 + 2 * 29);
+  // Leaves stand in the order of their tokens.
+  EXPECT_EQ(packed.places, (std::vector<int32_t>{3, 2, 1, 0}));
+  EXPECT_EQ(packed.wins, (std::vector<float>{1, 0.5}));
+  EXPECT_EQ(packed.others, (std::vector<int32_t>(4, 77)));
+  EXPECT_EQ(packed.targets[3], examples[0].tokens.back());
+  EXPECT_EQ(packed.targets[0], examples[3].tokens.back());
+  EXPECT_EQ(pack(pointers(examples)).loss_tokens, 2);
+  const auto all = pointers(examples);
+  EXPECT_EQ(split_batch(all, 1).size(), 2u);
+  EXPECT_EQ(split_batch(all, 40)[0].size(), 2u);
+  EXPECT_THROW(pack_rows(std::span(all).first(1), true), Error);
+  const Example other = example(numbers(1, 30), 20);
+  const std::vector<const Example*> mixed = {&examples[0], &examples[1], &other};
+  EXPECT_THROW(pack_rows(mixed, true), Error);
 }
 
 class PackedLoss : public EmbeddedModelTest {};

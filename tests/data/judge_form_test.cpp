@@ -1,0 +1,130 @@
+#include "data/judge_form.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "data/judge_prompt.h"
+
+namespace gavel {
+namespace {
+
+std::string error_of(const std::string& form) {
+  try {
+    parse_form(form, "t", 3);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(JudgeForm, EachFormSaysWhatItNeeds) {
+  EXPECT_EQ(parse_form("pair\n", "t", 1), JudgeForm{});
+  const JudgeForm rank = parse_form("\n rank  yes no \n", "t", 1);
+  EXPECT_EQ(rank.kind, FormKind::rank);
+  EXPECT_EQ(rank.words[1], "no");
+  EXPECT_TRUE(rank.of_pairs() && rank.one_answer());
+  EXPECT_EQ(parse_form("pass", "t", 1).words[0], "pass");
+  EXPECT_EQ(parse_form("pass good bad", "t", 1).words[1], "bad");
+  const JudgeForm score = parse_form("score 0..2\n0: wrong\n2: right: all of it\n", "t", 1);
+  ASSERT_EQ(score.criteria.size(), 1u);
+  EXPECT_EQ(score.criteria[0].scale, (Scale{0, 2, {"wrong", "", "right: all of it"}}));
+  const JudgeForm criteria =
+      parse_form("criteria\naccuracy 1..5 weight 2: is it true?\nstyle 0..10\n", "t", 1);
+  ASSERT_EQ(criteria.criteria.size(), 2u);
+  EXPECT_EQ(criteria.criteria[0].about, "is it true?");
+  EXPECT_EQ(criteria.criteria[0].weight, 2);
+  EXPECT_EQ(criteria.criteria[1].name, "style");
+  EXPECT_EQ(criteria.criteria[1].scale.high, 10);
+  EXPECT_EQ(describe_scale(score), "0 to 2\n0: wrong\n2: right: all of it");
+  EXPECT_EQ(describe_scale(criteria), "accuracy: is it true? 1 to 5\nstyle: 0 to 10");
+}
+
+TEST(JudgeForm, WhatCannotBeReadNamesItsLine) {
+  EXPECT_EQ(error_of(""), "t:3: the [form] section says no form");
+  EXPECT_TRUE(error_of("stars 1..5").starts_with("t:3: stars is no form"));
+  EXPECT_TRUE(error_of("\nrank yes").starts_with("t:4: rank takes two different words"));
+  EXPECT_TRUE(error_of("rank yes yes").starts_with("t:3: rank takes two different words"));
+  EXPECT_TRUE(error_of("score").starts_with("t:3: score takes a scale"));
+  for (const char* scale : {"5", "1-5", "a..5", "1..b", "1..99999999999"})
+    EXPECT_TRUE(error_of(std::string("score ") + scale).find("is no scale") != std::string::npos)
+        << scale;
+  for (const char* scale : {"5..5", "5..1", "-1..5", "0..101"})
+    EXPECT_TRUE(error_of(std::string("score ") + scale).find("must begin at 0") !=
+                std::string::npos)
+        << scale;
+  EXPECT_TRUE(error_of("score 1..5\n6: more").starts_with("t:4: after the scale"));
+  EXPECT_EQ(error_of("score 1..5\n1: a\n1: b"), "t:5: 1 is described twice");
+  EXPECT_TRUE(error_of("rank a b\nmore").starts_with("t:4: nothing may follow"));
+  EXPECT_EQ(error_of("criteria"), "t:3: the form criteria names none");
+  EXPECT_EQ(error_of("criteria\na 1..5\na 1..5"), "t:5: a second criterion a");
+  EXPECT_TRUE(error_of("criteria\na 1..5 weight x").starts_with("t:4: the weight x"));
+  EXPECT_TRUE(error_of("criteria\na/b 1..5").starts_with("t:4: a criterion is written"));
+  EXPECT_EQ(error_of("criteria\na 1..5 weight 0"), "t:4: every criterion has the weight 0");
+}
+
+JudgePair one_answer() {
+  JudgePair pair;
+  pair.id = "x";
+  pair.question = "Why?";
+  pair.answer_a = "So.";
+  pair.single = true;
+  return pair;
+}
+
+TEST(JudgeForm, TemplatesOfOneAnswerSayScoreOrWord) {
+  JudgePair pair = one_answer();
+  pair.reason = "It says little.";
+  pair.rubric = "Is it polite?";
+  const JudgeTemplate& score = JudgeTemplate::standard(FormKind::score);
+  const std::string asked = score.to_messages(pair)[1].content;
+  EXPECT_NE(asked.find("Answer: So.\n"), std::string::npos);
+  EXPECT_NE(asked.find("Criterion: Is it polite?"), std::string::npos);
+  EXPECT_NE(asked.find("The scale is 1 to 5\n1: wrong or useless"), std::string::npos);
+  EXPECT_THROW(score.target_text(pair), Error);
+  pair.scores = {{"score", 2}};
+  EXPECT_EQ(score.target_text(pair), "It says little.\n\n**Score:** 2");
+  for (const double bad : {0.0, 6.0, 2.5}) {
+    pair.scores[0].second = bad;
+    EXPECT_THROW(score.target_text(pair), Error) << bad;
+  }
+  const JudgeTemplate& pass = JudgeTemplate::standard(FormKind::pass);
+  EXPECT_THROW(pass.target_text(pair), Error);
+  pair.pass = false;
+  EXPECT_EQ(pass.target_text(pair), "It says little.\n\n**Verdict:** fail");
+  const auto criteria = JudgeTemplate::parse(
+      "[form]\ncriteria\ntrue 1..3\nkind 1..3\n[user]\n{question} {answer} {scale}\n[assistant]\n"
+      "**Scores:**\n{label}",
+      "t");
+  pair.scores = {{"kind", 3}, {"true", 1}};
+  EXPECT_EQ(criteria.target_text(pair), "**Scores:**\ntrue: 1\nkind: 3");
+}
+
+TEST(JudgeForm, ARankedPairIsTwoPromptsAndTwoWords) {
+  const JudgeTemplate& rank = JudgeTemplate::standard(FormKind::rank);
+  JudgePair pair = one_answer();
+  pair.single = false;
+  pair.answer_b = "Because of the tides.";
+  pair.label = Verdict::b;
+  const auto row = training_row(pair, rank);
+  EXPECT_EQ(row.at("scored"), nlohmann::ordered_json({"**Verdict:** yes", "**Verdict:** no"}));
+  EXPECT_NE(row.at("messages_a")[1].at("content").get<std::string>().find("Answer: So.\n"),
+            std::string::npos);
+  EXPECT_NE(row.at("messages_b")[1].at("content").get<std::string>().find("tides"),
+            std::string::npos);
+  EXPECT_EQ(row.at("messages_b")[1].at("content").get<std::string>().find("So."),
+            std::string::npos);
+  EXPECT_EQ(row.at("label"), "B");
+  EXPECT_FALSE(row.contains("messages"));
+  const auto with_reason =
+      "[form]\nrank yes no\n[user]\n{question} {answer}\n[assistant]\n"
+      "{reason} **Verdict:** {label}";
+  EXPECT_THROW(JudgeTemplate::parse(with_reason, "t"), Error);
+  EXPECT_THROW(JudgeTemplate::parse("[form]\nrank yes no\n[user]\n{question} {answer_a}", "t"),
+               Error);
+  EXPECT_THROW(JudgeTemplate::parse("[user]\n{question} {answer}", "t"), Error);
+}
+
+}  // namespace
+}  // namespace gavel
