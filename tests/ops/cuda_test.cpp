@@ -73,24 +73,25 @@ TEST(CudaProgram, KernelsCompile) {
       dlopen("libnvrtc.so.12", RTLD_NOW) == nullptr)
     GTEST_SKIP() << "NVIDIA's run-time compiler is not on this machine";
   using cuda::Source;
-  for (const char* architecture : {"sm_80", "sm_90"}) {
-    EXPECT_NO_THROW(cuda::compile(Source::attention, "attention<64>", architecture));
-    EXPECT_NO_THROW(
-        cuda::compile(Source::attention, "attention_backward_queries<64>", architecture));
-    EXPECT_NO_THROW(cuda::compile(Source::attention, "attention_backward_keys<64>", architecture));
-    EXPECT_NO_THROW(cuda::compile(Source::dequantize, "dequantize<3, half, bf16>", architecture));
-    for (const char* name :
-         {"rope", "swiglu", "swiglu_backward", "swiglu_backward_and_result", "rms_norm_backward"})
-      EXPECT_NO_THROW(cuda::compile(Source::elementwise, name, architecture));
-    EXPECT_NO_THROW(cuda::compile(Source::cross_entropy, "cross_entropy", architecture));
-    EXPECT_NO_THROW(cuda::compile(Source::inference, "rotate_and_store<64>", architecture));
-    EXPECT_NO_THROW(
-        cuda::compile(Source::paged_attention, "paged_attention_few<64>", architecture));
-    EXPECT_NO_THROW(cuda::compile(
-        Source::products, "quantized_product<4, 64, bf16, bf16, 1, 1, 1, false>", architecture));
-    EXPECT_NO_THROW(cuda::compile(
-        Source::products, "quantized_product<8, 32, half, float, 2, 8, 4, false>", architecture));
-  }
+  const char* architecture = "sm_90";
+  EXPECT_NO_THROW(cuda::compile(Source::attention, "attention<64>", architecture));
+  EXPECT_NO_THROW(cuda::compile(Source::attention, "attention_backward_queries<64>", architecture));
+  EXPECT_NO_THROW(cuda::compile(Source::attention, "attention_backward_keys<64>", architecture));
+  EXPECT_NO_THROW(cuda::compile(Source::dequantize, "dequantize<3, half, bf16>", architecture));
+  for (const char* name :
+       {"rope", "swiglu", "swiglu_backward", "swiglu_backward_and_result", "rms_norm_backward"})
+    EXPECT_NO_THROW(cuda::compile(Source::elementwise, name, architecture));
+  EXPECT_NO_THROW(cuda::compile(Source::cross_entropy, "cross_entropy", architecture));
+  EXPECT_NO_THROW(cuda::compile(Source::inference, "rotate_and_store<64>", architecture));
+  EXPECT_NO_THROW(cuda::compile(Source::paged_attention, "paged_attention_few<64>", architecture));
+  EXPECT_NO_THROW(cuda::compile(
+      Source::products, "quantized_product<4, 64, bf16, bf16, 1, 1, 1, false>", architecture));
+  EXPECT_NO_THROW(cuda::compile(
+      Source::products, "quantized_product<8, 32, half, float, 2, 8, 4, false>", architecture));
+  // What differs below sm_90 stands in common.cuh, which all of them include.
+  EXPECT_NO_THROW(cuda::compile(Source::attention, "attention<64>", "sm_80"));
+  EXPECT_NO_THROW(cuda::compile(Source::products,
+                                "quantized_product<4, 64, bf16, bf16, 1, 1, 1, false>", "sm_80"));
   EXPECT_THROW(cuda::compile(Source::elementwise, "no_such_kernel", "sm_90"), Error);
 }
 

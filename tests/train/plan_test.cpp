@@ -162,7 +162,7 @@ class PlannedRun : public testing::Test {
 TEST_F(PlannedRun, TakesWhatWasPlanned) {
   const char* args =
       "--recompute mlp --lora-targets q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj";
-  ASSERT_EQ(train(args), 0) << read_file(directory / "out");
+  ASSERT_EQ(train(args, 1, 450), 0) << read_file(directory / "out");
   expect_what_was_planned();
 }
 
@@ -175,11 +175,11 @@ TEST_F(PlannedRun, IsGoneOnWithAsItWasBegun) {
 }
 
 TEST_F(PlannedRun, IsWhatGavelPlanSays) {
-  ASSERT_EQ(train("", 1, 300), 0) << read_file(directory / "out");
+  ASSERT_EQ(train("", 1, 150), 0) << read_file(directory / "out");
   const double planned = entry("config").at("planned_memory_gb");
   ASSERT_EQ(std::system(fmt::format("cd '{}' && '{}' plan --device cpu --model '{}' --data data "
                                     "--val-batches 0 --batch-size 2 --iters 1 --num-layers -1 "
-                                    "--max-seq-length 300 --json >plan.json 2>out",
+                                    "--max-seq-length 150 --json >plan.json 2>out",
                                     directory.string(), GAVEL_BINARY, model.string())
                             .c_str()),
             0)
