@@ -67,6 +67,11 @@ Finding threads_finding() {
   return f;
 }
 
+// The version of MLX whose headers gavel was compiled with.
+std::string built_for() {
+  return fmt::format("{}.{}.{}", MLX_VERSION_MAJOR, MLX_VERSION_MINOR, MLX_VERSION_PATCH);
+}
+
 Finding mlx_finding() {
   Dl_info found{};
   std::string where = "the program itself";
@@ -77,8 +82,7 @@ Finding mlx_finding() {
     where = ec ? found.dli_fname : path.string();
   }
   Finding f{"MLX", fmt::format("{} in {}", mx::version(), where), "", ""};
-  const std::string built =
-      fmt::format("{}.{}.{}", MLX_VERSION_MAJOR, MLX_VERSION_MINOR, MLX_VERSION_PATCH);
+  const std::string built = built_for();
   if (!std::string(mx::version()).starts_with(built)) {
     f.problem = fmt::format("gavel was built for MLX {}", built);
     f.remedy = fmt::format("install mlx=={}, or build gavel again", built);
@@ -112,9 +116,9 @@ Finding driver_finding() {
   if (!gpu_available()) {
     f.problem = "there is a driver, but MLX's CPU library is loaded";
     f.remedy = fmt::format(
-        "pip install --target .cuda mlx-cuda-13=={}.{}.{} where ./run was used (it does so itself "
+        "pip install --target .cuda mlx-cuda-13=={} where ./run was used (it does so itself "
         "from CUDA 13 on), or --target lib/gavel/cuda beside bin/gavel of an unpacked bundle",
-        MLX_VERSION_MAJOR, MLX_VERSION_MINOR, MLX_VERSION_PATCH);
+        built_for());
   }
   return f;
 }
