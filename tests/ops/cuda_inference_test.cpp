@@ -173,7 +173,8 @@ TEST_F(CudaInference, ProductsOfFewAndManyRows) {
         Case{8, 64, mx::bfloat16}, Case{8, 32, mx::float16}, Case{8, 128, mx::bfloat16},
         Case{6, 64, mx::float16}, Case{3, 32, mx::float16}})
     for (const int rows : {1, 3, 8, 9, 16, 17, 32, 33, 64, 65, 130})
-      for (const auto& [k, n] : {std::pair{128, 150}, std::pair{2688, 150}, std::pair{9216, 40}}) {
+      for (const auto& [k, n] :
+           {std::pair{128, 150}, std::pair{2688, 150}, std::pair{9216, 40}, std::pair{768, 1100}}) {
         const auto made = quantized(n, k, c.bits, c.group, c.scales, 7);
         const auto x = normal({rows, k}, 3), bias = normal({n}, 4);
         const auto y = normal({rows, n}, 5);
@@ -189,7 +190,7 @@ TEST_F(CudaInference, ProductsOfFewAndManyRows) {
 
 TEST_F(CudaInference, ThreeProductsWithLoraSideBySide) {
   for (const int rows : {2, 20, 70}) {
-    const int k = 256, sizes[] = {96, 40, 40}, all = 176;
+    const int k = 1024, sizes[] = {96, 40, 40}, all = 176;
     const auto x = normal({rows, k}, 1);
     const auto a = normal({24, k}, 2, 0.1f), b0 = normal({96, 8}, 3), b2 = normal({40, 16}, 4);
     const Rows y = workspace.rows(rows, all);
@@ -222,8 +223,10 @@ TEST_F(CudaInference, ThreeProductsWithLoraSideBySide) {
 }
 
 TEST_F(CudaInference, GatedProductsOfNormedRows) {
-  for (const int rows : {1, 12, 40, 64, 100}) {
-    const int k = 192, n = 104;
+  for (const auto& [rows, k, n] :
+       {std::tuple{1, 192, 104}, std::tuple{12, 192, 104}, std::tuple{40, 192, 104},
+        std::tuple{64, 192, 104}, std::tuple{100, 192, 104}, std::tuple{30, 512, 1000},
+        std::tuple{64, 2048, 300}}) {
     const auto x = normal({rows, k}, 1), weight = normal({k}, 9);
     const auto gate = quantized(n, k, 4, 64, mx::bfloat16, 2);
     const auto up = quantized(n, k, 4, 64, mx::bfloat16, 3);
@@ -238,7 +241,8 @@ TEST_F(CudaInference, GatedProductsOfNormedRows) {
       const auto row = std::span(normed).subspan(static_cast<size_t>(r * k), k);
       double squares = 0;
       for (const double v : row) squares += v * v;
-      for (size_t c = 0; c < k; ++c) row[c] *= by[c] / std::sqrt(squares / k + 1e-5);
+      for (size_t c = 0; c < static_cast<size_t>(k); ++c)
+        row[c] *= by[c] / std::sqrt(squares / k + 1e-5);
     }
     auto want = product(normed, gate.values, rows, n, k);
     const auto other = product(normed, up.values, rows, n, k);

@@ -1,6 +1,7 @@
 // The operations on an NVIDIA card against the CPU's kernels (which are tested against float64):
 // values and gradients in bfloat16. What needs no card runs everywhere.
 #include <dlfcn.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -73,7 +74,7 @@ TEST(CudaProgram, KernelsCompile) {
       dlopen("libnvrtc.so.12", RTLD_NOW) == nullptr)
     GTEST_SKIP() << "NVIDIA's run-time compiler is not on this machine";
   using cuda::Source;
-  const char* architecture = "sm_90";
+  const std::string architecture = cuda::architecture(90);
   EXPECT_NO_THROW(cuda::compile(Source::attention, "attention<64>", architecture));
   EXPECT_NO_THROW(cuda::compile(Source::attention, "attention_backward_queries<64>", architecture));
   EXPECT_NO_THROW(cuda::compile(Source::attention, "attention_backward_keys<64>", architecture));
@@ -88,11 +89,14 @@ TEST(CudaProgram, KernelsCompile) {
       Source::products, "quantized_product<4, 64, bf16, bf16, 1, 1, 1, false>", architecture));
   EXPECT_NO_THROW(cuda::compile(
       Source::products, "quantized_product<8, 32, half, float, 2, 8, 4, false>", architecture));
-  // What differs below sm_90 stands in common.cuh, which all of them include.
+  EXPECT_NO_THROW(cuda::compile(Source::wide_products, "wide_product<4, 64, bf16, bf16, 8, true>",
+                                architecture));
+  // What differs below sm_90 stands in common.cuh, which all of them include, and in
+  // tiles.cuh.
   EXPECT_NO_THROW(cuda::compile(Source::attention, "attention<64>", "sm_80"));
   EXPECT_NO_THROW(cuda::compile(Source::products,
                                 "quantized_product<4, 64, bf16, bf16, 1, 1, 1, false>", "sm_80"));
-  EXPECT_THROW(cuda::compile(Source::elementwise, "no_such_kernel", "sm_90"), Error);
+  EXPECT_THROW(cuda::compile(Source::elementwise, "no_such_kernel", architecture), Error);
 }
 
 // ---- on a card ----
@@ -119,6 +123,21 @@ Weight quantized(int n, int k, int bits, int group_size, mx::Dtype scales = mx::
 }
 
 using Function = std::function<Arrays(const Backend&, const Arrays&)>;
+
+// By the norm of the difference; both are float32 on the host.
+void expect_near(const Arrays& got, const Arrays& want, double tolerance) {
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < want.size(); ++i) {
+    ASSERT_EQ(got[i].size(), want[i].size()) << i;
+    const float *g = got[i].data<float>(), *w = want[i].data<float>();
+    double difference = 0.0, norm = 0.0;
+    for (size_t j = 0; j < got[i].size(); ++j) {
+      difference += std::pow(double{g[j]} - double{w[j]}, 2);
+      norm += std::pow(double{w[j]}, 2);
+    }
+    EXPECT_LT(std::sqrt(difference / norm), tolerance) << "result " << i;  // and no NaN
+  }
+}
 
 class Cuda : public ::testing::Test {
  protected:
@@ -163,17 +182,7 @@ class Cuda : public ::testing::Test {
                     size_t differentiable, double tolerance = 1e-2) {
     const auto want = run(f, cpu_backend(), inputs, activations, differentiable);
     const auto got = run(f, backend, inputs, activations, differentiable);
-    ASSERT_EQ(got.size(), want.size());
-    for (size_t i = 0; i < want.size(); ++i) {
-      ASSERT_EQ(got[i].size(), want[i].size()) << i;
-      const float *g = got[i].data<float>(), *w = want[i].data<float>();
-      double difference = 0.0, norm = 0.0;
-      for (size_t j = 0; j < got[i].size(); ++j) {
-        difference += std::pow(double{g[j]} - double{w[j]}, 2);
-        norm += std::pow(double{w[j]}, 2);
-      }
-      EXPECT_LT(std::sqrt(difference / norm), tolerance) << "result " << i;  // and no NaN
-    }
+    expect_near(got, want, tolerance);
     // The same inputs give the same bits.
     const auto again = run(f, backend, inputs, activations, differentiable);
     for (size_t i = 0; i < got.size(); ++i)
@@ -316,6 +325,48 @@ TEST_F(Cuda, AttentionOverTrees) {
            normal({rows, 2 * head_dim}, 3)},
           3, 3);
     }
+}
+
+// The products of tiles without what compute capability 9.0 alone has, which other cards use.
+TEST_F(Cuda, AttentionOfEveryCard) {
+  const int d = 128, heads = 6, kv_heads = 2;
+  mx::set_default_device(mx::Device::gpu);
+  const auto s = prepare(backend, make_segments({100, 70, 130, 5}, {-1, 0, 0, 2}));
+  const auto rows = static_cast<int>(s->rows());
+  const auto bf = [&](int width, uint64_t seed) {
+    return mx::astype(normal({rows, width}, seed), mx::bfloat16);
+  };
+  const auto q = bf(heads * d, 1), k = bf(kv_heads * d, 2), v = bf(kv_heads * d, 3);
+  const auto dout = bf(heads * d, 4);
+  const auto all = [&](const std::string& architecture) {
+    const auto run = [&](const char* name, int tiles_in_memory, const Arrays& in, mx::Dtype type,
+                         const mx::Shape& second) {
+      const auto kernel =
+          cuda::compile(cuda::Source::attention, fmt::format("{}<{}>", name, d), architecture);
+      return cuda::launch(kernel,
+                          {.blocks_x = heads,
+                           .blocks_y = in[in.size() - 2].shape(0),
+                           .threads = 128,
+                           .shared_bytes = tiles_in_memory * 64 * d * 2 + 1024},
+                          in, {q.shape(), second}, {type, mx::float32}, {heads, kv_heads, 0.1f});
+    };
+    const SegmentArrays& t = *s->arrays;
+    const auto out =
+        run("attention", 4, {q, k, v, t.query_tiles, t.query_ranges}, mx::bfloat16, {rows, heads});
+    const auto dq = run("attention_backward_queries", 4,
+                        {q, k, v, out[0], dout, out[1], t.query_tiles, t.query_ranges},
+                        mx::bfloat16, {rows, heads});
+    const auto dkv =
+        run("attention_backward_keys", 6, {q, k, v, dout, out[1], dq[1], t.key_tiles, t.key_ranges},
+            mx::float32, q.shape());
+    Arrays result{out[0], dq[0], dkv[0], dkv[1]};
+    for (auto& r : result) r = mx::contiguous(mx::astype(r, mx::float32));
+    mx::eval(result);
+    mx::synchronize();
+    return result;
+  };
+  const int capability = cuda::compute_capability();
+  expect_near(all(fmt::format("sm_{}", capability)), all(cuda::architecture(capability)), 2e-3);
 }
 
 TEST_F(Cuda, CrossEntropy) {

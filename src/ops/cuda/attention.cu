@@ -1,5 +1,5 @@
 // Causal grouped-query attention over a tree of packed segments, bfloat16, forward and backward
-// (the online softmax of Dao et al. 2022), by tensor cores (mma.sync, from compute capability 8.0).
+// (the online softmax of Dao et al. 2022), on tiles in shared memory (tiles.cuh).
 //
 // Rows are packed: q, out, dout, dq [T, heads, D]; k, v, dk, dv [T, kv_heads, D]. A row sees the
 // rows of its segment's ancestors and its own segment up to itself; ancestors lie before it, so
@@ -9,80 +9,6 @@
 // dv it is the other way round. All sums run in a fixed order: the same inputs give the same bits.
 //
 // lse [T, heads]: log2 of the sum of 2^(score * scale * log2 e). delta [T, heads]: dout . out.
-constexpr int kRows = 64;      // of a tile, queries or keys: 16 for each warp
-constexpr int kThreads = 128;  // four warps
-
-// A [kRows][D] tile in shared memory. Its 16-byte chunks are exchanged by row, so that the eight
-// rows that ldmatrix reads together lie in different banks.
-template <int D>
-struct Tile {
-  static constexpr int kChunks = D / 8;
-  static constexpr int kBytes = kRows * D * 2;
-  uint32_t base;  // shared address
-
-  __device__ uint32_t at(int row, int chunk) const {
-    return base + (row * kChunks + (chunk ^ (row & (kChunks < 8 ? kChunks - 1 : 7)))) * 16;
-  }
-  // Rows [first, first + count) of a matrix whose rows are `stride` elements apart; zeros past
-  // that.
-  __device__ void load(const bf16* from, int64_t first, int count, int64_t stride) const {
-    for (int i = threadIdx.x; i < kRows * kChunks; i += kThreads) {
-      const int row = i / kChunks, chunk = i % kChunks;
-      copy_async(at(row, chunk), from + (first + min(row, count - 1)) * stride + chunk * 8,
-                 row < count);
-    }
-  }
-  // The 16 rows from `row` on and 16 columns from 8 * chunk on, as the A operand of mma.
-  __device__ void load_a(uint32_t (&a)[4], int row, int chunk) const {
-    const int lane = threadIdx.x % 32;
-    ldmatrix(a, at(row + lane % 16, chunk + lane / 16));
-  }
-  // Rows are n, columns k: the B operands of two n8 tiles (rows [row, row + 16)), k16 from chunk.
-  __device__ void load_b(uint32_t (&b)[4], int row, int chunk) const {
-    const int lane = threadIdx.x % 32;
-    ldmatrix(b, at(row + lane % 8 + lane / 16 * 8, chunk + lane / 8 % 2));
-  }
-  // Rows are k, columns n: k16 from row on, the B operands of two n8 tiles from chunk on.
-  __device__ void load_b_transposed(uint32_t (&b)[4], int row, int chunk) const {
-    const int lane = threadIdx.x % 32;
-    ldmatrix_transposed(b, at(row + lane % 16, chunk + lane / 16));
-  }
-};
-
-// s[16 x 64] += rows [row, row + 16) of a times the transpose of b, both [64][D].
-template <int D>
-__device__ void multiply_transposed(float (&s)[8][4], const Tile<D>& a, int row, const Tile<D>& b) {
-#pragma unroll
-  for (int k = 0; k < D / 16; ++k) {
-    uint32_t x[4];
-    a.load_a(x, row, 2 * k);
-#pragma unroll
-    for (int n = 0; n < 4; ++n) {
-      uint32_t y[4];
-      b.load_b(y, 16 * n, 2 * k);
-      mma(s[2 * n], x, y[0], y[1]);
-      mma(s[2 * n + 1], x, y[2], y[3]);
-    }
-  }
-}
-
-// o[16 x D] += p[16 x 64] b for b [64][D]; p as accumulators, rounded to bfloat16.
-template <int D>
-__device__ void multiply(float (&o)[D / 8][4], const float (&p)[8][4], const Tile<D>& b) {
-#pragma unroll
-  for (int k = 0; k < 4; ++k) {
-    const uint32_t x[4] = {pack_bf16(p[2 * k][0], p[2 * k][1]), pack_bf16(p[2 * k][2], p[2 * k][3]),
-                           pack_bf16(p[2 * k + 1][0], p[2 * k + 1][1]),
-                           pack_bf16(p[2 * k + 1][2], p[2 * k + 1][3])};
-#pragma unroll
-    for (int n = 0; n < D / 16; ++n) {
-      uint32_t y[4];
-      b.load_b_transposed(y, 16 * k, 2 * n);
-      mma(o[2 * n], x, y[0], y[1]);
-      mma(o[2 * n + 1], x, y[2], y[3]);
-    }
-  }
-}
 
 __device__ void store_pair(bf16* to, float x, float y) {
   *reinterpret_cast<uint32_t*>(to) = pack_bf16(x, y);
@@ -116,74 +42,88 @@ __device__ float max_of_four(float x) {
   return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
 }
 
-// The keys that a tile of queries meets, 64 and less at a time: those of ranges of packed rows.
-template <int D>
-struct RangeKeys {
-  const bf16 *k, *v;  // of the head
+// The rows of a tile's ranges, 64 and less at a time.
+struct RangeRows {
   const int* ranges;
-  int range, last;
-  int64_t stride;
-  int key, end;
+  int range, last, row, end;
 
-  __device__ RangeKeys(const bf16* k_, const bf16* v_, const int* ranges_, const int* tile,
-                       int64_t stride_)
-      : k(k_), v(v_), ranges(ranges_), range(tile[2]), last(tile[3]), stride(stride_) {
-    key = ranges[2 * range], end = ranges[2 * range + 1];
+  __device__ RangeRows(const int* ranges_, const int* tile)
+      : ranges(ranges_), range(tile[2]), last(tile[3]) {
+    row = ranges[2 * range], end = ranges[2 * range + 1];
   }
-  __device__ int begin() const { return key; }
-  __device__ int count() const { return min(kRows, end - key); }
-  __device__ void load_k(const Tile<D>& to) const { to.load(k, key, count(), stride); }
-  __device__ void load_v(const Tile<D>& to) const { to.load(v, key, count(), stride); }
+  __device__ int begin() const { return row; }
+  __device__ int count() const { return min(kRows, end - row); }
   __device__ bool advance() {
-    key += kRows;
-    if (key < end) return true;
+    row += kRows;
+    if (row < end) return true;
     if (++range >= last) return false;
-    key = ranges[2 * range], end = ranges[2 * range + 1];
+    row = ranges[2 * range], end = ranges[2 * range + 1];
     return true;
   }
 };
 
-// A warp's 16 rows of queries `row` on, of a tile in qs (being copied), over `keys`: o unscaled,
-// the largest score and the sum of each half of the rows. `place` is what the tile's first row
-// stands at among the keys: a row sees keys up to its own place.
+// The keys that a tile of queries meets: those of ranges of packed rows.
+template <int D>
+struct RangeKeys {
+  RangeRows rows;
+  const bf16 *k, *v;  // of the head
+  int64_t stride;
+
+  __device__ int begin() const { return rows.begin(); }
+  __device__ int count() const { return rows.count(); }
+  __device__ void load_k(const Tile<D>& to) const { to.load(k, begin(), count(), stride); }
+  __device__ void load_v(const Tile<D>& to) const { to.load(v, begin(), count(), stride); }
+  __device__ bool advance() { return rows.advance(); }
+};
+
+// The queries of a tile in qs (being copied) over `keys`: o unscaled, the largest score and the sum
+// of each half of a warp's rows. `place` is what the tile's first row stands at among the keys: a
+// row sees keys up to its own place. Tiles of memory: k, v, v.
 template <int D, typename Keys>
-__device__ void attend(Keys keys, const Tile<D>& qs, const Tile<D>& ks, const Tile<D>& vs,
-                       int place, float scale_log2, float (&o)[D / 8][4], float (&top)[2],
-                       float (&sum)[2]) {
-  const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16;
-  const int my_place[2] = {place + row + lane / 4, place + row + lane / 4 + 8};
+__device__ void attend(Keys keys, const Tile<D>& qs, uint32_t memory, int place, float scale_log2,
+                       float (&o)[D / 8][4], float (&top)[2], float (&sum)[2]) {
+  const int lane = threadIdx.x % 32;
+  const int my_place[2] = {place + warp_row() + lane / 4, place + warp_row() + lane / 4 + 8};
+  const Tile<D> ks{memory};
+  Tile<D> vs{memory + Tile<D>::kBytes};
   keys.load_k(ks);
+  keys.load_v(vs);
   copy_commit();
   for (bool more = true; more;) {
     const int begin = keys.begin(), count = keys.count();
-    keys.load_v(vs);
-    copy_commit();
-    copy_wait<1>();  // q and k
+    copies_arrived();
+    float s[8][4];
+    begin_products();
+    multiply_transposed<D>(s, qs, ks);
+    commit_products();
+    products_done<0>(s);
     __syncthreads();
-    float s[8][4] = {};
-    multiply_transposed<D>(s, qs, row, ks);
-    __syncthreads();
+    const Tile<D> next{2 * memory + 3 * Tile<D>::kBytes - vs.base};
     more = keys.advance();
-    if (more) keys.load_k(ks);
+    if (more) {
+      keys.load_k(ks);
+      keys.load_v(next);
+    }
     copy_commit();
-    const bool masked = count < kRows || begin + kRows > place;
+    if (count < kRows || begin + kRows > place) {
+#pragma unroll
+      for (int n = 0; n < 8; ++n)
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          const int column = 8 * n + lane % 4 * 2 + j % 2;
+          if (column >= count || begin + column > my_place[j / 2]) s[n][j] = minus_infinity();
+        }
+    }
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float largest = top[half];
 #pragma unroll
       for (int n = 0; n < 8; ++n)
-#pragma unroll
-        for (int j = 0; j < 2; ++j) {
-          float& x = s[n][2 * half + j];
-          x *= scale_log2;
-          const int column = 8 * n + lane % 4 * 2 + j;
-          if (masked && (column >= count || begin + column > my_place[half])) x = minus_infinity();
-          largest = fmaxf(largest, x);
-        }
+        largest = fmaxf(largest, fmaxf(s[n][2 * half], s[n][2 * half + 1]));
       largest = max_of_four(largest);
       // A row past the tile's end may see nothing.
-      const float shift = largest == minus_infinity() ? 0.0f : largest;
-      const float old = exp2_fast(top[half] - shift);
+      const float shift = largest == minus_infinity() ? 0.0f : largest * scale_log2;
+      const float old = exp2_fast(top[half] * scale_log2 - shift);
       top[half] = largest;
       float added = 0.0f;
 #pragma unroll
@@ -191,38 +131,44 @@ __device__ void attend(Keys keys, const Tile<D>& qs, const Tile<D>& ks, const Ti
 #pragma unroll
         for (int j = 0; j < 2; ++j) {
           float& x = s[n][2 * half + j];
-          x = exp2_fast(x - shift);
+          x = exp2_fast(x * scale_log2 - shift);
           added += x;
         }
       sum[half] = sum[half] * old + added;
 #pragma unroll
       for (int n = 0; n < D / 8; ++n) o[n][2 * half] *= old, o[n][2 * half + 1] *= old;
     }
-    copy_wait<1>();  // v
-    __syncthreads();
-    multiply<D>(o, s, vs);
-    __syncthreads();
+    PackedRows p;
+    pack_rows(p, s);
+    begin_products();
+    multiply<D>(o, p, vs);
+    commit_products();
+    products_done<0>(o);
+    vs = next;
   }
-  for (int half = 0; half < 2; ++half) sum[half] = sum_of_four(sum[half]);
+  for (int half = 0; half < 2; ++half) {
+    sum[half] = sum_of_four(sum[half]);
+    top[half] *= scale_log2;
+  }
 }
 
 template <int D>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocks(3))
     attention(const bf16* q, const bf16* k, const bf16* v, const int* tiles, const int* ranges,
               bf16* out, float* lse, int heads, int kv_heads, float scale) {
-  extern __shared__ __align__(128) unsigned char memory[];
+  extern __shared__ __align__(1024) unsigned char memory[];
   const uint32_t shared = shared_address(memory);
-  const Tile<D> qs{shared}, ks{shared + Tile<D>::kBytes}, vs{shared + 2 * Tile<D>::kBytes};
+  const Tile<D> qs{shared};
   const int head = blockIdx.x, kv_head = head / (heads / kv_heads);
   const int* tile = tiles + 4 * blockIdx.y;
   const int first = tile[0], count = tile[1];
   const int64_t q_stride = int64_t{heads} * D, kv_stride = int64_t{kv_heads} * D;
-  const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16;
+  const int lane = threadIdx.x % 32, row = warp_row();
 
   qs.load(q + head * D, first, count, q_stride);
   float o[D / 8][4] = {}, top[2] = {minus_infinity(), minus_infinity()}, sum[2] = {};
-  attend<D>(RangeKeys<D>(k + kv_head * D, v + kv_head * D, ranges, tile, kv_stride), qs, ks, vs,
-            first, scale * kLog2E, o, top, sum);
+  attend<D>(RangeKeys<D>{RangeRows(ranges, tile), k + kv_head * D, v + kv_head * D, kv_stride}, qs,
+            shared + Tile<D>::kBytes, first, scale * kLog2E, o, top, sum);
   float factor[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -236,12 +182,12 @@ __global__ void __launch_bounds__(kThreads)
 
 // dq, and delta for dk and dv.
 template <int D>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocks(3))
     attention_backward_queries(const bf16* q, const bf16* k, const bf16* v, const bf16* out,
                                const bf16* dout, const float* lse, const int* tiles,
                                const int* ranges, bf16* dq, float* delta, int heads, int kv_heads,
                                float scale) {
-  extern __shared__ __align__(128) unsigned char memory[];
+  extern __shared__ __align__(1024) unsigned char memory[];
   const uint32_t shared = shared_address(memory);
   const Tile<D> qs{shared}, gs{shared + Tile<D>::kBytes};
   const Tile<D> ks{shared + 2 * Tile<D>::kBytes}, vs{shared + 3 * Tile<D>::kBytes};
@@ -249,7 +195,7 @@ __global__ void __launch_bounds__(kThreads)
   const int* tile = tiles + 4 * blockIdx.y;
   const int first = tile[0], count = tile[1];
   const int64_t q_stride = int64_t{heads} * D, kv_stride = int64_t{kv_heads} * D;
-  const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16;
+  const int lane = threadIdx.x % 32, row = warp_row();
   const float scale_log2 = scale * kLog2E;
 
   qs.load(q + head * D, first, count, q_stride);
@@ -269,98 +215,150 @@ __global__ void __launch_bounds__(kThreads)
   }
   float sums[D / 8][4] = {};
   const int my_row[2] = {first + row + lane / 4, first + row + lane / 4 + 8};
-  for (int range = tile[2]; range < tile[3]; ++range) {
-    const int end = ranges[2 * range + 1];
-    for (int begin = ranges[2 * range]; begin < end; begin += kRows) {
-      const int keys = min(kRows, end - begin);
-      ks.load(k + kv_head * D, begin, keys, kv_stride);
-      vs.load(v + kv_head * D, begin, keys, kv_stride);
-      copy_commit();
-      copy_wait<0>();
-      __syncthreads();
-      float s[8][4] = {}, dp[8][4] = {};
-      multiply_transposed<D>(s, qs, row, ks);
-      multiply_transposed<D>(dp, gs, row, vs);
-      const bool masked = keys < kRows || begin + kRows > first;
-#pragma unroll
-      for (int n = 0; n < 8; ++n)
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          const int half = j / 2, column = 8 * n + lane % 4 * 2 + j % 2;
-          float p = exp2_fast(s[n][j] * scale_log2 - my_lse[half]);
-          if (masked && (column >= keys || begin + column > my_row[half])) p = 0.0f;
-          s[n][j] = p * (dp[n][j] - my_delta[half]);
-        }
-      multiply<D>(sums, s, ks);
-      __syncthreads();
-    }
-  }
-  const float factor[2] = {scale, scale};
-  store<D>(sums, factor, dq + head * D, first, row, count, q_stride);
-}
-
-// Each query head's part of dk and dv [T, heads, D], float32: rows of the products are keys, columns
-// queries. A block for each head and not for each group of them: a causal mask gives the first keys
-// the most to do, and few large blocks would leave most of the card idle behind the largest.
-template <int D>
-__global__ void __launch_bounds__(kThreads)
-    attention_backward_keys(const bf16* q, const bf16* k, const bf16* v, const bf16* dout,
-                            const float* lse, const float* delta, const int* tiles,
-                            const int* ranges, float* dk, float* dv, int heads, int kv_heads,
-                            float scale) {
-  extern __shared__ __align__(128) unsigned char memory[];
-  const uint32_t shared = shared_address(memory);
-  const Tile<D> ks{shared}, vs{shared + Tile<D>::kBytes};
-  const Tile<D> qs{shared + 2 * Tile<D>::kBytes}, gs{shared + 3 * Tile<D>::kBytes};
-  float* row_lse = reinterpret_cast<float*>(memory + 4 * Tile<D>::kBytes);
-  float* row_delta = row_lse + kRows;
-  const int head = blockIdx.x, kv_head = head / (heads / kv_heads);
-  const int* tile = tiles + 4 * blockIdx.y;
-  const int first = tile[0], count = tile[1];
-  const int64_t q_stride = int64_t{heads} * D, kv_stride = int64_t{kv_heads} * D;
-  const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16;
-  const float scale_log2 = scale * kLog2E;
-
-  ks.load(k + kv_head * D, first, count, kv_stride);
-  vs.load(v + kv_head * D, first, count, kv_stride);
+  RangeKeys<D> keys{RangeRows(ranges, tile), k + kv_head * D, v + kv_head * D, kv_stride};
+  keys.load_k(ks);
+  keys.load_v(vs);
   copy_commit();
-  float dk_sums[D / 8][4] = {}, dv_sums[D / 8][4] = {};
-  const int my_key[2] = {first + row + lane / 4, first + row + lane / 4 + 8};
-  for (int range = tile[2]; range < tile[3]; ++range) {
-    const int end = ranges[2 * range + 1];
-    for (int begin = ranges[2 * range]; begin < end; begin += kRows) {
-      const int queries = min(kRows, end - begin);
-      qs.load(q + head * D, begin, queries, q_stride);
-      gs.load(dout + head * D, begin, queries, q_stride);
-      copy_commit();
-      if (threadIdx.x < kRows) {
-        const int64_t at = int64_t{begin + min(int(threadIdx.x), queries - 1)} * heads + head;
-        row_lse[threadIdx.x] = lse[at];
-        row_delta[threadIdx.x] = delta[at];
-      }
-      copy_wait<0>();
-      __syncthreads();
-      float s[8][4] = {}, dp[8][4] = {};
-      multiply_transposed<D>(s, ks, row, qs);
-      const bool masked = queries < kRows || begin < first + kRows;
+  for (bool more = true; more;) {
+    const int begin = keys.begin(), count_k = keys.count();
+    copies_arrived();
+    float s[8][4], dp[8][4];
+    begin_products();
+    multiply_transposed<D>(s, qs, ks);
+    commit_products();
+    multiply_transposed<D>(dp, gs, vs);
+    commit_products();
+    products_done<1>(s);
+#pragma unroll
+    for (int n = 0; n < 8; ++n)
+#pragma unroll
+      for (int j = 0; j < 4; ++j) s[n][j] = exp2_fast(s[n][j] * scale_log2 - my_lse[j / 2]);
+    if (count_k < kRows || begin + kRows > first) {
 #pragma unroll
       for (int n = 0; n < 8; ++n)
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
           const int column = 8 * n + lane % 4 * 2 + j % 2;
-          float p = exp2_fast(s[n][j] * scale_log2 - row_lse[column]);
-          if (masked && (column >= queries || begin + column < my_key[j / 2])) p = 0.0f;
-          s[n][j] = p;
+          if (column >= count_k || begin + column > my_row[j / 2]) s[n][j] = 0.0f;
         }
-      multiply<D>(dv_sums, s, gs);
-      multiply_transposed<D>(dp, vs, row, gs);
+    }
+    products_done<0>(dp);
+    __syncthreads();
+    more = keys.advance();
+    if (more) keys.load_v(vs);
+#pragma unroll
+    for (int n = 0; n < 8; ++n)
+#pragma unroll
+      for (int j = 0; j < 4; ++j) s[n][j] *= dp[n][j] - my_delta[j / 2];
+    PackedRows ds;
+    pack_rows(ds, s);
+    begin_products();
+    multiply<D>(sums, ds, ks);
+    commit_products();
+    products_done<0>(sums);
+    __syncthreads();
+    if (more) keys.load_k(ks);
+    copy_commit();
+  }
+  const float factor[2] = {scale, scale};
+  store<D>(sums, factor, dq + head * D, first, row, count, q_stride);
+}
+
+// Each query head's part of dk and dv [T, heads, D], float32: rows of the products are keys,
+// columns queries. A block for each head and not for each group of them: a causal mask gives the
+// first keys the most to do, and few large blocks would leave most of the card idle behind the
+// largest.
+template <int D>
+__global__ void __launch_bounds__(kThreads, kBlocks(2))
+    attention_backward_keys(const bf16* q, const bf16* k, const bf16* v, const bf16* dout,
+                            const float* lse, const float* delta, const int* tiles,
+                            const int* ranges, float* dk, float* dv, int heads, int kv_heads,
+                            float scale) {
+  extern __shared__ __align__(1024) unsigned char memory[];
+  const uint32_t shared = shared_address(memory);
+  const Tile<D> ks{shared}, vs{shared + Tile<D>::kBytes};
+  // Of queries and of dout's rows there are two tiles, one being copied.
+  const auto tile_of = [=](int i) { return Tile<D>{shared + (2 + i) * Tile<D>::kBytes}; };
+  float* row_values = reinterpret_cast<float*>(memory + 6 * Tile<D>::kBytes);  // [2][lse, delta]
+  const int head = blockIdx.x, kv_head = head / (heads / kv_heads);
+  const int* tile = tiles + 4 * blockIdx.y;
+  const int first = tile[0], count = tile[1];
+  const int64_t q_stride = int64_t{heads} * D, kv_stride = int64_t{kv_heads} * D;
+  const int lane = threadIdx.x % 32, row = warp_row();
+  const float scale_log2 = scale * kLog2E;
+
+  RangeRows queries(ranges, tile);
+  const auto load_rows = [&](int buffer) {
+    tile_of(buffer).load(q + head * D, queries.begin(), queries.count(), q_stride);
+    tile_of(buffer + 1).load(dout + head * D, queries.begin(), queries.count(), q_stride);
+  };
+  const auto value_of_row = [&] {
+    const int r = queries.begin() + min(int(threadIdx.x) % kRows, queries.count() - 1);
+    return (threadIdx.x < kRows ? lse : delta)[int64_t{r} * heads + head];
+  };
+  ks.load(k + kv_head * D, first, count, kv_stride);
+  vs.load(v + kv_head * D, first, count, kv_stride);
+  load_rows(0);
+  copy_commit();
+  row_values[threadIdx.x] = value_of_row();
+  float dk_sums[D / 8][4] = {}, dv_sums[D / 8][4] = {};
+  const int my_key[2] = {first + row + lane / 4, first + row + lane / 4 + 8};
+  int buffer = 0;
+  for (bool more = true; more; buffer ^= 2) {
+    const int begin = queries.begin(), count_q = queries.count();
+    const Tile<D> qs = tile_of(buffer), gs = tile_of(buffer + 1);
+    const float* row_lse = row_values + buffer * kRows;
+    const float* row_delta = row_lse + kRows;
+    copies_arrived();
+    float s[8][4], dp[8][4];
+    begin_products();
+    multiply_transposed<D>(s, ks, qs);
+    commit_products();
+    multiply_transposed<D>(dp, vs, gs);
+    commit_products();
+    more = queries.advance();
+    float next_value = 0.0f;
+    if (more) {
+      load_rows(buffer ^ 2);
+      next_value = value_of_row();
+    }
+    copy_commit();
+    products_done<1>(s);
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+      const float2 of_two = *reinterpret_cast<const float2*>(row_lse + 8 * n + lane % 4 * 2);
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        s[n][j] = exp2_fast(s[n][j] * scale_log2 - (j % 2 == 0 ? of_two.x : of_two.y));
+    }
+    if (count_q < kRows || begin < first + kRows) {
 #pragma unroll
       for (int n = 0; n < 8; ++n)
 #pragma unroll
-        for (int j = 0; j < 4; ++j) s[n][j] *= dp[n][j] - row_delta[8 * n + lane % 4 * 2 + j % 2];
-      multiply<D>(dk_sums, s, qs);
-      __syncthreads();
+        for (int j = 0; j < 4; ++j) {
+          const int column = 8 * n + lane % 4 * 2 + j % 2;
+          if (column >= count_q || begin + column < my_key[j / 2]) s[n][j] = 0.0f;
+        }
     }
+    PackedRows p, ds;
+    pack_rows(p, s);
+    begin_products();
+    multiply<D>(dv_sums, p, gs);
+    commit_products();
+    products_done<1>(dp);
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+      const float2 of_two = *reinterpret_cast<const float2*>(row_delta + 8 * n + lane % 4 * 2);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) s[n][j] *= dp[n][j] - (j % 2 == 0 ? of_two.x : of_two.y);
+    }
+    pack_rows(ds, s);
+    begin_products();
+    multiply<D>(dk_sums, ds, qs);
+    commit_products();
+    products_done<0>(dv_sums);
+    products_done<0>(dk_sums);
+    row_values[(buffer ^ 2) * kRows + threadIdx.x] = next_value;
   }
   const float one[2] = {1.0f, 1.0f}, factor[2] = {scale, scale};
   store<D>(dv_sums, one, dv + head * D, first, row, count, q_stride);

@@ -125,7 +125,7 @@ void Inference::attention(const Rows& qkv, const Attention& a, const Rows& out) 
                   kv_heads, layer, plane, scale);
   }
   if (a.many_count > 0) {
-    const int shared = 3 * kPageRows * d * 2;
+    const int shared = 4 * kPageRows * d * 2;
     const auto f =
         queue_.function(Source::paged_attention, fmt::format("paged_attention<{}>", d), shared);
     queue_.launch(f,

@@ -27,7 +27,7 @@ class Workspace {
   void reset();
   void* take(size_t bytes);
   // A piece that is overwritten again and again: the same one, where it is large enough.
-  enum class Scratch : uint8_t { weights, lora, sums };
+  enum class Scratch : uint8_t { weights, lora, sums, arranged };
   void* scratch(Scratch which, size_t bytes);
   Rows rows(int count, int width);
 
@@ -38,7 +38,7 @@ class Workspace {
     void* memory = nullptr;
     size_t bytes = 0;
   };
-  std::array<Piece, 3> scratch_;
+  std::array<Piece, 4> scratch_;
 };
 
 // Rows that products read; where `norm` is given, they are normed first (RMSNorm), in `normed`
@@ -79,7 +79,8 @@ class Inference {
   void gather(const Rows& x, const int32_t* rows, const Rows& out);
   void norm(const Rows& x, const mx::array& weight, float eps, const Rows& y);
   // The products of x with each weight. Up to 64 rows are multiplied with 4 and 8 bits as they lie
-  // in memory; otherwise weights are made bfloat16 and cuBLAS multiplies.
+  // in memory (from 17 on otherwise on compute capability 9.0); otherwise weights are made bfloat16
+  // and cuBLAS multiplies.
   void products(Workspace& workspace, Input in, std::span<const Product> products,
                 const LoraInputs& lora);
   // out = silu(gate) * up, both products of x.
@@ -129,6 +130,8 @@ class Inference {
   void* lora_inner(Workspace& workspace, Input& in, const LoraInputs& lora, bool few);
   bool multiply_few(Workspace& workspace, Input& in, std::span<const Product> products,
                     const Few& how);
+  bool multiply_wide(Workspace& workspace, const Input& in, std::span<const Product> products,
+                     const Few& how);
   void multiply_many(Workspace& workspace, const Rows& x, const Product& product, const void* xa,
                      int xa_stride);
   void multiply_dense(Workspace& workspace, const Rows& x, const Weight& w, void* y, int y_stride,
@@ -136,6 +139,7 @@ class Inference {
   void swiglu(const Rows& gate, const Rows& up, const Rows& out);
 
   Queue queue_;
+  bool wide_ = compute_capability() == 90;  // has the kernel for 17 to 64 rows
   mx::array blas_memory_;
   Blas blas_;
   static constexpr int kCounters = 8192;

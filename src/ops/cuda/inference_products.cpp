@@ -56,6 +56,13 @@ struct Tiles {
   }
   int sum_bytes() const { return warps_k() * 8 * n * (warps_m * m * 16 + 4) * 4; }
 };
+// Of the kernel for 17 to 64 rows (ops/cuda/wide_products.cu).
+struct WideArgs {
+  ProductArgs product;
+  const void* x;
+  int tiles, steps;
+};
+
 constexpr int kRoomForRows = 64 << 10;  // of shared memory, for x as a whole
 Tiles tiles_for(int rows, int k, bool gated) {
   if (rows <= 8) return {gated ? 2 : 1, 1, rows * (k + 8) * 2 <= kRoomForRows ? 1 : 2};
@@ -75,7 +82,89 @@ Chunks chunks_for(int rows, int k, int step, int steps_ahead) {
   return {steps_ahead, stride, 2 * rows * stride * 2, false};
 }
 
+ProductArgs arguments(const Input& in, std::span<const Product> products, const Rows* gated_out,
+                      float* float_out, const float* xa, int xa_stride) {
+  ProductArgs args{.parts = {},
+                   .x = in.x.data,
+                   .norm = in.norm != nullptr ? address(*in.norm) : nullptr,
+                   .sums = nullptr,
+                   .counters = nullptr,
+                   .rows = in.x.rows,
+                   .k = in.x.width,
+                   .x_stride = in.x.stride,
+                   .xa_stride = xa_stride,
+                   .part_count = static_cast<int>(products.size()),
+                   .chunk_steps = 0,
+                   .chunk_stride = 0,
+                   .x_bytes = 0,
+                   .eps = in.eps};
+  for (size_t i = 0; i < products.size(); ++i) {
+    const Product& p = products[i];
+    const Rows& y = gated_out != nullptr ? *gated_out : p.y;
+    args.parts[i] = {.weights = address(p.weight->data),
+                     .scales = address(*p.weight->scales),
+                     .biases = address(*p.weight->biases),
+                     .bias = p.bias != nullptr ? address(*p.bias) : nullptr,
+                     .lora_b = p.lora.b,
+                     .lora_xa = xa + p.lora.first,
+                     .residual = p.residual ? y.data : nullptr,
+                     .y = float_out != nullptr ? float_out : y.data,
+                     .n = p.weight->out_features(),
+                     .y_stride = y.stride,
+                     .rank = p.lora.rank,
+                     .first_block = 0};
+  }
+  return args;
+}
+
+// Says which blocks have which matrix, of which each takes so many rows. How many there are.
+int place_blocks(ProductArgs& args, int rows_of_block, bool gated) {
+  int blocks = 0;
+  for (int i = 0; i < args.part_count; ++i) {
+    args.parts[i].first_block = blocks;
+    if (!gated || i == 0) blocks += blocks_for(args.parts[i].n, rows_of_block);
+  }
+  return blocks;
+}
+
 }  // namespace
+
+// False where these need another way.
+bool Inference::multiply_wide(Workspace& workspace, const Input& in,
+                              std::span<const Product> products, const Few& how) {
+  constexpr int kThreads = 512, kStages = 3, kTileRows = 256;  // as the kernel has them
+  const Weight& first = *products[0].weight;
+  const int k = in.x.width, depth = 1024 / first.bits;  // depth: values of k in a step
+  if (in.x.rows <= 16 || k % depth != 0 || !wide_) return false;
+  const bool gated = how.out != nullptr;
+  const int eights = in.x.rows <= 32 ? 4 : 8;
+  void* arranged = workspace.scratch(Workspace::Scratch::arranged,
+                                     static_cast<size_t>(8 * eights) * static_cast<size_t>(k) * 2);
+  WideArgs args{.product = arguments(in, products, how.out, how.float_out, how.xa, how.xa_stride),
+                .x = arranged,
+                .tiles = 0,
+                .steps = k / depth};
+  args.tiles = place_blocks(args.product, gated ? kTileRows / 2 : kTileRows, gated);
+  if (args.tiles > kCounters) fail("a product of {} tiles has too many", args.tiles);
+  const int blocks = std::min(queue_.multiprocessors(), args.tiles * args.steps);
+  args.product.counters = address(counters_);
+  args.product.sums =
+      workspace.scratch(Workspace::Scratch::sums, static_cast<size_t>(blocks) * 2 *
+                                                      static_cast<size_t>(eights) * kThreads * 16);
+  queue_.launch(queue_.function(Source::wide_products, "arrange_rows"),
+                {.blocks_x = 8 * eights, .early = true}, in.x.data, args.product.norm, arranged,
+                in.x.rows, 8 * eights, k, in.x.stride, in.eps);
+  const int shared = kStages * (8 * eights * depth * 2 + kTileRows * (128 + 16));
+  const auto f = queue_.function(
+      Source::wide_products,
+      fmt::format("wide_product<{}, {}, {}, {}, {}, {}>", first.bits, first.group_size,
+                  type_name(first.scales->dtype()), how.float_out != nullptr ? "float" : "bf16",
+                  eights, gated ? "true" : "false"),
+      shared);
+  queue_.launch(f, {.blocks_x = blocks, .threads = kThreads, .shared_bytes = shared, .early = true},
+                args);
+  return true;
+}
 
 // False where these need another way.
 bool Inference::multiply_few(Workspace& workspace, Input& in, std::span<const Product> products,
@@ -83,44 +172,18 @@ bool Inference::multiply_few(Workspace& workspace, Input& in, std::span<const Pr
   const Weight& first = *products[0].weight;
   for (const Product& p : products)
     if (!has_kernel(*p.weight) || !alike(first, *p.weight)) return false;
+  if (multiply_wide(workspace, in, products, how)) return true;
   const bool gated = how.out != nullptr;
   const Tiles t = tiles_for(in.x.rows, in.x.width, gated);
   const int step = t.step(first.bits);
   const Chunks chunks = chunks_for(in.x.rows, in.x.width, step, t.steps_ahead());
   if (t.n > 1 || !chunks.whole) make_normed(in);  // the kernel does it otherwise
   const Rows& x = in.x;
-  ProductArgs args{.parts = {},
-                   .x = x.data,
-                   .norm = in.norm != nullptr ? address(*in.norm) : nullptr,
-                   .sums = nullptr,
-                   .counters = nullptr,
-                   .rows = x.rows,
-                   .k = x.width,
-                   .x_stride = x.stride,
-                   .xa_stride = how.xa_stride,
-                   .part_count = static_cast<int>(products.size()),
-                   .chunk_steps = chunks.steps,
-                   .chunk_stride = chunks.stride,
-                   .x_bytes = (chunks.bytes + 127) / 128 * 128,
-                   .eps = in.eps};
-  int blocks = 0;
-  for (size_t i = 0; i < products.size(); ++i) {
-    const Product& p = products[i];
-    const Rows& y = gated ? *how.out : p.y;
-    args.parts[i] = {.weights = address(p.weight->data),
-                     .scales = address(*p.weight->scales),
-                     .biases = address(*p.weight->biases),
-                     .bias = p.bias != nullptr ? address(*p.bias) : nullptr,
-                     .lora_b = p.lora.b,
-                     .lora_xa = how.xa + p.lora.first,
-                     .residual = p.residual ? y.data : nullptr,
-                     .y = how.float_out != nullptr ? how.float_out : y.data,
-                     .n = p.weight->out_features(),
-                     .y_stride = y.stride,
-                     .rank = p.lora.rank,
-                     .first_block = blocks};
-    if (!gated || i == 0) blocks += blocks_for(p.weight->out_features(), t.columns(gated));
-  }
+  ProductArgs args = arguments(in, products, how.out, how.float_out, how.xa, how.xa_stride);
+  args.chunk_steps = chunks.steps;
+  args.chunk_stride = chunks.stride;
+  args.x_bytes = (chunks.bytes + 127) / 128 * 128;
+  const int blocks = place_blocks(args, t.columns(gated), gated);
   constexpr int kBlocks = 132;  // that a large card runs at once, of the larger tiles
   const int steps = blocks_for(x.width, step);
   const int splits =

@@ -22,7 +22,7 @@ Launch attention_launch(int heads, const mx::array& tiles, int head_dim, int til
           .blocks_y = tiles.shape(0),
           .threads = 128,
           .shared_bytes = tiles_in_memory * cuda::kAttentionTile * head_dim * 2 +
-                          2 * cuda::kAttentionTile * static_cast<int>(sizeof(float))};
+                          4 * cuda::kAttentionTile * static_cast<int>(sizeof(float))};
 }
 
 mx::array rope_launch(const mx::array& x, const mx::array& positions, const mx::array& inv_freq,
@@ -70,7 +70,7 @@ mx::array cuda::attention(const Backend& backend, const mx::array& q, const mx::
   };
   const auto forward = [=](const Arrays& in) {
     const SegmentArrays& s = *segments->arrays;
-    return cuda::launch(named("attention"), attention_launch(heads, s.query_tiles, head_dim, 3),
+    return cuda::launch(named("attention"), attention_launch(heads, s.query_tiles, head_dim, 4),
                         {in[0], in[1], in[2], s.query_tiles, s.query_ranges},
                         {in[0].shape(), {in[0].shape(0), heads}}, {in[0].dtype(), mx::float32},
                         {heads, kv_heads, scale});
@@ -83,7 +83,7 @@ mx::array cuda::attention(const Backend& backend, const mx::array& q, const mx::
         {in[0].shape(), {in[0].shape(0), heads}}, {in[0].dtype(), mx::float32},
         {heads, kv_heads, scale});
     const auto parts = cuda::launch(
-        named("attention_backward_keys"), attention_launch(heads, s.key_tiles, head_dim, 4),
+        named("attention_backward_keys"), attention_launch(heads, s.key_tiles, head_dim, 6),
         {in[0], in[1], in[2], dy[0], out[1], dq[1], s.key_tiles, s.key_ranges},
         {in[0].shape(), in[0].shape()}, {mx::float32, mx::float32}, {heads, kv_heads, scale});
     const int quads = static_cast<int>(in[1].size() / 4);

@@ -1,7 +1,7 @@
 // Attention of new rows over keys and values in pages (ops/cuda/kv_pages.h), after attention.cu.
 //
-// A page holds 64 rows of all layers: [layers][k, v][kv_heads][64][D] bfloat16. A sequence is a list
-// of entries, each some first rows of a page, in the order of their positions; beginnings that
+// A page holds 64 rows of all layers: [layers][k, v][kv_heads][64][D] bfloat16. A sequence is a
+// list of entries, each some first rows of a page, in the order of their positions; beginnings that
 // sequences share are pages in the lists of all of them, and may end within a page.
 struct PageEntry {
   int64_t address;  // of the page
@@ -39,9 +39,9 @@ __global__ void __launch_bounds__(kThreads)
     paged_attention(const bf16* q, const PageTask* tasks, const PageEntry* entries, bf16* out,
                     int q_stride, int heads, int kv_heads, int64_t layer_offset, int64_t plane,
                     float scale) {
-  extern __shared__ __align__(128) unsigned char memory[];
+  extern __shared__ __align__(1024) unsigned char memory[];
   const uint32_t shared = shared_address(memory);
-  const Tile<D> qs{shared}, ks{shared + Tile<D>::kBytes}, vs{shared + 2 * Tile<D>::kBytes};
+  const Tile<D> qs{shared};
   const int head = blockIdx.x, kv_head = head / (heads / kv_heads);
   const PageTask task = tasks[blockIdx.y];
   const int64_t offset = layer_offset + int64_t{kv_head} * (kRows * D * 2);
@@ -49,11 +49,10 @@ __global__ void __launch_bounds__(kThreads)
   start_next();
   qs.load(q + head * D, task.row, task.rows, q_stride);
   float o[D / 8][4] = {}, top[2] = {minus_infinity(), minus_infinity()}, sum[2] = {};
-  attend<D>(PageKeys<D>{entries + task.begin, entries + task.end, offset, offset + plane}, qs, ks,
-            vs, task.place, scale * kLog2E, o, top, sum);
+  attend<D>(PageKeys<D>{entries + task.begin, entries + task.end, offset, offset + plane}, qs,
+            shared + Tile<D>::kBytes, task.place, scale * kLog2E, o, top, sum);
   const float factor[2] = {1.0f / sum[0], 1.0f / sum[1]};
-  store<D>(o, factor, out + head * D, task.row, threadIdx.x / 32 * 16, task.rows,
-           int64_t{heads} * D);
+  store<D>(o, factor, out + head * D, task.row, warp_row(), task.rows, int64_t{heads} * D);
 }
 
 // Few new rows: all query heads of a key head and all new rows are one tile of at most 16 rows
@@ -66,7 +65,7 @@ __global__ void __launch_bounds__(kThreads)
                         float* parts, int* counters, int q_stride, int heads, int kv_heads,
                         int64_t layer_offset, int64_t plane, float scale) {
   constexpr int kPart = 16 * D + 32, kPadded = D + 4;
-  extern __shared__ __align__(128) unsigned char memory[];
+  extern __shared__ __align__(1024) unsigned char memory[];
   const uint32_t shared = shared_address(memory);
   const auto tile = [&](int i) { return Tile<D>{shared + i * Tile<D>::kBytes}; };  // k, v, k, v
   const PageTask task = tasks[blockIdx.x];
@@ -86,7 +85,8 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int m = g + 8 * half, row = min(m, used - 1) / group, head = min(m, used - 1) % group;
-    const bf16* from = q + int64_t{task.row + row} * q_stride + (kv_head * group + head) * D + 2 * t;
+    const bf16* from =
+        q + int64_t{task.row + row} * q_stride + (kv_head * group + head) * D + 2 * t;
 #pragma unroll
     for (int i = 0; i < D / 16; ++i) {
       a[i][half] = *reinterpret_cast<const uint32_t*>(from + 16 * i);
@@ -158,9 +158,9 @@ __global__ void __launch_bounds__(kThreads)
   copy_wait<0>();
 
   // The four warps' results in shared memory, each relative to its own largest score.
-  float* sums = reinterpret_cast<float*>(memory);        // [4][16][kPadded]
-  float* tops = sums + 4 * 16 * kPadded;                 // [4][16]
-  float* totals = tops + 4 * 16;                         // [4][16]
+  float* sums = reinterpret_cast<float*>(memory);  // [4][16][kPadded]
+  float* tops = sums + 4 * 16 * kPadded;           // [4][16]
+  float* totals = tops + 4 * 16;                   // [4][16]
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     sum[half] = sum_of_four(sum[half]);
@@ -208,7 +208,7 @@ __global__ void __launch_bounds__(kThreads)
   __threadfence();
   // Each split's weight in each row, and the sum of all.
   const float* all = parts + int64_t{slot} * kPart;
-  constexpr int kKept = 4 * 16 * kPadded / 32;  // splits that there is room for at a time
+  constexpr int kKept = 4 * 16 * kPadded / 32;        // splits that there is room for at a time
   float* weights = reinterpret_cast<float*>(memory);  // [splits][16]
   float* inverse = weights + 16 * kKept;              // [16]
   static_assert((16 * kKept + 16) * 4 <= 4 * Tile<D>::kBytes, "");

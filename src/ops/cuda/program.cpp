@@ -66,8 +66,7 @@ std::string text_of(Source source) {
   std::string_view text;
   switch (source) {
     case Source::attention:
-      text = kAttention;
-      break;
+      return std::string(kCommon) + std::string(kTiles) + std::string(kAttention);
     case Source::cross_entropy:
       text = kCrossEntropy;
       break;
@@ -81,10 +80,13 @@ std::string text_of(Source source) {
       text = kInference;
       break;
     case Source::paged_attention:  // goes on from the other
-      return std::string(kCommon) + std::string(kAttention) + std::string(kPagedAttention);
+      return text_of(Source::attention) + std::string(kPagedAttention);
     case Source::products:
       text = kProducts;
       break;
+    case Source::wide_products:
+      return std::string(kCommon) + std::string(kTiles) + std::string(kProducts) +
+             std::string(kWideProducts);
   }
   return std::string(kCommon) + std::string(text);
 }
@@ -125,6 +127,10 @@ int compute_capability() {
   return 10 * number("compute_capability_major") + number("compute_capability_minor");
 }
 
+std::string architecture(int compute_capability) {
+  return fmt::format("sm_{}{}", compute_capability, compute_capability == 90 ? "a" : "");
+}
+
 Kernel compile(Source source, const std::string& expression, const std::string& architecture) {
   const Nvrtc& n = nvrtc();
   Nvrtc::Program program = nullptr;
@@ -158,7 +164,7 @@ const Kernel& kernel(Source source, const std::string& expression) {
   const std::lock_guard lock(mutex);
   const auto key = std::pair(source, expression);
   if (const auto it = kernels.find(key); it != kernels.end()) return it->second;
-  const std::string target = fmt::format("sm_{}", compute_capability());
+  const std::string target = architecture(compute_capability());
   fs::path file = cache_directory();
   if (!file.empty())
     file /= fmt::format("kernels/{:016x}.cubin",

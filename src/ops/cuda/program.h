@@ -18,7 +18,8 @@ enum class Source {
   elementwise,
   inference,
   paged_attention,
-  products
+  products,
+  wide_products
 };
 
 struct Kernel {
@@ -32,7 +33,10 @@ const Kernel& kernel(Source source, const std::string& expression);
 // Ten times the major plus the minor compute capability of the default GPU.
 int compute_capability();
 
-// What `kernel` does for a given architecture ("sm_90"), without card or cache.
+// What kernels are compiled for: "sm_80"; "sm_90a" with what that card alone has.
+std::string architecture(int compute_capability);
+
+// What `kernel` does for a given architecture, without card or cache.
 Kernel compile(Source source, const std::string& expression, const std::string& architecture);
 
 struct Launch {

@@ -13,6 +13,7 @@ namespace {
 // CUDA's driver functions (cuda.h), found in the process or opened.
 struct Driver {
   int (*device_get)(int*, int);
+  int (*device_attribute)(int*, int, int);
   int (*context_retain)(void**, int);
   int (*context_set)(void*);
   int (*stream_create)(void**, unsigned);
@@ -43,6 +44,7 @@ const Driver& driver() {
     };
     Driver d;
     get(d.device_get, "cuDeviceGet");
+    get(d.device_attribute, "cuDeviceGetAttribute");
     get(d.context_retain, "cuDevicePrimaryCtxRetain");
     get(d.context_set, "cuCtxSetCurrent");
     get(d.stream_create, "cuStreamCreate");
@@ -112,6 +114,8 @@ Queue::Queue() {
   check(driver().context_retain(&context_, device), "to be set up");
   enter();
   early_ = compute_capability() >= 90;
+  constexpr int kMultiprocessors = 16;
+  check(driver().device_attribute(&multiprocessors_, kMultiprocessors, device), "to be asked");
   constexpr unsigned kNonBlocking = 1;
   check(driver().stream_create(&stream_, kNonBlocking), "to make a stream");
 }

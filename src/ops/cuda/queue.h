@@ -47,12 +47,14 @@ class Queue {
   // Until everything so far is done. Throws Error where something failed.
   void wait() const;
   void* stream() const { return stream_; }
+  int multiprocessors() const { return multiprocessors_; }
 
  private:
   void launch_pointers(const Function& function, const Launch& launch,
                        std::span<const void* const> args) const;
   void* context_ = nullptr;
   void* stream_ = nullptr;
+  int multiprocessors_ = 0;
   bool early_ = false;  // whether the card can start kernels early
 };
 

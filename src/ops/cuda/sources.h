@@ -5,7 +5,7 @@
 
 namespace gavel::cuda {
 
-extern const std::string_view kCommon, kAttention, kCrossEntropy, kDequantize, kElementwise,
-    kInference, kPagedAttention, kProducts;
+extern const std::string_view kCommon, kTiles, kAttention, kCrossEntropy, kDequantize, kElementwise,
+    kInference, kPagedAttention, kProducts, kWideProducts;
 
 }  // namespace gavel::cuda
