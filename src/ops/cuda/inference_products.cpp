@@ -151,10 +151,13 @@ bool Inference::multiply_wide(Workspace& workspace, const Input& in,
   args.product.sums =
       workspace.scratch(Workspace::Scratch::sums, static_cast<size_t>(blocks) * 2 *
                                                       static_cast<size_t>(eights) * kThreads * 16);
-  queue_.launch(queue_.function(Source::wide_products, "arrange_rows"),
-                {.blocks_x = 8 * eights, .early = true}, in.x.data, args.product.norm, arranged,
-                in.x.rows, 8 * eights, k, in.x.stride, in.eps);
-  const int shared = kStages * (8 * eights * depth * 2 + kTileRows * (128 + 16));
+  queue_.launch(queue_.function(Source::wide_products, fmt::format("arrange_rows<{}>", first.bits)),
+                {.blocks_x = 8 * eights,
+                 .blocks_y = in.norm != nullptr ? 1 : blocks_for(k, 2048),
+                 .early = true},
+                in.x.data, args.product.norm, arranged, in.x.rows, 8 * eights, k, in.x.stride,
+                in.eps);
+  const int shared = kStages * (8 * eights * depth * 2 + kTileRows * (128 + 8 * first.bits));
   const auto f = queue_.function(
       Source::wide_products,
       fmt::format("wide_product<{}, {}, {}, {}, {}, {}>", first.bits, first.group_size,

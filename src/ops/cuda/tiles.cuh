@@ -106,6 +106,11 @@ __device__ inline void products_done_but_last() {
   asm volatile("wgmma.wait_group.sync.aligned 1;" ::: "memory");
 #endif
 }
+__device__ inline void all_products_done() {
+#if GAVEL_WGMMA
+  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+#endif
+}
 
 #if GAVEL_WGMMA
 #define GAVEL_SUMS(s, n)                                                          \

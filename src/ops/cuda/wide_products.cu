@@ -4,16 +4,30 @@
 // A group of four warps multiplies 64 rows of W by all rows of x. W's values become bfloat16 in
 // registers, rounded once as dequantizing rounds them, and are the left side; x lies in shared
 // memory. Each warp copies its own 16 rows of W ahead, 128 bytes of each a step; x comes by bulk
-// copies, for which it was arranged before (arrange_rows).
+// copies, for which it was arranged before (arrange_rows): also in the order in which a lane gets
+// values of W out of the words that it reads.
 //
-// All steps of all tiles of W are shared out evenly: a block goes from one tile to the next within
-// its part. Where a tile is shared, its blocks leave sums in memory, and the last to end adds them
-// in the order of k, so that the same inputs give the same bits.
+// Every block takes as many whole tiles of W as there are for all. The steps of the rest, fewer tiles
+// than blocks, are shared out evenly before: a block leaves its sums of a tile in memory, and at the
+// end, when all have done so, adds a part of the tile, in the order of k, so that the same inputs
+// give the same bits. Blocks wait for each other, so there are no more than multiprocessors.
 
 constexpr int kWideThreads = 512, kWideStages = 3;
 
-// x [rows, k] as panels of 64 columns: [k / 64][all_rows][64], swizzled as tiles are, with zeros in
-// rows past those of x. Where norm [k] is given, x is normed (RMSNorm). A block for each row.
+// Where the value at `place` of 64 arranged values of k was before. A step's 16 values lie in a
+// lane t of four at 2t, 2t + 1, 2t + 8 and 2t + 9. Of 4 bits a lane reads two words, which give
+// values in pairs (i, i + 4); of 8 bits it reads four words.
+template <int kBits>
+__device__ inline int place_before(int place) {
+  const int s = place / 16, half = place / 8 % 2, t = place / 2 % 4, e = place % 2;
+  if constexpr (kBits == 4) return (2 * t + s / 2) * 8 + s % 2 * 2 + half + 4 * e;
+  return 16 * t + 4 * s + 2 * half + e;
+}
+
+// x [rows, k] as panels of 64 columns: [k / 64][all_rows][64], each in the order of place_before,
+// swizzled as tiles are, with zeros in rows past those of x. Where norm [k] is given, x is normed
+// (RMSNorm). Blocks (row, part of its columns); only one a row with norm.
+template <int kBits>
 __global__ void __launch_bounds__(256)
     arrange_rows(const bf16* x, const bf16* norm, bf16* to, int rows, int all_rows, int k,
                  int x_stride, float eps) {
@@ -35,21 +49,18 @@ __global__ void __launch_bounds__(256)
     for (int w = 0; w < 8; ++w) sum += sums[w];
     factor = rsqrtf(sum / k + eps);
   }
-  for (int chunk = threadIdx.x; chunk < k / 8; chunk += 256) {
-    uint4 v = make_uint4(0, 0, 0, 0);
+  for (int chunk = blockIdx.y * 256 + threadIdx.x; chunk < k / 8; chunk += gridDim.y * 256) {
+    float y[8] = {};
     if (row < rows) {
-      v = *reinterpret_cast<const uint4*>(from + chunk * 8);
-      if (norm != nullptr) {
-        float y[8], by[8];
-        load8(from + chunk * 8, y);
-        load8(norm + chunk * 8, by);
 #pragma unroll
-        for (int j = 0; j < 8; ++j) y[j] *= by[j] * factor;
-        store8(reinterpret_cast<bf16*>(&v), y);
+      for (int i = 0; i < 8; ++i) {
+        const int column = chunk / 8 * 64 + place_before<kBits>(chunk % 8 * 8 + i);
+        y[i] = to_float(from[column]);
+        if (norm != nullptr) y[i] *= to_float(norm[column]) * factor;
       }
     }
     bf16* panel = to + (int64_t{chunk / 8} * all_rows + row) * 64;
-    *reinterpret_cast<uint4*>(panel + ((chunk % 8) ^ (row % 8)) * 8) = v;
+    store8(panel + ((chunk % 8) ^ (row % 8)) * 8, y);
   }
 }
 
@@ -108,23 +119,49 @@ __device__ inline void multiply_wide(float (&sums)[kN][4], const uint32_t (&a)[4
 #endif
 }
 
-// The eight values k, k + 1 of a lane in each of four steps of 16: of row words [64 * kBits / 32],
-// the values 2t and 2t + 1 (first) and 2t + 8 and 2t + 9 (second) of each step, as floats
-// kExcess + value.
-template <int kBits>
-struct WideValues {
-  static constexpr float kExcess = kBits == 4 ? 128.0f : 32768.0f;
-  // Two neighbours of a step's half: `word` holds the half's values with those of this lane.
-  __device__ static void pair(float& x, float& y, uint32_t word, int t) {
+// a * b + c of two bfloat16 at a time, each rounded once.
+__device__ inline uint32_t fma_bf16(uint32_t a, uint32_t b, uint32_t c) {
+  uint32_t r;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+  return r;
+}
+__device__ inline uint32_t twice(uint32_t half_word) { return permute(half_word, 0, 0x1010); }
+
+// How values of W become bfloat16: scale * value + bias of a group, for the eight pairs that a lane
+// has of 64 values of k in kBits / 2 words, in the order of place_before.
+template <int kBits, typename Scale>
+struct Converter {
+  float scale, bias, bias_high;
+  __device__ Converter(float s, float b) : scale(s) {
+    // Values are 128 + value as bfloat16, two in a word. Taken for a float, a word is its high value
+    // and what the low one adds: about 0x4300 / 65536 of the value's unit.
+    bias = b - (kBits == 4 ? 128.0f : 0.0f) * s;
+    bias_high = bias - 0x4307 / 65536.0f * s;
+  }
+  __device__ uint32_t pair(const uint32_t* words, int i) const {
     if constexpr (kBits == 4) {
-      const uint32_t r = __funnelshift_r(word, word, 8 * t + 16);  // the lane's byte at bit 16
-      x = __uint_as_float((r & 0x000f0000u) | 0x43000000u);
-      y = __uint_as_float((r >> 4 & 0x000f0000u) | 0x43000000u);
+      const uint32_t two = nibbles(words[i / 4] >> (4 * (i % 4)));
+      return pack_bf16(fmaf(__uint_as_float(two << 16), scale, bias),
+                       fmaf(__uint_as_float(two), scale, bias_high));
     } else {
-      const uint32_t r = t % 2 == 0 ? word : word >> 16;
-      x = __uint_as_float((r & 0xffu) << 8 | 0x47000000u);
-      y = __uint_as_float((r & 0xff00u) | 0x47000000u);
+      const uint32_t word = words[i / 2];
+      constexpr float kExcess = 8388608.0f;  // 2^23, 0x4b000000
+      const float x = __uint_as_float(permute(word, 0x4b000000, 0x7650 + i % 2 * 2)) - kExcess;
+      const float y = __uint_as_float(permute(word, 0x4b000000, 0x7651 + i % 2 * 2)) - kExcess;
+      return pack_bf16(fmaf(x, scale, bias), fmaf(y, scale, bias));
     }
+  }
+};
+// The scales are bfloat16 too: then it is done with two values at a time.
+template <>
+struct Converter<4, bf16> {
+  uint32_t scales, biases;
+  __device__ Converter(float s, float b)
+      : scales(twice(__float_as_uint(s) >> 16)), biases(twice(__float_as_uint(b) >> 16)) {}
+  __device__ uint32_t pair(const uint32_t* words, int i) const {
+    constexpr uint32_t kOnes = 0x3f803f80, kMinus128 = 0xc300c300;
+    const uint32_t two = nibbles(words[i / 4] >> (4 * (i % 4)));
+    return fma_bf16(fma_bf16(two, kOnes, kMinus128), scales, biases);
   }
 };
 
@@ -132,23 +169,25 @@ template <int kBits, int kGroup, typename Scale, typename Out, int kN, bool kGat
 __global__ void __launch_bounds__(kWideThreads, 1) wide_product(const WideArgs args) {
   constexpr int kDepth = 1024 / kBits;      // values of k in a step: 128 bytes of W
   constexpr int kGroups = kDepth / kGroup;
-  constexpr int kRowBytes = 128 + 16;       // of W in shared memory: rows in different banks
+  constexpr int kRowBytes = 128 + 8 * kBits;  // of W in shared memory: rows in different banks
   constexpr int kWarpStage = 16 * kRowBytes;
   constexpr int kXStage = 8 * kN * kDepth * 2;
   constexpr int kPanel = 8 * kN * 128;      // bytes
   constexpr int kTileRows = kGated ? 256 / 2 : 256;  // of y, and of each of the matrices
   extern __shared__ __align__(1024) unsigned char memory[];
   __shared__ __align__(8) uint64_t arrived_memory[kWideStages], empty_memory[kWideStages];
-  __shared__ int ended;
   const ProductArgs& p = args.product;
   const uint32_t shared = shared_address(memory);
   const uint32_t arrived = shared_address(arrived_memory), empty = shared_address(empty_memory);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int k = p.k, groups = k / kGroup, row_bytes = k / 8 * kBits;
   unsigned char* ring = memory + kWideStages * kXStage + warp * (kWideStages * kWarpStage);
-  const int64_t units = int64_t{args.tiles} * args.steps;
-  const int first_unit = static_cast<int>(units * blockIdx.x / gridDim.x);
-  const int end_unit = static_cast<int>(units * (blockIdx.x + 1) / gridDim.x);
+  // A unit is a step of a tile. This block's: first those of tiles that all share, the last ones.
+  const int blocks = gridDim.x, steps = args.steps, whole = args.tiles / blocks;
+  const int shared_tiles = args.tiles - whole * blocks, shared_units = shared_tiles * steps;
+  const int first_shared = shared_units * blockIdx.x / blocks;
+  const int own_shared = shared_units * (blockIdx.x + 1) / blocks - first_shared;
+  const int units = own_shared + whole * steps;
 
   if (threadIdx.x == 0) {
     for (int i = 0; i < kWideStages; ++i) {
@@ -159,22 +198,29 @@ __global__ void __launch_bounds__(kWideThreads, 1) wide_product(const WideArgs a
   }
   __syncthreads();
 
-  // A unit is a step of a tile; the tile's matrix is a part.
   struct Unit {
     int tile, step, part;
-    __device__ void enter(const ProductArgs& p) {
-      part = 0;
-      if constexpr (!kGated)
-        while (part + 1 < p.part_count && tile >= p.parts[part + 1].first_block) ++part;
-    }
-    __device__ void advance(const WideArgs& args) {
-      if (++step < args.steps) return;
-      step = 0, ++tile;
-      enter(args.product);
-    }
   };
-  Unit at{first_unit / args.steps, first_unit % args.steps, 0};
-  at.enter(p);
+  const auto enter = [&](Unit& u) {  // the tile's matrix
+    u.part = 0;
+    if constexpr (!kGated)
+      while (u.part + 1 < p.part_count && u.tile >= p.parts[u.part + 1].first_block) ++u.part;
+  };
+  // Unit i + 1 after i.
+  const auto advance = [&](Unit& u, int i) {
+    ++u.step;
+    if (i + 1 == own_shared)
+      u.tile = blockIdx.x * whole, u.step = 0;
+    else if (u.step < steps)
+      return;
+    else
+      u.step = 0, ++u.tile;
+    enter(u);
+  };
+  Unit at{static_cast<int>(blockIdx.x) * whole, 0, 0};
+  if (own_shared > 0)
+    at.tile = whole * blocks + first_shared / steps, at.step = first_shared % steps;
+  enter(at);
   // The matrix and its row that is row `local` of the warp's 16: with gates, a gate's eight rows,
   // then the same of up, so that a thread has both of a result.
   const auto weight_row = [&](const Unit& u, int local, const ProductPart*& of) {
@@ -185,26 +231,26 @@ __global__ void __launch_bounds__(kWideThreads, 1) wide_product(const WideArgs a
   };
   // This warp's weights of the next unit to be copied.
   Unit ahead = at;
-  const auto fill = [&](int unit) {
-    if (unit < end_unit) {
-      const uint32_t to = shared_address(ring) + (unit - first_unit) % kWideStages * kWarpStage +
+  const auto fill = [&](int i) {
+    if (i < units) {
+      const uint32_t to = shared_address(ring) + i % kWideStages * kWarpStage +
                           lane / 8 * kRowBytes + lane % 8 * 16;
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
+      for (int part = 0; part < 4; ++part) {
         const ProductPart* of;
-        const int row = weight_row(ahead, i * 4 + lane / 8, of);
-        copy_async(to + i * 4 * kRowBytes,
+        const int row = weight_row(ahead, part * 4 + lane / 8, of);
+        copy_async(to + part * 4 * kRowBytes,
                    reinterpret_cast<const unsigned char*>(of->weights) + int64_t{row} * row_bytes +
                        ahead.step * 128 + lane % 8 * 16,
                    true);
       }
-      ahead.advance(args);
+      advance(ahead, i);
     }
     copy_commit();
   };
-  // x of a unit, by one thread.
-  const auto fetch = [&](int unit, int step) {
-    const int i = unit - first_unit, stage = i % kWideStages;
+  // x of a unit, which is step `step` of a tile, by one thread.
+  const auto fetch = [&](int i, int step) {
+    const int stage = i % kWideStages;
     if (i >= kWideStages) barrier_wait(empty + 8 * stage, (i / kWideStages - 1) % 2);
     copy_bulk(shared + stage * kXStage,
               reinterpret_cast<const unsigned char*>(args.x) + int64_t{step} * kXStage, kXStage,
@@ -229,30 +275,23 @@ __global__ void __launch_bounds__(kWideThreads, 1) wide_product(const WideArgs a
   const auto convert = [&](uint32_t (&to)[4][4], const Step& f, const unsigned char* w, int from) {
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
-      uint32_t q[2 * kBits];
-      load_words(q, w + (g + 8 * h) * kRowBytes + from / 8 * kBits);
+      uint32_t words[kBits / 2];
+      load_words(words, w + (g + 8 * h) * kRowBytes + from / 8 * kBits + t * 2 * kBits);
+      // Of groups of 32 the first two lanes have one, the others the next.
+      const int group = kGroup >= 64 ? from / kGroup : from / 32 + t / 2;
+      const auto get = [&](const Scales<Scale, kGroups>& of) {
+        if constexpr (kGroup >= 64) return of.get(group);
+        const float a = of.get(from / 32), b = of.get(from / 32 + 1);
+        return t < 2 ? a : b;
+      };
+      const Converter<kBits, Scale> converter(get(f.scale[h]), get(f.bias[h]));
 #pragma unroll
-      for (int s = 0; s < 4; ++s) {
-        const int group = (from + 16 * s) / kGroup;
-        const float scale = f.scale[h].get(group);
-        const float bias = f.bias[h].get(group) - WideValues<kBits>::kExcess * scale;
-#pragma unroll
-        for (int second = 0; second < 2; ++second) {
-          float x, y;
-          if constexpr (kBits == 4) {
-            WideValues<kBits>::pair(x, y, q[2 * s + second], t);
-          } else {
-            const uint32_t left = q[4 * s + 2 * second], right = q[4 * s + 2 * second + 1];
-            WideValues<kBits>::pair(x, y, t < 2 ? left : right, t);
-          }
-          to[s][h + 2 * second] = pack_bf16(fmaf(x, scale, bias), fmaf(y, scale, bias));
-        }
-      }
+      for (int i = 0; i < 8; ++i) to[i / 2][h + 2 * (i % 2)] = converter.pair(words, i);
     }
   };
 
-  // What is added to a result, and where it goes.
-  const auto finish = [&](const Unit& u) {
+  // Writes a result and its neighbours: what thread `of_thread` has in sums[n].
+  const auto finish = [&](const Unit& u, int of_thread, int n, const float (&v)[4]) {
     const auto adapted = [&](const ProductPart& of, int row, int column, float y) {
       if (of.bias != nullptr) y += to_float(of.bias[column]);
       if (of.residual != nullptr) y += to_float(of.residual[int64_t{row} * of.y_stride + column]);
@@ -264,83 +303,89 @@ __global__ void __launch_bounds__(kWideThreads, 1) wide_product(const WideArgs a
       return y;
     };
     const ProductPart& of = p.parts[u.part];
-    const int first = (u.tile - of.first_block) * kTileRows + warp * (kGated ? 8 : 16) + g;
+    const int first = (u.tile - of.first_block) * kTileRows +
+                      of_thread / 32 * (kGated ? 8 : 16) + of_thread % 32 / 4;
 #pragma unroll
-    for (int h = 0; h < (kGated ? 1 : 2); ++h) {
-      const int column = first + 8 * h;
-      if (column >= of.n) continue;
-#pragma unroll
-      for (int n = 0; n < kN; ++n)
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          const int row = 8 * n + 2 * t + e;
-          if (row >= p.rows) continue;
-          float y = adapted(of, row, column, sums[n][2 * h + e]);
-          if constexpr (kGated) y = silu(y) * adapted(p.parts[1], row, column, sums[n][2 + e]);
-          const int64_t at = int64_t{row} * of.y_stride + column;
-          if constexpr (sizeof(Out) == 4)
-            static_cast<float*>(of.y)[at] = y;
-          else
-            static_cast<bf16*>(of.y)[at] = to_bf16(y);
-        }
+    for (int i = 0; i < (kGated ? 2 : 4); ++i) {
+      const int column = first + i / 2 * 8, row = 8 * n + of_thread % 4 * 2 + i % 2;
+      if (column >= of.n || row >= p.rows) continue;
+      float y = adapted(of, row, column, v[i]);
+      if constexpr (kGated) y = silu(y) * adapted(p.parts[1], row, column, v[2 + i]);
+      const int64_t at = int64_t{row} * of.y_stride + column;
+      if constexpr (sizeof(Out) == 4)
+        static_cast<float*>(of.y)[at] = y;
+      else
+        static_cast<bf16*>(of.y)[at] = to_bf16(y);
     }
   };
-  // A thread's sums of one of the two tiles that a block may share with others.
-  const auto place = [&](int block, int which) {
-    return reinterpret_cast<float4*>(p.sums) + (int64_t{block} * 2 + which) * kN * kWideThreads +
-           threadIdx.x;
+  // What a block leaves of the first or the second of the shared tiles that it has steps of.
+  const auto sums_of = [&](int block, bool second) {
+    return reinterpret_cast<float4*>(p.sums) + int64_t{2 * block + second} * kN * kWideThreads;
   };
-  const auto block_of = [&](int64_t unit) {  // the last whose part begins at or before it
-    int block = static_cast<int>(unit * gridDim.x / units);
-    while (units * (block + 1) / gridDim.x <= unit) ++block;
-    while (units * block / gridDim.x > unit) --block;
-    return block;
-  };
-  // True in the block that is to finish the tile, with the sums of all.
-  const auto shared_with_others = [&](int tile) {
-    float4* mine = place(blockIdx.x, tile == first_unit / args.steps ? 0 : 1);
+  const auto leave = [&](const Unit& u, bool second) {
+    float4* mine = sums_of(blockIdx.x, second) + threadIdx.x;
 #pragma unroll
     for (int n = 0; n < kN; ++n)
       mine[n * kWideThreads] = make_float4(sums[n][0], sums[n][1], sums[n][2], sums[n][3]);
-    const int from = block_of(int64_t{tile} * args.steps);
-    const int to = block_of(int64_t{tile + 1} * args.steps - 1);
     __threadfence();
     __syncthreads();
-    if (threadIdx.x == 0) {
-      ended = atomicAdd(p.counters + tile, 1);
-      if (ended == to - from) p.counters[tile] = 0;
-    }
-    __syncthreads();
-    if (ended != to - from) return false;
-    __threadfence();
-#pragma unroll
-    for (int n = 0; n < kN; ++n) sums[n][0] = sums[n][1] = sums[n][2] = sums[n][3] = 0.0f;
-    for (int block = from; block <= to; ++block) {
-      const int64_t begins = units * block / gridDim.x;
-      const float4* theirs = place(block, tile == begins / args.steps ? 0 : 1);
-#pragma unroll
-      for (int n = 0; n < kN; ++n) {
-        const float4 v = __ldcg(theirs + n * kWideThreads);
-        sums[n][0] += v.x, sums[n][1] += v.y, sums[n][2] += v.z, sums[n][3] += v.w;
+    if (threadIdx.x == 0) atomicAdd(p.counters + u.tile, 1);
+  };
+  // The block that has a shared unit.
+  const auto block_of = [&](int unit) {
+    int block = unit * blocks / shared_units;
+    while (shared_units * (block + 1) / blocks <= unit) ++block;
+    while (shared_units * block / blocks > unit) --block;
+    return block;
+  };
+  // This block's share of the results of a tile that it left.
+  const auto collect = [&](int tile) {
+    const int begin = (tile - whole * blocks) * steps;
+    const int from = block_of(begin), count = block_of(begin + steps - 1) - from + 1;
+    const int mine = blockIdx.x - from, all = kN * kWideThreads;
+    // Only the first may have had another tile before.
+    const bool second = shared_units * from / blocks < begin;
+    Unit u{tile, 0, 0};
+    enter(u);
+    if (threadIdx.x == 0)
+      while (*static_cast<volatile int*>(p.counters + tile) < count) {
       }
+    __syncthreads();
+    __threadfence();
+    for (int i = all * mine / count + threadIdx.x; i < all * (mine + 1) / count;
+         i += kWideThreads) {
+      float4 x = __ldcg(sums_of(from, second) + i);
+      float v[4] = {x.x, x.y, x.z, x.w};
+#pragma unroll 4
+      for (int block = 1; block < count; ++block) {
+        x = __ldcg(sums_of(from + block, false) + i);
+        v[0] += x.x, v[1] += x.y, v[2] += x.z, v[3] += x.w;
+      }
+      finish(u, i % kWideThreads, i / kWideThreads, v);
     }
-    return true;
+    __syncthreads();
+    // The last to have read them makes the counter zero again.
+    if (threadIdx.x == 0 && atomicAdd(p.counters + tile, 1) == 2 * count - 1) p.counters[tile] = 0;
   };
 
   Step now, next;
   // Weights are nobody's results: they need not wait for the kernel before.
   load(now, at);
-  for (int i = 0; i < 2; ++i) fill(first_unit + i);
+  const int first_step = ahead.step;
+  fill(0);
+  const int second_step = ahead.step;
+  fill(1);
   wait_for_previous();
   start_next();
-  if (threadIdx.x == 0)
-    for (int i = 0; i < min(2, end_unit - first_unit); ++i)
-      fetch(first_unit + i, (at.step + i) % args.steps);
-  for (int unit = first_unit; unit < end_unit; ++unit) {
-    const int i = unit - first_unit, stage = i % kWideStages;
+  if (threadIdx.x == 0) {
+    fetch(0, first_step);
+    if (units > 1) fetch(1, second_step);
+  }
+  for (int i = 0; i < units; ++i) {
+    const int stage = i % kWideStages;
     const Unit here = at;
-    at.advance(args);
-    if (unit + 1 < end_unit) load(next, at);
+    advance(at, i);
+    if (i + 1 < units) load(next, at);
     copy_wait<1>();
     __syncwarp();
     const unsigned char* w = ring + stage * kWarpStage;
@@ -353,19 +398,28 @@ __global__ void __launch_bounds__(kWideThreads, 1) wide_product(const WideArgs a
 #pragma unroll
       for (int s = 0; s < 4; ++s)
         multiply_wide<kN>(sums, a[batch % 2][s], x.description(32 * s),
-                          batch > 0 || s > 0 || (i > 0 && here.step > 0));
+                          batch > 0 || s > 0 || (i > 0 && i != own_shared && here.step > 0));
       commit_products();
-      if (batch + 1 < kDepth / 64) products_done_but_last();  // and their left side is free
+      products_done_but_last();  // of the batch before, also of the unit before: its memory is free
+      if (batch == 0) {
+        if (i > 0 && lane == 0) barrier_arrive(empty + 8 * ((i - 1) % kWideStages));
+        if (threadIdx.x == i % (kWideThreads / 32) * 32 && i + 2 < units) fetch(i + 2, ahead.step);
+        fill(i + 2);
+      }
     }
-    products_done<0>(sums);
-    if (lane == 0) barrier_arrive(empty + 8 * stage);
-    fill(unit + 2);
-    if (threadIdx.x == 0 && unit + 2 < end_unit) fetch(unit + 2, (here.step + 2) % args.steps);
     now = next;
-    if (at.step == 0 || unit + 1 == end_unit) {  // the tile's last step here
-      const bool whole = at.step == 0 && unit + 1 - args.steps >= first_unit;
-      if (whole || shared_with_others(here.tile)) finish(here);
+    const bool leaves = i + 1 < own_shared ? at.step == 0 : i + 1 == own_shared;
+    if (leaves || (i >= own_shared && here.step + 1 == steps)) {
+      all_products_done();
+      if (leaves)
+        leave(here, here.tile - whole * blocks > first_shared / steps);
+      else
+#pragma unroll
+        for (int n = 0; n < kN; ++n) finish(here, threadIdx.x, n, sums[n]);
     }
   }
   copy_wait<0>();
+  if (own_shared > 0)
+    for (int tile = first_shared / steps; tile <= (first_shared + own_shared - 1) / steps; ++tile)
+      collect(whole * blocks + tile);
 }
