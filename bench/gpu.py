@@ -1,5 +1,5 @@
 """Training on an NVIDIA card against bitsandbytes + Liger, in one run, as one table:
-python3 bench/gpu.py --gavel build/gavel --model DIRECTORY [--peer-python PYTHON] [--only WORD]
+python3 bench/gpu.py --gavel build/gavel --model DIRECTORY [--peer-python PYTHON] [--only "WORD;WORD"]
 
 The model is bench/gpu_model.py's. Each of gavel's lines says what was planned of memory beside what
 was taken, and has loss and gradient norm beside it; the peer's values are its own random ones.
@@ -97,7 +97,7 @@ def main():
             peers[targets] = peer(args, targets)
             print(f"{'bitsandbytes + Liger, ' + targets:<26}{text_of(peers[targets])}", flush=True)
         for row, more, targets in ROWS:
-            if args.only not in row:
+            if not any(word in row for word in args.only.split(";")):
                 continue
             result = gavel(args, directory, more)
             other = peers.get(targets, {}).get("tokens_per_second")

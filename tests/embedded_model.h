@@ -22,6 +22,8 @@ class EmbeddedModelTest : public testing::Test {
   }
   void SetUp() override {
     ASSERT_NE(model, nullptr) << "the embedded model is missing: ./run setup brings it";
+    mlx::core::set_default_device(
+        mlx::core::Device::cpu);  // MLX's own choice is a GPU if there is one
   }
 
   inline static Model* model = nullptr;
