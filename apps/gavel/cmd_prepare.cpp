@@ -51,10 +51,12 @@ void add_input_flags(CLI::App& c, Arguments& a) {
   c.add_option("--format", a.format, "auto (by the fields), or a form's name")
       ->check(CLI::IsMember(formats))
       ->capture_default_str();
-  c.add_option("--field", a.options.raw.field_mappings,
-               "NAME=FIELD: what a field is called in the file. NAME: question, input, answer_a, "
-               "answer_b, label, scores, score_a, score_b, votes, reason, reference, id, category, "
-               "model_a, model_b, system, chosen, rejected, answers, ...")
+  c.add_option(
+       "--field", a.options.raw.field_mappings,
+       "NAME=FIELD: what a field is called in the file. NAME: question, input, answer_a, "
+       "answer_b, label, scores, score_a, score_b, votes, reason, reference, id, category, "
+       "model_a, model_b, system, chosen, rejected, answers; of single answers answer, score, "
+       "pass, rubric, scores.NAME (of a criterion), ...")
       ->type_name("NAME=FIELD");
   c.add_option("--label-map,--label", a.options.raw.label_meanings,
                "VALUE=A, VALUE=B or VALUE=tie, several with a comma between: what labels stand for "
@@ -114,11 +116,14 @@ void add_output_flags(CLI::App& c, Arguments& a) {
                             "judging template; the same file goes to eval, judge and serve");
   c.add_option(
        "--form", a.form,
-       "what is judged, with a built-in template: pair (both answers in one prompt) or rank "
-       "(each alone, by a score that is learned from pairs)")
-      ->check(CLI::IsMember({"pair", "rank"}))
+       "what is judged, with a built-in template: pair (both answers in one prompt), rank (each "
+       "alone, by a score that is learned from pairs), score (one answer, 1 to 5) or pass (one "
+       "answer, pass or fail)")
+      ->check(CLI::IsMember({"pair", "rank", "score", "pass"}))
       ->excludes(file)
       ->capture_default_str();
+  c.add_option("--scale", a.options.scale, "of --form score: another scale than 1..5")
+      ->type_name("LOW..HIGH");
   c.add_option("--model", a.model, "count tokens as this model's tokenizer and template do");
   add_chat_template_option(c, a.chat_template);
   c.add_option("--max-seq-length", a.options.max_seq_length,
@@ -139,7 +144,7 @@ void print_json(const nlohmann::ordered_json& json) {
 // Single answers become pairs: the inputs are then the file of these. False where they have no
 // scores, so that the pairs, written to the output folder, are to be judged and not to be learned.
 bool join(Arguments& a, InputFiles& files, std::optional<JoinReport>& joined) {
-  if (!hold_single_answers(a.options.inputs, a.options.raw)) return true;
+  if (a.options.raw.answers || !hold_single_answers(a.options.inputs, a.options.raw)) return true;
   const std::filesystem::path pairs = files.temporary("answers.jsonl");
   joined = join_answers(a.options.inputs, a.options.raw, pairs, interrupted);
   a.options.inputs = {pairs};
@@ -204,9 +209,11 @@ void run(Arguments& a) {
   a.options.raw.split_votes_tie = a.split_votes == "tie";
   a.options.drop_ties = a.ties == "drop";
   a.options.use_reference = a.reference == "keep";
-  a.options.form = a.form == "rank" ? FormKind::rank : FormKind::pair;
+  for (const FormKind kind : {FormKind::pair, FormKind::rank, FormKind::score, FormKind::pass})
+    if (a.form == to_string(kind)) a.options.form = kind;
+  set_answers(a.options.raw, template_of(a.options).form());
   for (size_t i = 0; i < a.shares.size(); ++i) a.options.shares[i] = a.shares[i];
-  FieldNames names = field_names(plain_pairs());
+  FieldNames names = field_names(plain_pairs(), a.options.raw.answers);
   for (const std::string& mapping : a.options.raw.field_mappings) map_field(names, mapping);
   LabelMeanings meanings;
   for (const std::string& meaning : a.options.raw.label_meanings) add_meaning(meanings, meaning);

@@ -1,6 +1,7 @@
 #include "data/duplicates.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <numeric>
@@ -69,10 +70,35 @@ uint64_t pair_hash(const JudgePair& pair, uint64_t question) {
   return Random::mix(question ^ Random::mix(std::min(a, b) ^ Random::mix(std::max(a, b))));
 }
 
+namespace {
+
+// A label that does not depend on the order of the answers.
 int order_free_label(const JudgePair& pair) {
   if (*pair.label == Verdict::tie) return 0;
   const bool a_first = pair.answer_a <= pair.answer_b;
   return (*pair.label == Verdict::a) == a_first ? 1 : 2;
+}
+
+uint64_t label_hash(const JudgePair& answer) {
+  uint64_t hash = answer.pass ? (*answer.pass ? 1 : 2) : 0;
+  for (const auto& [name, value] : answer.scores)
+    hash = Random::mix(hash + static_cast<uint64_t>(std::llround(value)));
+  return hash;
+}
+
+}  // namespace
+
+Before SeenRows::add(const JudgePair& row, uint64_t question) {
+  uint64_t hash = pair_hash(row, question);
+  if (!row.single) {
+    const int label = order_free_label(row);
+    const auto before = rows_.add(hash, label);
+    return !before ? Before::nothing : *before == label ? Before::same : Before::contradiction;
+  }
+  if (!row.rubric.empty()) hash = hash_of(row.rubric, hash);
+  const bool same = labelled_.add(Random::mix(hash ^ Random::mix(label_hash(row))), 0).has_value();
+  const bool seen = rows_.add(hash, 0).has_value();
+  return !seen ? Before::nothing : same ? Before::same : Before::contradiction;
 }
 
 Sketch sketch_of(std::string_view text) {

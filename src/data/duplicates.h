@@ -19,8 +19,16 @@ uint64_t question_hash(std::string_view question, uint64_t seed);
 // The same for a pair in either order.
 uint64_t pair_hash(const JudgePair& pair, uint64_t question);
 
-// A label that does not depend on the order of the answers, to find contradicting duplicates.
-int order_free_label(const JudgePair& pair);
+// What came before of a row: nothing, the same, or the same with another label.
+enum class Before : uint8_t { nothing, same, contradiction };
+// The rows that were seen: 10 to 13 bytes a pair, twice that a single answer.
+class SeenRows {
+ public:
+  Before add(const JudgePair& row, uint64_t question);
+
+ private:
+  SeenPairs rows_, labelled_;
+};
 
 // MinHash (Broder 1997) of the text's shingles of three words, case and punctuation left out: 64
 // functions, of each the lowest 8 bits. The share of equal places estimates the Jaccard index.

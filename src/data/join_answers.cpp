@@ -145,7 +145,8 @@ class Join {
     if (const auto it = asked_.find(places[0].question); it != asked_.end()) {
       question = record_at(spool, it->second);
       asked = {&question, &forms_[it->second.file], where(it->second)};
-    } else if (answers[0].form->paths.at("question").empty()) {
+    } else if (answers[0].form->paths.at("question").empty() &&
+               answers[0].form->form->outcome != Outcome::conversation) {
       return fault("no question", answers[0].source,
                    "no file has the question of this id: give the file of questions too");
     }

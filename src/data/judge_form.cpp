@@ -162,6 +162,16 @@ JudgeForm parse_form(std::string_view text, const std::string& name, int64_t fir
   return form;
 }
 
+std::vector<std::string> label_classes(const JudgeForm& form) {
+  if (form.of_pairs()) return {"A", "B", "tie"};
+  if (form.kind == FormKind::pass) return {form.words[0], form.words[1]};
+  std::vector<std::string> classes;
+  if (form.kind == FormKind::score)
+    for (int value = form.criteria[0].scale.low; value <= form.criteria[0].scale.high; ++value)
+      classes.push_back(std::to_string(value));
+  return classes;
+}
+
 std::string describe_scale(const JudgeForm& form) {
   std::string out;
   for (const Criterion& c : form.criteria) {

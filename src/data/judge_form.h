@@ -59,6 +59,10 @@ struct JudgeForm {
 // naming the line that cannot be read.
 JudgeForm parse_form(std::string_view text, const std::string& name, int64_t first_line);
 
+// The labels that rows can have: A, B and tie; pass's two words; score's integers. Of criteria,
+// whose rows have several, none.
+std::vector<std::string> label_classes(const JudgeForm& form);
+
 // The scale as a judge is told it: "1 to 5", and a line for each anchor; of several criteria a line
 // each. Empty for forms without a scale.
 std::string describe_scale(const JudgeForm& form);

@@ -59,9 +59,9 @@ Is this a good answer?
 constexpr std::string_view kScore = R"(One answer, and how good it is.
 [form]
 score 1..5
-1: wrong or useless
-3: right in part
-5: right and complete
+1: very bad
+3: middling
+5: very good
 [system]
 You are a fair judge of answers.
 [user]
@@ -460,6 +460,13 @@ void JudgeTemplate::find_verdict_lead(const std::string& name) {
 
 JudgeTemplate JudgeTemplate::from_file(const std::filesystem::path& path) {
   return parse(read_file(path, size_t{1} << 20), path.string());
+}
+
+JudgeTemplate JudgeTemplate::standard_of_scale(std::string_view scale) {
+  std::string source(kScore);
+  const size_t begin = source.find("score 1..5\n"), end = source.find("[system]");
+  source.replace(begin, end - begin, fmt::format("score {}\n", scale));
+  return parse(source, "--scale");
 }
 
 const JudgeTemplate& JudgeTemplate::standard() {

@@ -68,6 +68,11 @@ JudgePair swapped(const JudgePair& pair);
 // One of its two answers alone, as forms with one answer in the prompt see it.
 JudgePair answer_alone(const JudgePair& pair, Verdict which);
 
+// The place of the row's label in label_classes(form); 0 of criteria. The row must have a label.
+size_t label_class(const JudgePair& row, const JudgeForm& form);
+// The row's label on one line: "A", "4", "pass", "accuracy 4, style 2"; "" where it has none.
+std::string label_name(const JudgePair& row, const JudgeForm& form);
+
 // `text` with the answers called A and B where it calls them 1 and 2 ("Assistant 1's" becomes
 // "Answer A's"), as reviews written for other prompts do.
 std::string with_letters(std::string_view text);
@@ -77,6 +82,8 @@ class JudgeTemplate {
   // The one that is built in for pairs, or for another form ("rank", "score", "pass").
   static const JudgeTemplate& standard();
   static const JudgeTemplate& standard(FormKind kind);
+  // That of `score` with another scale ("0..4"), whose values it does not describe.
+  static JudgeTemplate standard_of_scale(std::string_view scale);
   static JudgeTemplate from_file(const std::filesystem::path& path);
   // `name` is what errors call it. Throws Error naming the line: unknown placeholder or section, an
   // optional part that is not closed, a missing [user] section, a placeholder that must be there.

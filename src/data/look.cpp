@@ -56,6 +56,25 @@ size_t characters(std::string_view text) {
   }));
 }
 
+// An answer alone: its label, then the texts.
+void add_answer(std::string& out, const JudgePair& answer, const LookReport& r) {
+  out += fmt::format("\n{}: {}\n", file_line(r.path, answer.source_line),
+                     label_name(answer, r.judged));
+  const auto add = [&](const char* name, const std::string& text) {
+    if (text.empty()) return;
+    const auto lines = wrapped(text, 2 * kColumn - 10, kLines);
+    for (size_t i = 0; i < lines.size(); ++i)
+      out += fmt::format("  {:<10}{}\n", i == 0 ? name : "", lines[i]);
+  };
+  add("question", answer.question);
+  add("answer", answer.answer_a);
+  add("rubric", answer.rubric);
+  add("reference", answer.reference);
+  add("reason", answer.reason);
+  for (const auto& [name, value] : answer.meta)
+    out += fmt::format("  {}: {}\n", name, wrapped(value, kColumn, 1)[0]);
+}
+
 void add_row(std::string& out, const JudgePair& pair, const std::string& path) {
   out += fmt::format(
       "\n{}: {}\n", file_line(path, pair.source_line),
@@ -90,9 +109,10 @@ void add_shares(std::string& out, const std::string& title,
 
 void count(LookReport& r, const JudgePair& pair) {
   ++r.usable;
-  ++r.labels[static_cast<size_t>(*pair.label)];
+  if (!r.labels.empty()) ++r.labels[label_class(pair, r.judged)];
+  for (size_t i = 0; i < r.sums.size(); ++i) r.sums[i] += pair.scores[i].second;
   const size_t a = pair.answer_a.size(), b = pair.answer_b.size();
-  if (pair.label != Verdict::tie && a != b)
+  if (!pair.single && pair.label != Verdict::tie && a != b)
     ++((pair.label == Verdict::a) == (a > b) ? r.longer_won : r.shorter_won);
   r.with_reason += pair.reason.empty() ? 0 : 1;
   r.with_reference += pair.reference.empty() ? 0 : 1;
@@ -115,7 +135,11 @@ LookReport look_at(const std::filesystem::path& path, const RawOptions& options,
   PairReader reader(path, options);
   r.form = &reader.form();
   QuestionGroups questions;
-  SeenPairs seen;
+  if (options.answers) r.judged = *options.answers;
+  r.classes = label_classes(r.judged);
+  r.labels.resize(r.classes.size());
+  r.sums.resize(r.judged.criteria.size());
+  SeenRows seen;
   for (auto rows = reader.next(1024); !rows.empty(); rows = reader.next(1024)) {
     if (stop && stop()) fail("interrupted");
     for (RawRow& row : rows) {
@@ -129,16 +153,16 @@ LookReport look_at(const std::filesystem::path& path, const RawOptions& options,
       count(r, *row.pair);
       const uint64_t question = question_hash(row.pair->question, options.seed);
       if (!questions.find(question)) questions.add(question, sketch_of(row.pair->question));
-      const int label = order_free_label(*row.pair);
-      const auto before = seen.add(pair_hash(*row.pair, question), label);
-      r.duplicates += before ? 1 : 0;
-      r.contradictions += before && *before != label ? 1 : 0;
+      const Before before = seen.add(*row.pair, question);
+      r.duplicates += before != Before::nothing ? 1 : 0;
+      r.contradictions += before == Before::contradiction ? 1 : 0;
       if (r.shown.size() < kShown) r.shown.push_back(std::move(*row.pair));
     }
     if (max_rows >= 0 && r.rows == max_rows) break;
   }
   r.mean_bytes[0] /= static_cast<double>(std::max<int64_t>(r.usable, 1));
-  r.mean_bytes[1] /= static_cast<double>(std::max<int64_t>(2 * r.usable, 1));
+  const int64_t answers = r.judged.of_pairs() ? 2 : 1;
+  r.mean_bytes[1] /= static_cast<double>(std::max<int64_t>(answers * r.usable, 1));
   r.questions = static_cast<int64_t>(questions.size());
   std::vector<int64_t> sizes(questions.size());
   for (const uint32_t group : questions.groups()) ++sizes[group];
@@ -146,18 +170,39 @@ LookReport look_at(const std::filesystem::path& path, const RawOptions& options,
   return r;
 }
 
+namespace {
+
+void add_labels(std::string& out, const LookReport& r) {
+  std::string shares, means;
+  for (size_t i = 0; i < r.labels.size(); ++i)
+    if (r.labels[i] > 0 || r.judged.of_pairs())
+      shares += fmt::format("{}{} {}", shares.empty() ? "" : ", ", r.classes[i],
+                            percent(r.labels[i], r.usable));
+  for (size_t i = 0; i < r.sums.size(); ++i)
+    means += fmt::format("{}{} {:.2f}", means.empty() ? "" : ", ", r.judged.criteria[i].name,
+                         r.sums[i] / static_cast<double>(r.usable));
+  if (!shares.empty()) out += fmt::format("labels         {}\n", shares);
+  if (!means.empty()) out += fmt::format("means          {}\n", means);
+}
+
+}  // namespace
+
 std::string describe(const LookReport& r) {
   std::string out = fmt::format("{}: {}, {}\n", r.path, r.form->name, r.form->data);
-  for (const JudgePair& pair : r.shown) add_row(out, pair, r.path);
+  for (const JudgePair& pair : r.shown)
+    if (pair.single)
+      add_answer(out, pair, r);
+    else
+      add_row(out, pair, r.path);
   out += fmt::format("\n{} rows, {} usable\n", grouped_digits(r.rows), grouped_digits(r.usable));
   for (const auto& [kind, fault] : r.faults)
     out += fmt::format("  {:>9}  {} ({})\n", grouped_digits(fault.first), kind, fault.second);
   if (r.usable == 0) return out;
-  out += fmt::format("labels         A {}, B {}, tie {}\n", percent(r.labels[0], r.usable),
-                     percent(r.labels[1], r.usable), percent(r.labels[2], r.usable));
-  out += fmt::format("longer answer  wins {} of {} decided pairs whose lengths differ\n",
-                     percent(r.longer_won, r.longer_won + r.shorter_won),
-                     grouped_digits(r.longer_won + r.shorter_won));
+  add_labels(out, r);
+  if (r.judged.of_pairs())
+    out += fmt::format("longer answer  wins {} of {} decided pairs whose lengths differ\n",
+                       percent(r.longer_won, r.longer_won + r.shorter_won),
+                       grouped_digits(r.longer_won + r.shorter_won));
   out += fmt::format(
       "lengths        question {:.0f} bytes in the mean, {} at most; answer {:.0f}, {}\n",
       r.mean_bytes[0], grouped_digits(r.longest_bytes[0]), r.mean_bytes[1],
@@ -181,7 +226,7 @@ nlohmann::ordered_json to_json(const LookReport& r) {
               {"rows", r.rows},
               {"usable", r.usable},
               {"faults", Json::object()},
-              {"labels", {{"A", r.labels[0]}, {"B", r.labels[1]}, {"tie", r.labels[2]}}},
+              {"labels", Json::object()},
               {"longer_won", r.longer_won},
               {"shorter_won", r.shorter_won},
               {"questions", r.questions},
@@ -197,12 +242,19 @@ nlohmann::ordered_json to_json(const LookReport& r) {
               {"first", Json::array()}};
   for (const auto& [kind, fault] : r.faults)
     out["faults"][kind] = {{"rows", fault.first}, {"first", fault.second}};
+  for (size_t i = 0; i < r.labels.size(); ++i) out["labels"][r.classes[i]] = r.labels[i];
+  for (size_t i = 0; i < r.sums.size() && r.usable > 0; ++i)
+    out["means"][r.judged.criteria[i].name] = r.sums[i] / static_cast<double>(r.usable);
   for (const JudgePair& pair : r.shown) {
-    Json row = {{"line", pair.source_line},
-                {"question", pair.question},
-                {"answer_a", pair.answer_a},
-                {"answer_b", pair.answer_b},
-                {"label", to_string(*pair.label)}};
+    Json row = {{"line", pair.source_line}, {"question", pair.question}};
+    if (pair.single) {
+      row["answer"] = pair.answer_a;
+      if (!pair.rubric.empty()) row["rubric"] = pair.rubric;
+    } else {
+      row["answer_a"] = pair.answer_a;
+      row["answer_b"] = pair.answer_b;
+    }
+    row["label"] = label_name(pair, r.judged);
     for (const auto& [name, value] : pair.meta) row["meta"][name] = value;
     out["first"].push_back(std::move(row));
   }

@@ -19,11 +19,14 @@ struct LookReport {
   const PairForm* form = nullptr;
   int64_t rows = 0, usable = 0;
   std::map<std::string, std::pair<int64_t, std::string>> faults;  // by kind: how many, the first
-  std::array<int64_t, 3> labels = {};                             // A, B, tie
-  int64_t questions = 0;                                          // different ones
-  int64_t alike = 0;           // of these, those that are nearly the same as another one
-  int64_t duplicates = 0;      // pairs that came before, in either order
-  int64_t contradictions = 0;  // of these, those with another label
+  JudgeForm judged;                  // pairs, or what single answers are read for
+  std::vector<std::string> classes;  // label_classes(judged)
+  std::vector<int64_t> labels;       // by class
+  std::vector<double> sums;          // of the scores, by criterion
+  int64_t questions = 0;             // different ones
+  int64_t alike = 0;                 // of these, those that are nearly the same as another one
+  int64_t duplicates = 0;            // pairs that came before, in either order
+  int64_t contradictions = 0;        // of these, those with another label
   int64_t longer_won = 0, shorter_won = 0;  // decided pairs with answers of different lengths
   int64_t with_reason = 0, with_reference = 0;
   std::array<double, 2> mean_bytes = {};      // of a question, of an answer

@@ -94,7 +94,8 @@ const std::vector<PairForm> kForms = {
     {"ultrafeedback", "UltraFeedback", "instruction, completions.0.response", Outcome::ranked,
      "question=instruction, answers=completions, answer=response, "
      "score=overall_score|fine-grained_score, "
-     "model=model, category=source"},
+     "model=model, category=source, reason=critique",
+     "", "", false, "annotations.*.Rating"},
     {"rewardbench2", "RewardBench 2", "prompt, chosen:texts, rejected:texts, subset",
      Outcome::better_each,
      "question=prompt, chosen=chosen, rejected=rejected, id=id, category=subset"},
@@ -115,20 +116,22 @@ const std::vector<PairForm> kForms = {
     {"helpsteer2-scores", "HelpSteer2's scores", "prompt, response, helpfulness, correctness",
      Outcome::single, "question=prompt, answer=response, score=helpfulness",
      "helpfulness=helpfulness, correctness=correctness, coherence=coherence, "
-     "complexity=complexity, verbosity=verbosity"},
+     "complexity=complexity, verbosity=verbosity",
+     "", false, "*"},
     {"summaries-scores", "OpenAI's summaries with scores", "info, summary.text, summary.axes",
      Outcome::single,
      "question=info.post|info.article, answer=summary.text, score=summary.axes.overall, "
      "model=summary.policy, category=info.subreddit|info.site",
      "overall=summary.axes.overall, accuracy=summary.axes.accuracy, "
-     "coverage=summary.axes.coverage, coherence=summary.axes.coherence, annotator=worker"},
+     "coverage=summary.axes.coverage, coherence=summary.axes.coherence, annotator=worker",
+     "", false, "summary.axes.*"},
     {"prometheus-feedback", "Prometheus' feedback collection",
      "orig_instruction, orig_response, orig_score", Outcome::single,
      "question=orig_instruction, answer=orig_response, score=orig_score, rubric=orig_criteria, "
-     "reference=orig_reference_answer",
+     "anchors=orig_score*_description, reason=orig_feedback, reference=orig_reference_answer",
      "score=orig_score"},
     {"kto", "KTO: answers that are good or bad", "completion, label", Outcome::single,
-     "question=prompt, answer=completion, score=label"},
+     "question=prompt, answer=completion, score=label, pass=label"},
     {"alpaca-eval-answers", "AlpacaEval's answers of one model", "instruction, output, generator",
      Outcome::single, "question=instruction, answer=output, model=generator, category=dataset"},
     {"mt-bench-answers", "MT-bench's answers of one model", "question_id, choices.0.turns",
@@ -145,9 +148,16 @@ const std::vector<PairForm> kForms = {
     {"answers", "single answers", "question|prompt|instruction, answer|response|output|completion",
      Outcome::single,
      "question=question|prompt|instruction, answer=answer|response|output|completion, "
-     "score=score|rating|thumbs|feedback|label, model=model|generator, "
-     "reference=reference|reference_answer, category=category, id=id|question_id",
-     "score=score|rating|thumbs|feedback|label"},
+     "score=score|rating|thumbs|feedback|label, pass=pass|thumbs|feedback|label, "
+     "ratings=ratings, rubric=rubric, reason=reason|critique|rationale|feedback, "
+     "model=model|generator, reference=reference|reference_answer, category=category, "
+     "id=id|question_id",
+     "score=score|rating|thumbs|feedback|label", "", false, "scores.*|*"},
+    {"rated-conversations", "conversations whose last answer is good or bad, or has a score",
+     "messages, label|pass|score|rating", Outcome::conversation,
+     "question=, answer=messages, score=score|rating|label, pass=pass|label, "
+     "reason=critique|feedback, model=model, id=id, category=category",
+     "", "", false, "scores.*|*"},
 };
 
 // What every form with labels in words may have.
@@ -156,10 +166,10 @@ constexpr const char* kSaid =
     "reference=reference, id=id, category=category, model_a=model_a, model_b=model_b";
 
 constexpr const char* kOurs[] = {
-    "question", "input",    "system",  "rubric", "answer_a", "answer_b",  "label",
-    "scores",   "score_a",  "score_b", "votes",  "reason",   "reference", "id",
-    "category", "model_a",  "model_b", "turn",   "wins_a",   "wins_b",    "wins_tie",
-    "chosen",   "rejected", "answers", "answer", "rank",     "score",     "model"};
+    "question", "input",   "system", "rubric", "answer_a",  "answer_b", "label",    "scores",
+    "score_a",  "score_b", "votes",  "reason", "reference", "id",       "category", "model_a",
+    "model_b",  "turn",    "wins_a", "wins_b", "wins_tie",  "chosen",   "rejected", "answers",
+    "answer",   "rank",    "score",  "model",  "anchors",   "pass",     "ratings"};
 
 bool is_kind(const Json& value, std::string_view kind) {
   if (kind.empty()) return true;
@@ -190,6 +200,11 @@ const PairForm* find_form(std::string_view name) {
 const PairForm& plain_pairs() {
   static const PairForm& pairs = *find_form("pairs");
   return pairs;
+}
+
+const PairForm& plain_answers() {
+  static const PairForm& answers = *find_form("answers");
+  return answers;
 }
 
 const Json* at_path(const Json& fields, std::string_view path) {
@@ -237,10 +252,17 @@ const PairForm* form_of(const Json& fields) {
 }
 
 bool is_joined(const PairForm& form) {
-  return form.outcome == Outcome::single || form.outcome == Outcome::question;
+  return form.outcome == Outcome::single || form.outcome == Outcome::conversation ||
+         form.outcome == Outcome::question;
 }
 
-FieldNames field_names(const PairForm& form) {
+std::string with_star(std::string path, const std::string& value) {
+  for (size_t at = path.find('*'); at != std::string::npos; at = path.find('*', at + value.size()))
+    path.replace(at, 1, value);
+  return path;
+}
+
+FieldNames field_names(const PairForm& form, const std::optional<JudgeForm>& answers) {
   FieldNames names;
   for (const char* name : kOurs) names[name] = "";
   const auto add = [&](const char* fields) {
@@ -251,6 +273,9 @@ FieldNames field_names(const PairForm& form) {
   };
   if (form.outcome == Outcome::said) add(kSaid);
   add(form.fields);
+  if (answers && answers->kind == FormKind::criteria)
+    for (const Criterion& c : answers->criteria)
+      names["scores." + c.name] = with_star(form.criteria, c.name);
   return names;
 }
 
@@ -272,7 +297,7 @@ const std::set<std::string>& known_fields() {
     for (const PairForm& form : kForms)
       for (const auto& [name, field] : field_names(form))
         for (const std::string& one : pieces_of(field, "|"))
-          if (one.find('.') == std::string::npos) names.insert(one);
+          if (one.find_first_of(".*") == std::string::npos) names.insert(one);
     for (int i = 1; i <= 9; ++i) names.insert("annotator" + std::to_string(i));
     return names;
   }();

@@ -5,10 +5,13 @@
 
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "data/judge_form.h"
 
 namespace gavel {
 
@@ -24,6 +27,7 @@ enum class Outcome : uint8_t {
   better_each,   // lists of better and of worse answers: every better one with every worse one
   ranked,        // a list of answers with ranks (least is best) or scores (greatest is best)
   single,        // one answer, with a score or without; those to one question are joined
+  conversation,  // the same, the answer being the last turn of a conversation
   question,      // a question without an answer, which others name by its id
 };
 
@@ -38,11 +42,16 @@ struct PairForm {
   const char* meta = "";      // further fields that are kept, in the same way
   const char* choose = "";    // label fields that mean different things: the user must name one
   bool json_in_text = false;  // conversations are JSON within a text
+  // Of an answer's scores, by the criterion's name, which stands for each *; "" where a form has
+  // none.
+  const char* criteria = "";
 };
 
 const std::vector<PairForm>& pair_forms();
 const PairForm* find_form(std::string_view name);  // null where there is none
+// The forms in which `gavel prepare` writes pairs, and single answers.
 const PairForm& plain_pairs();
+const PairForm& plain_answers();
 
 // The form that has this record; null where none has.
 const PairForm* form_of(const nlohmann::ordered_json& fields);
@@ -58,16 +67,21 @@ bool has_fields(const nlohmann::ordered_json& fields, std::string_view needed);
 const nlohmann::ordered_json* at_path(const nlohmann::ordered_json& fields, std::string_view path);
 
 // Our names for the fields, and how each is called in the file ("" where a form has it not):
-// question, input, system, rubric, answer_a, answer_b, label, scores, score_a, score_b, votes (a
-// prefix: annotator means annotator1, annotator2, ...), reason, reference, id, category, model_a,
-// model_b, turn, wins_a, wins_b, wins_tie, chosen, rejected, answers, answer, rank, score, model.
+// question, input, system, rubric, anchors (* stands for a value of the scale), answer_a, answer_b,
+// label, scores, score_a, score_b, votes (a prefix: annotator means annotator1, annotator2, ...),
+// reason, reference, id, category, model_a, model_b, turn, wins_a, wins_b, wins_tie, chosen,
+// rejected, answers, answer, rank, score, pass, ratings, model; and where single answers are read
+// for a judge of several criteria, scores.NAME for each of them.
 using FieldNames = std::map<std::string, std::string>;
-FieldNames field_names(const PairForm& form);
+FieldNames field_names(const PairForm& form, const std::optional<JudgeForm>& answers = {});
 // Changes `names` by "NAME=FIELD". Throws UsageError for a NAME that is not one of the above.
 void map_field(FieldNames& names, const std::string& mapping);
 
 // The names that the fields of any form have, for RecordReader::match_header.
 const std::set<std::string>& known_fields();
+
+// `path` with `value` for each * in it.
+std::string with_star(std::string path, const std::string& value);
 
 // The pieces of `text` between `separator`s.
 std::vector<std::string> pieces_of(std::string_view text, std::string_view separator);

@@ -35,9 +35,18 @@ void add_own_meta(const PairRow& row, JudgePair& pair) {
 
 }  // namespace
 
+std::string source_of(const PairRow& row) {
+  const Json* source = at_path(row.fields(), "source");
+  return source != nullptr && source->is_string() ? source->get<std::string>() : "";
+}
+
 JudgePair common_of(const PairRow& row) {
   JudgePair pair;
-  pair.reason = trimmed(row.text("reason"));
+  // Thumbs up or down may be called feedback, as a critique may.
+  const auto& answers = row.options.answers;
+  const char* label = answers && answers->kind == FormKind::pass ? "pass" : "score";
+  const bool is_score = row.find(label) != nullptr && row.called("reason") == row.called(label);
+  if (!is_score) pair.reason = trimmed(row.text("reason"));
   pair.reference = trimmed(row.text("reference"));
   pair.id = row.text("id");
   pair.category = row.text("category");
@@ -50,7 +59,7 @@ JudgePair common_of(const PairRow& row) {
         pair.meta.emplace_back(name, std::move(*text));
         break;
       }
-  if (row.form.form == &plain_pairs()) add_own_meta(row, pair);
+  if (row.form.form == &plain_pairs() || row.form.form == &plain_answers()) add_own_meta(row, pair);
   return pair;
 }
 
@@ -148,18 +157,6 @@ JudgePair chosen_rejected(const PairRow& row) {
   return better_and_worse(row, common_of(row), question_of(row, false),
                           row.turns(row.needed("chosen"), "chosen", "assistant"),
                           row.turns(row.needed("rejected"), "rejected", "assistant"), label);
-}
-
-// Runs `make` for one pair of several; what it throws is that pair's fault.
-template <typename Make>
-void add_row(std::vector<RawRow>& rows, Make make) {
-  RawRow& row = rows.emplace_back();
-  try {
-    row.pair = make();
-  } catch (const Fault& fault) {
-    row.fault = fault.kind;
-    row.detail = fault.detail;
-  }
 }
 
 std::string id_of(const JudgePair& pair, size_t i, size_t j) {
@@ -268,6 +265,7 @@ std::vector<RawRow> pairs_of(const Json& record, const FormFields& form,
   const PairRow row(record, form, options);
   std::vector<RawRow> rows;
   try {
+    if (options.answers) return answers_of(row);
     switch (form.form->outcome) {
       case Outcome::better_each:
         return each_better(row);

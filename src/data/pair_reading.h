@@ -25,12 +25,15 @@ struct RawOptions {
   bool neighbours_only = false;  // ranked answers: pairs of those next to each other, not all
   // optional: pairs without a label are pairs too; ignored: whatever the label is.
   enum class Labels : uint8_t { needed, optional, ignored } labels = Labels::needed;
+  // Records of single answers are rows of their own, of this form of one answer, and are not joined
+  // to pairs.
+  std::optional<JudgeForm> answers;
   uint64_t seed = 0;  // of the order in which a better and a worse answer stand
 };
 
 // What became of one row: a pair, or the kind of fault ("missing field") and its particulars.
 struct RawRow {
-  std::optional<JudgePair> pair;
+  std::optional<JudgePair> pair;  // or a single answer
   std::string fault, detail;
   int64_t line = 0;
 };

@@ -54,6 +54,8 @@ double score_of(const nlohmann::ordered_json& value, const std::string& name);
 
 // What stands beside the texts, and no answer.
 JudgePair common_of(const PairRow& row);
+// File and line that `gavel prepare` wrote into a row; "" where there is none.
+std::string source_of(const PairRow& row);
 // With the system's turn before it and the input added; empty where it is not `needed` nor there.
 Conversation question_of(const PairRow& row, bool needed);
 // Fills in the texts and looks at them.
@@ -63,6 +65,30 @@ void set_texts(const PairRow& row, JudgePair& pair, const Conversation& question
 // texts and seed.
 JudgePair better_and_worse(const PairRow& row, JudgePair pair, const Conversation& question,
                            const Conversation& better, const Conversation& worse, Verdict label);
+
+// Runs `make` for one row of several; what it throws is that row's fault.
+template <typename Make>
+void add_row(std::vector<RawRow>& rows, Make make) {
+  RawRow& row = rows.emplace_back();
+  try {
+    row.pair = make();
+  } catch (const RecordFault& fault) {
+    row.fault = fault.kind;
+    row.detail = fault.detail;
+  }
+}
+
+// ---- single answers (single_answers.cpp, rated_answers.cpp) ----
+
+// Thumbs up and down, in words; 1 or 0.
+std::optional<double> score_of_word(const nlohmann::ordered_json& value);
+// Where `answer` is a whole conversation: what comes before its last answer goes to the question.
+void split_conversation(Conversation& question, Conversation& answer);
+// A record of a single answer, or of a list of answers, as a row an answer: options.answers says
+// what each has.
+std::vector<RawRow> answers_of(const PairRow& row);
+// Throws Error where data of this form has no such answers. `file` is what it calls the data.
+void check_answers_form(const FormFields& form, const JudgeForm& judged, const std::string& file);
 
 // ---- who won (pair_outcome.cpp) ----
 

@@ -55,6 +55,20 @@ void check(const PrepareOptions& options) {
   }
 }
 
+// What there is for pairs only.
+void check_form(const PrepareOptions& options, const JudgeForm& form) {
+  if (form.one_answer() && (options.swap_augment || options.balance_positions))
+    throw UsageError(fmt::format(
+        "of the form {} each answer is read alone, so there are no positions: leave out "
+        "--swap-augment and --balance-positions",
+        to_string(form.kind)));
+  if (!form.of_pairs() && options.drop_ties)
+    throw UsageError(
+        fmt::format("--ties drop: rows of the form {} have no ties", to_string(form.kind)));
+  if (form.kind == FormKind::criteria && options.balance_classes)
+    throw UsageError("--balance-classes: rows of the form criteria have several labels each");
+}
+
 void add_warnings(const PrepareOptions& options, FormKind form, PrepareReport& report) {
   for (size_t k = 0; k < 3; ++k) {
     const SplitReport& s = report.splits[k];
@@ -65,9 +79,9 @@ void add_warnings(const PrepareOptions& options, FormKind form, PrepareReport& r
       report.warnings.push_back(fmt::format(
           "{}: {} of {} examples lose all tokens that carry loss at --max-seq-length {}",
           kSplitNames[k], s.without_targets, s.rows, options.max_seq_length));
+    if (form != FormKind::pair || s.rows == 0) continue;
     const int64_t decided = s.labels[0] + s.labels[1];
-    if (form == FormKind::pair && decided >= 20 &&
-        std::abs(s.labels[0] - s.labels[1]) * 5 > decided)
+    if (decided >= 20 && std::abs(s.labels[0] - s.labels[1]) * 5 > decided)
       report.warnings.push_back(
           fmt::format("{}: A wins {} times and B {} times; --balance-positions evens that out",
                       kSplitNames[k], s.labels[0], s.labels[1]));
@@ -81,23 +95,36 @@ std::string input_name(const PrepareOptions& options, size_t input) {
   return plain_name(options.inputs[input]);
 }
 
-PrepareReport prepare(const PrepareOptions& options, const TextEncoder* encoder,
+JudgeTemplate template_of(const PrepareOptions& options) {
+  if (!options.scale.empty()) {
+    if (options.form != FormKind::score || !options.template_file.empty())
+      throw UsageError("--scale goes with --form score; a template says its scale itself");
+    return JudgeTemplate::standard_of_scale(options.scale);
+  }
+  return options.template_file.empty() ? JudgeTemplate::standard(options.form)
+                                       : JudgeTemplate::from_file(options.template_file);
+}
+
+void set_answers(RawOptions& raw, const JudgeForm& form) {
+  raw.answers = form.of_pairs() ? std::nullopt : std::optional(form);
+}
+
+PrepareReport prepare(const PrepareOptions& given, const TextEncoder* encoder,
                       const std::function<bool()>& stop) {
+  PrepareOptions options = given;
   check(options);
   check_mix(options);
   const auto start = std::chrono::steady_clock::now();
-  Preparation p{options,
-                encoder,
-                stop,
-                options.template_file.empty() ? JudgeTemplate::standard(options.form)
-                                              : JudgeTemplate::from_file(options.template_file),
-                {},
-                {}};
-  if (p.prompt.form().kind == FormKind::rank && (options.swap_augment || options.balance_positions))
-    throw UsageError(
-        "of the form rank each answer is read alone, so there are no positions: leave out "
-        "--swap-augment and --balance-positions");
+  Preparation p{options, encoder, stop, template_of(options), {}, {}};
+  set_answers(options.raw, p.prompt.form());
+  check_form(options, p.prompt.form());
   PrepareReport& report = p.report;
+  report.form = p.prompt.form();
+  report.classes = label_classes(report.form);
+  for (SplitReport& split : report.splits) {
+    split.labels.resize(report.classes.size());
+    split.sums.resize(report.form.criteria.size());
+  }
   report.seed = options.seed;
   report.max_seq_length = options.max_seq_length;
   report.tokenized = encoder != nullptr && encoder->chat_template.has_value();

@@ -26,6 +26,7 @@ struct PrepareOptions {
   RawOptions raw;
   std::filesystem::path template_file;  // empty: the standard judging template of `form`
   FormKind form = FormKind::pair;       // where no template says it
+  std::string scale;                    // of the form score: "0..4"; empty: the template's own
   uint64_t seed = 0;
   std::array<double, 3> shares = {0.8, 0.1, 0.1};  // of the questions: train, valid, test
   bool deduplicate = true;
@@ -46,9 +47,10 @@ struct PrepareOptions {
 };
 
 struct SplitReport {
-  int64_t rows = 0;                    // written
-  int64_t questions = 0;               // different ones
-  std::array<int64_t, 3> labels = {};  // A, B, tie
+  int64_t rows = 0;             // written
+  int64_t questions = 0;        // different ones
+  std::vector<int64_t> labels;  // by PrepareReport::classes
+  std::vector<double> sums;     // of the scores, by criterion
   int64_t with_reference = 0, with_reason = 0;
   // Under the model's tokenizer; 0 without one.
   int64_t tokens = 0, loss_tokens = 0, longest = 0;
@@ -73,11 +75,12 @@ struct PrepareReport {
     std::string path, form;
   };
   std::vector<Input> inputs;
+  JudgeForm form;
+  std::vector<std::string> classes;  // label_classes(form)
   std::string template_name, model;
   uint64_t seed = 0;
   int64_t rows_read = 0, rows_kept = 0;
   std::map<std::string, FaultReport> dropped;  // by kind
-  std::array<int64_t, 3> labels_read = {};     // of the rows kept, before any balancing
   int64_t alike_questions = 0;  // nearly the same as another one, and so in the same split
   int64_t leaks_by_text = 0;    // of valid and test, which a split by text would have let through
   int64_t swapped_for_position = 0, references_dropped = 0;
@@ -90,6 +93,11 @@ struct PrepareReport {
   std::vector<std::string> warnings;
   double seconds = 0.0;
 };
+
+// The template that the options ask for. Throws Error where its file cannot be read.
+JudgeTemplate template_of(const PrepareOptions& options);
+// Of the template's form: single answers are rows of their own where the judge is of one answer.
+void set_answers(RawOptions& raw, const JudgeForm& form);
 
 // Runs all of it. `encoder` may be null: then nothing is said of tokens. The output folder gets the
 // split files (those with a share), template.txt, and nothing else; each is replaced atomically,

@@ -21,11 +21,11 @@ inline constexpr std::array<const char*, 3> kSplitNames = {"train", "valid", "te
 // What the first pass decides of a row; the second pass writes it so.
 struct RowPlan {
   uint32_t question = 0;  // its number
-  uint32_t input : 24 = 0;
-  Verdict label : 2 = Verdict::a;
-  bool keep : 1 = false;
-  bool exchange : 1 = false;  // for position balance
-  uint8_t split : 2 = 0;
+  uint32_t input : 20 = 0;
+  uint32_t label : 7 = 0;  // its class
+  uint32_t keep : 1 = 0;
+  uint32_t exchange : 1 = 0;  // for position balance
+  uint32_t split : 2 = 0;
 };
 static_assert(sizeof(RowPlan) == 8, "there is one for each row");
 

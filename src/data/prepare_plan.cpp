@@ -14,7 +14,7 @@ class Planning {
 
   void decide() {
     read_excluded();
-    SeenPairs seen;
+    SeenRows seen;
     for_each_row(
         p_, "Reading",
         [&](const PairReader& reader, std::vector<RawRow>& rows, int64_t first, uint32_t input) {
@@ -49,7 +49,7 @@ class Planning {
   }
 
   RowPlan plan_row(const std::filesystem::path& path, const RawRow& row, uint32_t input,
-                   SeenPairs& seen) {
+                   SeenRows& seen) {
     RowPlan plan;
     if (!row.pair) {
       drop(row.fault, path, row.line, row.detail);
@@ -58,26 +58,25 @@ class Planning {
     const JudgePair& pair = *row.pair;
     const uint64_t question = question_hash(pair.question, p_.options.seed);
     plan.question = questions_.find(question).value();
-    plan.label = *pair.label;
+    plan.label = static_cast<uint32_t>(label_class(pair, p_.report.form)) & 127;
     plan.input = input;
-    if (p_.options.drop_ties && plan.label == Verdict::tie) {
+    if (p_.options.drop_ties && pair.label == Verdict::tie) {
       drop("tie", path, row.line, "ties are left out, as asked");
       return plan;
     }
     if (p_.options.deduplicate) {
-      const int label = order_free_label(pair);
-      if (const auto before = seen.add(pair_hash(pair, question), label)) {
-        if (*before == label)
-          drop("duplicate", path, row.line, "the same question and answers came before");
-        else
-          drop("contradicting duplicate", path, row.line,
-               "the same question and answers came before, with another label");
-        return plan;
-      }
+      const Before before = seen.add(pair, question);
+      const char* what = pair.single ? "answer" : "answers";
+      if (before == Before::same)
+        drop("duplicate", path, row.line,
+             fmt::format("the same question and {} came before", what));
+      if (before == Before::contradiction)
+        drop("contradicting duplicate", path, row.line,
+             fmt::format("the same question and {} came before, with another label", what));
+      if (before != Before::nothing) return plan;
     }
-    plan.keep = true;
+    plan.keep = 1;
     ++p_.report.rows_kept;
-    ++p_.report.labels_read[static_cast<size_t>(plan.label)];
     return plan;
   }
 
@@ -98,9 +97,8 @@ class Planning {
     for (RowPlan& d : p_.plans) {
       if (!d.keep) continue;
       if (excluded[groups[d.question]]) {
-        d.keep = false;
+        d.keep = 0;
         --p_.report.rows_kept;
-        --p_.report.labels_read[static_cast<size_t>(d.label)];
         ++p_.report.dropped["question of an excluded file"].count;
       } else {
         used[d.question] = true;
@@ -111,7 +109,7 @@ class Planning {
     p_.report.alike_questions = splits.alike;
     p_.report.leaks_by_text = splits.leaks_by_text;
     for (RowPlan& d : p_.plans)
-      if (d.keep) d.split = splits.split[d.question];
+      if (d.keep != 0) d.split = splits.split[d.question] & 3;
   }
 
   void read_excluded() {
@@ -119,6 +117,7 @@ class Planning {
     raw.form = nullptr;
     raw.field_mappings.clear();
     raw.label_meanings.clear();
+    raw.answers.reset();
     raw.labels = RawOptions::Labels::ignored;
     for (const auto& path : p_.options.excluded)
       for_each_question(path, raw, [&](const std::string& text) {

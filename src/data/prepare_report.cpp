@@ -26,9 +26,15 @@ void add_faults(std::string& out, const PrepareReport& report) {
   }
 }
 
+// A column a label, unless the scale is long.
+bool shows_shares(const PrepareReport& report) { return report.classes.size() <= 11; }
+
 void add_splits(std::string& out, const PrepareReport& report) {
-  out += fmt::format("\n{:<6} {:>9} {:>10} {:>8} {:>8} {:>8}", "", "rows", "questions", "A", "B",
-                     "tie");
+  out += fmt::format("\n{:<6} {:>9} {:>10}", "", "rows", "questions");
+  const bool shares = shows_shares(report);
+  if (shares)
+    for (const std::string& name : report.classes) out += fmt::format(" {:>8}", name);
+  for (const Criterion& c : report.form.criteria) out += fmt::format(" {:>10}", "mean " + c.name);
   if (report.tokenized)
     out +=
         fmt::format(" {:>12} {:>11} {:>9} {:>10}", "tokens", "carry loss", "longest", "truncated");
@@ -37,9 +43,15 @@ void add_splits(std::string& out, const PrepareReport& report) {
   for (size_t k = 0; k < 3; ++k) {
     const SplitReport& s = report.splits[k];
     if (s.rows == 0) continue;
-    out += fmt::format("{:<6} {:>9} {:>10} {:>8} {:>8} {:>8}", kNames[k], grouped_digits(s.rows),
-                       grouped_digits(s.questions), percent(s.labels[0], s.rows),
-                       percent(s.labels[1], s.rows), percent(s.labels[2], s.rows));
+    out += fmt::format("{:<6} {:>9} {:>10}", kNames[k], grouped_digits(s.rows),
+                       grouped_digits(s.questions));
+    if (shares)
+      for (size_t i = 0; i < s.labels.size(); ++i)
+        out += fmt::format(" {:>{}}", percent(s.labels[i], s.rows),
+                           std::max<size_t>(8, report.classes[i].size()));
+    for (size_t i = 0; i < s.sums.size(); ++i)
+      out += fmt::format(" {:>{}.2f}", s.sums[i] / static_cast<double>(s.rows),
+                         std::max<size_t>(10, report.form.criteria[i].name.size() + 5));
     if (report.tokenized)
       out += fmt::format(" {:>12} {:>11} {:>9} {:>10}", grouped_digits(s.tokens),
                          grouped_digits(s.loss_tokens), grouped_digits(s.longest),
@@ -130,11 +142,10 @@ nlohmann::ordered_json to_json(const PrepareReport& report) {
   static constexpr std::array<const char*, 3> kNames = {"train", "valid", "test"};
   for (size_t k = 0; k < 3; ++k) {
     const SplitReport& s = report.splits[k];
-    Json& split = out["splits"][kNames[k]] = {{"rows", s.rows},
-                                              {"questions", s.questions},
-                                              {"A", s.labels[0]},
-                                              {"B", s.labels[1]},
-                                              {"tie", s.labels[2]}};
+    Json& split = out["splits"][kNames[k]] = {{"rows", s.rows}, {"questions", s.questions}};
+    for (size_t i = 0; i < s.labels.size(); ++i) split[report.classes[i]] = s.labels[i];
+    for (size_t i = 0; i < s.sums.size() && s.rows > 0; ++i)
+      split["mean_" + report.form.criteria[i].name] = s.sums[i] / static_cast<double>(s.rows);
     if (report.tokenized)
       split.update({{"tokens", s.tokens},
                     {"loss_tokens", s.loss_tokens},

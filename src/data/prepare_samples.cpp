@@ -19,7 +19,7 @@ void SampleChoice::consider(const JudgePair& raw, const RowPlan& plan, int64_t i
     candidates_.pop_back();
   }
   candidates_.push_back({rank, planned_pair(p_, raw, plan, index, false),
-                         file_line(path, raw.source_line), plan.split});
+                         file_line(path, raw.source_line), static_cast<uint8_t>(plan.split)});
   std::push_heap(candidates_.begin(), candidates_.end(), lower);
 }
 
@@ -31,7 +31,7 @@ std::vector<Sample> SampleChoice::samples() {
     Sample sample;
     sample.source = c.source;
     sample.split = kSplitNames[c.split];
-    sample.label = to_string(*c.pair.label);
+    sample.label = label_name(c.pair, p_.report.form);
     const Json row = training_row(c.pair, p_.prompt);
     if (p_.report.tokenized) {
       for (const Example& example : encode_judge_record(*p_.encoder, row)) {

@@ -14,7 +14,8 @@ using Json = nlohmann::ordered_json;
 // One row of a split file, ready to be written.
 struct Line {
   std::string text;
-  Verdict label = Verdict::a;
+  size_t label = 0;  // its class
+  std::vector<double> scores;
   bool has_reason = false, has_reference = false, reference_dropped = false;
 };
 
@@ -99,7 +100,8 @@ class Writing {
     row["source"] = fmt::format("{}:{}", reader.path().filename().string(), pair.source_line);
     Line line;
     line.text = to_line(row);
-    line.label = *pair.label;
+    line.label = label_class(pair, p_.report.form);
+    for (const auto& [name, score] : pair.scores) line.scores.push_back(score);
     line.has_reason = !pair.reason.empty();
     line.has_reference = !pair.reference.empty();
     line.reference_dropped =
@@ -110,7 +112,8 @@ class Writing {
   void count(const Line& line, uint8_t split) {
     SplitReport& s = p_.report.splits[split];
     ++s.rows;
-    ++s.labels[static_cast<size_t>(line.label)];
+    if (!s.labels.empty()) ++s.labels[line.label];
+    for (size_t i = 0; i < s.sums.size(); ++i) s.sums[i] += line.scores.at(i);
     s.with_reference += line.has_reference ? 1 : 0;
     s.with_reason += line.has_reason ? 1 : 0;
     p_.report.references_dropped += line.reference_dropped ? 1 : 0;
@@ -124,7 +127,7 @@ class Writing {
 
 JudgePair planned_pair(const Preparation& p, const JudgePair& raw, const RowPlan& plan,
                        int64_t index, bool swap) {
-  JudgePair pair = plan.exchange != swap ? swapped(raw) : raw;
+  JudgePair pair = (plan.exchange != 0) != swap ? swapped(raw) : raw;
   if (!keeps_reference(p, plan, index)) pair.reference.clear();
   if (pair.id.empty()) pair.id = std::to_string(index);
   return pair;

@@ -23,7 +23,7 @@ std::string form_names() {
 FormFields fields_of(const PairForm& form, const RawOptions& options, const std::string& file) {
   FormFields out;
   out.form = &form;
-  FieldNames names = field_names(form);
+  FieldNames names = field_names(form, options.answers);
   for (const std::string& mapping : options.field_mappings) map_field(names, mapping);
   for (const auto& [name, field] : names) out.paths[name] = pieces_of(field, "|");
   for (const std::string& piece : pieces_of(form.meta, ", ")) {
@@ -75,16 +75,18 @@ const PairForm* detected_form(const std::vector<RawRecord>& records, const Recor
             fmt::format(" ({}: {}: {})", file_line(name, record.line), fault.kind, fault.detail);
     }
   }
-  return options.field_mappings.empty() ? nullptr : &plain_pairs();
+  if (options.field_mappings.empty()) return nullptr;
+  return options.answers ? &plain_answers() : &plain_pairs();
 }
 
 }  // namespace
 
 std::set<std::string> columns_of(const RawOptions& options) {
-  FieldNames mapped = field_names(plain_pairs());
+  FieldNames mapped = field_names(plain_answers(), options.answers);
   for (const std::string& mapping : options.field_mappings) map_field(mapped, mapping);
   std::set<std::string> columns = known_fields();
-  for (const auto& [name, field] : mapped) columns.insert(field);
+  for (const auto& [name, field] : mapped)
+    for (const std::string& one : pieces_of(field, "|")) columns.insert(one);
   return columns;
 }
 
@@ -95,10 +97,10 @@ FormFields form_of_records(const std::vector<RawRecord>& records, const RecordRe
                              ? options.form
                              : detected_form(records, reader, options, name, problem);
   if (form == nullptr)
-    fail(
-        "{}: the fields are of no known form ({}); {}. Name them with --field question=..., "
-        "--field answer_a=..., --field answer_b=..., --field label=...",
-        name, form_names(), problem);
+    fail("{}: the fields are of no known form ({}); {}. Name them with --field question=..., {}",
+         name, form_names(), problem,
+         options.answers ? "--field answer=... and what its label is called"
+                         : "--field answer_a=..., --field answer_b=..., --field label=...");
   return fields_of(*form, options, name);
 }
 
@@ -119,7 +121,9 @@ PairReader::PairReader(TextSource source, const std::string& name, const RawOpti
     : path_(name), options_(options), reader_(std::move(source), options.max_record_bytes) {}
 
 void PairReader::set_form(FormFields form) {
-  if (is_joined(*form.form))
+  if (options_.answers)
+    check_answers_form(form, *options_.answers, path_.string());
+  else if (is_joined(*form.form))
     fail(
         "{} holds {} ({}): gavel prepare makes pairs of the answers to one question, of one file "
         "or of several",
@@ -136,7 +140,8 @@ std::vector<RawRow> PairReader::next(size_t count) {
     const PairForm* found = options_.form != nullptr ? options_.form
                                                      : detected_form(records, reader_, options_,
                                                                      path_.string(), problem);
-    form = fields_of(found != nullptr ? *found : plain_pairs(), options_, path_.string());
+    const PairForm& plain = options_.answers ? plain_answers() : plain_pairs();
+    form = fields_of(found != nullptr ? *found : plain, options_, path_.string());
     if (found != nullptr) set_form(form);
   }
   std::vector<std::vector<RawRow>> rows(records.size());
@@ -176,6 +181,8 @@ void for_each_question(const std::filesystem::path& path, const RawOptions& opti
       }
     return;
   }
+  if (form.form->outcome == Outcome::conversation)
+    fail("{} ({}): give the questions alone, as \"question\"", path.string(), form.form->name);
   if (form.paths.at("question").empty())
     fail("{} ({}) has no questions to be excluded: give the file of questions", path.string(),
          form.form->name);

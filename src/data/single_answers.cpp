@@ -15,7 +15,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Fault = RecordFault;
 
-// Thumbs up and down, in words; 1 or 0.
+}  // namespace
+
 std::optional<double> score_of_word(const Json& value) {
   if (!value.is_string()) return std::nullopt;
   std::string word(trimmed(value.get_ref<const std::string&>()));
@@ -33,11 +34,36 @@ std::optional<double> score_of_word(const Json& value) {
   return std::nullopt;
 }
 
+void split_conversation(Conversation& question, Conversation& answer) {
+  if (answer.size() > question.size() &&
+      std::equal(question.begin(), question.end(), answer.begin()))
+    answer.erase(answer.begin(), answer.begin() + static_cast<std::ptrdiff_t>(question.size()));
+  const auto last = std::find_if(answer.rbegin(), answer.rend(),
+                                 [](const Turn& turn) { return turn.role != "assistant"; });
+  question.insert(question.end(), answer.begin(), last.base());
+  answer.erase(answer.begin(), last.base());
+}
+
+namespace {
+
 std::optional<double> score_of_answer(const PairRow& row) {
   const Json* score = row.find("score");
   if (score == nullptr) return std::nullopt;
   if (const auto word = score_of_word(*score)) return word;
   return score_of(*score, row.called("score"));
+}
+
+// The question is empty where the answer names it by an id.
+struct AskedAndSaid {
+  Conversation question, answer;
+};
+
+AskedAndSaid asked_and_said(const PairRow& row) {
+  AskedAndSaid out;
+  if (!row.form.paths.at("question").empty()) out.question = question_of(row, true);
+  out.answer = row.turns(row.needed("answer"), "answer", "assistant");
+  if (row.form.form->outcome == Outcome::conversation) split_conversation(out.question, out.answer);
+  return out;
 }
 
 struct Scored {
@@ -61,24 +87,20 @@ JudgePair pair_of(const Scored& a, const Scored& b, const SingleAnswer* question
   const PairRow second(*b.answer->record, *b.answer->form, options);
   JudgePair pair = common_of(first);
   pair.meta.clear();
-  Conversation asked;
+  AskedAndSaid one = asked_and_said(first), other = asked_and_said(second);
   if (question != nullptr) {
     const PairRow row(*question->record, *question->form, options);
-    asked = question_of(row, true);
+    one.question = question_of(row, true);
     const JudgePair common = common_of(row);
     pair.category = common.category;
     pair.reference = common.reference;
-  } else {
-    asked = question_of(first, true);
   }
   add_meta(pair, *a.answer, options, "_a");
   add_meta(pair, *b.answer, options, "_b");
-  const Conversation one = first.turns(first.needed("answer"), "answer", "assistant");
-  const Conversation other = second.turns(second.needed("answer"), "answer", "assistant");
   if (a.score && b.score)
-    return better_and_worse(first, std::move(pair), asked, one, other,
+    return better_and_worse(first, std::move(pair), one.question, one.answer, other.answer,
                             *a.score == *b.score ? Verdict::tie : Verdict::a);
-  set_texts(first, pair, asked, one, other);
+  set_texts(first, pair, one.question, one.answer, other.answer);
   return pair;
 }
 
@@ -86,11 +108,14 @@ JudgePair pair_of(const Scored& a, const Scored& b, const SingleAnswer* question
 
 std::optional<uint64_t> question_key(const SingleAnswer& answer, const RawOptions& options) {
   const PairRow row(*answer.record, *answer.form, options);
+  const Outcome outcome = answer.form->form->outcome;
+  const bool whole = outcome == Outcome::conversation;
   const bool by_id =
-      answer.form->paths.at("question").empty() || answer.form->form->outcome == Outcome::question;
+      outcome == Outcome::question || (answer.form->paths.at("question").empty() && !whole);
   const std::string text =
       by_id ? row.text("id")
-            : as_text(question_of(row, true)) + "\n" + std::string(trimmed(row.text("rubric")));
+            : as_text(whole ? asked_and_said(row).question : question_of(row, true)) + "\n" +
+                  std::string(trimmed(row.text("rubric")));
   if (trimmed(text).empty()) return std::nullopt;
   return stable_hash(text, by_id ? 1 : 2);
 }

@@ -1,4 +1,6 @@
 // Judged pairs as lines of train.jsonl, valid.jsonl and test.jsonl.
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -30,6 +32,28 @@ Json asked(const JudgePair& pair, const JudgeTemplate& prompt) {
   return {{"messages", std::move(messages)}};
 }
 
+// Integers as such: 4, not 4.0.
+Json score_json(double value) {
+  if (std::isnan(value)) return nullptr;
+  return value == std::floor(value) && std::abs(value) < 1e15 ? Json(static_cast<int64_t>(value))
+                                                              : Json(value);
+}
+
+Json ratings_json(const JudgePair& pair, const JudgeForm& form) {
+  Json all = Json::array();
+  for (const auto& of_part : pair.ratings) {
+    Json list = Json::array();
+    for (const double value : of_part)
+      list.push_back(form.kind == FormKind::pass && !std::isnan(value) ? Json(value == 1)
+                                                                       : score_json(value));
+    all.push_back(std::move(list));
+  }
+  if (form.kind != FormKind::criteria) return all.at(0);
+  Json named = Json::object();
+  for (size_t i = 0; i < all.size(); ++i) named[pair.scores.at(i).first] = all[i];
+  return named;
+}
+
 void add_answers(Json& row, const JudgePair& pair, const JudgeForm& form) {
   row["id"] = pair.id;
   row["question"] = pair.question;
@@ -41,18 +65,37 @@ void add_answers(Json& row, const JudgePair& pair, const JudgeForm& form) {
     return;
   }
   row["answer"] = pair.answer_a;
+  if (!pair.ratings.empty()) row["ratings"] = ratings_json(pair, form);
   if (form.kind == FormKind::pass) {
     row["pass"] = *pair.pass;
     return;
   }
   for (const auto& [name, value] : pair.scores)
     if (form.kind == FormKind::criteria)
-      row["scores"][name] = value;
+      row["scores"][name] = score_json(value);
     else if (name == form.criteria[0].name)
-      row["score"] = value;
+      row["score"] = score_json(value);
 }
 
 }  // namespace
+
+size_t label_class(const JudgePair& row, const JudgeForm& form) {
+  if (form.of_pairs()) return static_cast<size_t>(*row.label);
+  if (form.kind == FormKind::pass) return *row.pass ? 0 : 1;
+  if (form.kind == FormKind::criteria) return 0;
+  return static_cast<size_t>(std::lround(row.scores.at(0).second) - form.criteria[0].scale.low);
+}
+
+std::string label_name(const JudgePair& row, const JudgeForm& form) {
+  if (form.of_pairs()) return row.label ? std::string(to_string(*row.label)) : "";
+  if (form.kind == FormKind::pass) return row.pass ? form.words[*row.pass ? 0 : 1] : "";
+  std::string out;
+  for (const auto& [name, value] : row.scores)
+    out += form.kind == FormKind::score
+               ? fmt::format("{}", value)
+               : fmt::format("{}{} {}", out.empty() ? "" : ", ", name, value);
+  return out;
+}
 
 nlohmann::ordered_json training_row(const JudgePair& pair, const JudgeTemplate& prompt,
                                     std::optional<int64_t> group) {

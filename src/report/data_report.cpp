@@ -64,13 +64,20 @@ std::string tiles(const PrepareReport& r) {
 }
 
 std::string split_table(const PrepareReport& r) {
-  std::string out =
-      "<h2>Splits</h2><p class=\"small\">No question is in two splits. Who wins:"
-      "<i class=\"swatch\" style=\"background:var(--c0)\"></i>A"
-      "<i class=\"swatch\" style=\"background:var(--c1)\"></i>B"
-      "<i class=\"swatch\" style=\"background:var(--c7)\"></i>tie</p>"
-      "<div class=\"wide\"><table><thead><tr><th></th><th>examples</th><th>questions</th>"
-      "<th>A</th><th>B</th><th>tie</th><th>balance</th><th>with reference</th><th>with reason</th>";
+  std::string out = "<h2>Splits</h2><p class=\"small\">No question is in two splits.";
+  // A bar for labels that are few.
+  static constexpr std::array<std::pair<const char*, const char*>, 3> kBars = {
+      {{"a", "--c0"}, {"b", "--c1"}, {"t", "--c7"}}};
+  const bool bar = !r.classes.empty() && r.classes.size() <= kBars.size();
+  if (bar) out += r.form.of_pairs() ? " Who wins:" : " Labels:";
+  for (size_t i = 0; bar && i < r.classes.size(); ++i)
+    out += fmt::format("<i class=\"swatch\" style=\"background:var({})\"></i>{}", kBars[i].second,
+                       escape(r.classes[i]));
+  out += "</p><div class=\"wide\"><table><thead><tr><th></th><th>examples</th><th>questions</th>";
+  for (const std::string& name : r.classes) out += "<th>" + escape(name) + "</th>";
+  for (const Criterion& c : r.form.criteria) out += "<th>mean " + escape(c.name) + "</th>";
+  if (bar) out += "<th>balance</th>";
+  out += "<th>with reference</th><th>with reason</th>";
   if (r.tokenized)
     out +=
         "<th>tokens</th><th>carry loss</th><th>longest</th><th>truncated</th>"
@@ -83,12 +90,14 @@ std::string split_table(const PrepareReport& r) {
                        grouped_digits(s.questions));
     for (const int64_t n : s.labels)
       out += fmt::format("<td>{}<small>{}</small></td>", grouped_digits(n), percent(n, s.rows));
-    out += "<td><div class=\"share\">";
-    static constexpr std::array<const char*, 3> kClasses = {"a", "b", "t"};
-    for (size_t i = 0; i < 3; ++i)
-      out += fmt::format("<i class=\"{}\" style=\"width:{}\"></i>", kClasses[i],
+    for (const double sum : s.sums)
+      out += fmt::format("<td>{:.2f}</td>", sum / static_cast<double>(s.rows));
+    if (bar) out += "<td><div class=\"share\">";
+    for (size_t i = 0; bar && i < s.labels.size(); ++i)
+      out += fmt::format("<i class=\"{}\" style=\"width:{}\"></i>", kBars[i].first,
                          percent(s.labels[i], s.rows));
-    out += fmt::format("</div></td><td>{}</td><td>{}</td>", percent(s.with_reference, s.rows),
+    if (bar) out += "</div></td>";
+    out += fmt::format("<td>{}</td><td>{}</td>", percent(s.with_reference, s.rows),
                        percent(s.with_reason, s.rows));
     if (r.tokenized)
       out += fmt::format("<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",

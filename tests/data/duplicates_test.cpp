@@ -94,7 +94,7 @@ TEST(Look, CountsWhatThereIsAndWritesNothing) {
   EXPECT_STREQ(r.form->name, "pairs");
   EXPECT_EQ(r.rows, 5);
   EXPECT_EQ(r.usable, 4);
-  EXPECT_EQ(r.labels, (std::array<int64_t, 3>{2, 1, 1}));
+  EXPECT_EQ(r.labels, (std::vector<int64_t>{2, 1, 1}));
   EXPECT_EQ(r.longer_won, 1);
   EXPECT_EQ(r.shorter_won, 1);
   EXPECT_EQ(r.duplicates, 1);

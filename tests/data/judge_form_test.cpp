@@ -81,7 +81,7 @@ TEST(JudgeForm, TemplatesOfOneAnswerSayScoreOrWord) {
   const std::string asked = score.to_messages(pair)[1].content;
   EXPECT_NE(asked.find("Answer: So.\n"), std::string::npos);
   EXPECT_NE(asked.find("Criterion: Is it polite?"), std::string::npos);
-  EXPECT_NE(asked.find("The scale is 1 to 5\n1: wrong or useless"), std::string::npos);
+  EXPECT_NE(asked.find("The scale is 1 to 5\n1: very bad"), std::string::npos);
   EXPECT_THROW(score.target_text(pair), Error);
   pair.scores = {{"score", 2}};
   EXPECT_EQ(score.target_text(pair), "It says little.\n\n**Score:** 2");
