@@ -10,10 +10,10 @@
 
 namespace gavel {
 
-class FolderTest : public testing::Test {
+class FolderTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto& test = *testing::UnitTest::GetInstance()->current_test_info();
+    const auto& test = *::testing::UnitTest::GetInstance()->current_test_info();
     dir_ = std::filesystem::temp_directory_path() /
            (std::string("gavel_") + test.test_suite_name() + "_" + test.name());
     std::filesystem::remove_all(dir_);

@@ -21,9 +21,11 @@ struct Modes {
 };
 
 void add_judging_flags(CLI::App& c, JudgeOptions& options, Modes& modes) {
-  c.add_option("--mode", modes.mode,
-               "reason: write the reasoning, then read the verdict; verdict: score A, B and tie "
-               "directly (a judge of the form rank scores each answer in its own way)")
+  c.add_option(
+       "--mode", modes.mode,
+       "reason: write the reasoning, then read the verdict; verdict: score A, B and tie (of "
+       "one answer: the integers of the scale, or pass and fail) directly (a judge of the "
+       "form rank scores each answer in its own way)")
       ->check(CLI::IsMember({"reason", "verdict"}))
       ->capture_default_str();
   c.add_flag("--both-orders", modes.both_orders,
@@ -71,11 +73,11 @@ void add_eval_command(CLI::App& app) {
   c->add_flag("--all-checkpoints", r->all_checkpoints,
               "every checkpoint of each --adapter-path, by step");
   c->add_flag("--no-base", *no_base, "leave the base model out");
-  auto* data =
-      c->add_option("--data", r->data,
-                    "labelled pairs: a directory of gavel prepare (its test.jsonl), a file in any "
-                    "form that prepare reads, or a data set of the hub: "
-                    "org/name[:config][@revision]");
+  auto* data = c->add_option("--data", r->data,
+                             "labelled pairs (answers, where the template judges one): a directory "
+                             "of gavel prepare (its test.jsonl), a file in any "
+                             "form that prepare reads, or a data set of the hub: "
+                             "org/name[:config][@revision]");
   auto split = std::make_shared<std::string>();
   auto* split_asked = add_split_name_option(*c, *split, "test");
   auto* cases = c->add_option(
@@ -158,15 +160,20 @@ void add_eval_command(CLI::App& app) {
 }
 
 void add_judge_command(CLI::App& app) {
-  auto* c = app.add_subcommand("judge", "judge one pair of answers, or a stream of pairs");
+  auto* c =
+      app.add_subcommand("judge", "judge one pair of answers, one answer, or a stream of them");
   auto r = std::make_shared<JudgeRequest>();
   auto modes = std::make_shared<Modes>();
   add_model_option(*c, r->model);
   c->add_option("--adapter-path", r->adapter_path, "the judge's adapter");
   auto* question = c->add_option("-q,--question", r->question, "the question");
-  auto* a = c->add_option("-a,--answer-a", r->answer_a, "the first answer");
+  auto* a = c->add_option("-a,--answer-a,--answer", r->answer_a, "the first answer, or the one");
   auto* b = c->add_option("-b,--answer-b", r->answer_b, "the second answer");
-  question->needs(a)->needs(b);
+  question->needs(a);
+  a->needs(question);
+  b->needs(question);
+  c->add_option("--rubric", r->rubric, "what the answer is judged by, where the template uses it")
+      ->needs(question);
   c->add_option("--reference", r->reference, "a reference answer")->needs(question);
   c->add_option("-i,--input", r->input,
                 "pairs, in any form that prepare reads: a file, - for standard input, or a data "
@@ -189,6 +196,7 @@ void add_judge_command(CLI::App& app) {
   c->callback([=] {
     if (question->count() == 0 && r->input.empty())
       throw UsageError("give --question, --answer-a and --answer-b, or --input");
+    r->has_b = b->count() > 0;
     r->mode_asked = apply(*c, *modes, r->options);
     r->options.second_order = modes->both_orders;
     if (!r->input.empty() && r->input != "-")

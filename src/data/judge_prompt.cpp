@@ -444,6 +444,7 @@ void JudgeTemplate::find_verdict_lead(const std::string& name) {
   if (!last || label == 0 || pieces[label - 1].kind != Piece::Kind::text)
     fail("{}: in [assistant], {{label}} must come last, after a text such as **Verdict:**", name);
   std::string_view lead = strip_end(pieces[label - 1].text, " \t\n");
+  lead_gap_ = pieces[label - 1].text.substr(lead.size());
   if (const size_t line = lead.rfind('\n'); line != std::string_view::npos)
     lead.remove_prefix(line + 1);
   if (lead.empty())
@@ -507,6 +508,10 @@ std::string JudgeTemplate::target_text(const JudgePair& pair) const {
 std::array<std::string, 2> JudgeTemplate::scored_texts() const {
   return {fill("assistant", assistant_, {}, form_.words[0]).content,
           fill("assistant", assistant_, {}, form_.words[1]).content};
+}
+
+std::string JudgeTemplate::verdict_text(std::string_view label) const {
+  return fmt::format("{}{}{}", verdict_lead_, lead_gap_, label);
 }
 
 std::string JudgeTemplate::label_text(const JudgePair& pair) const {

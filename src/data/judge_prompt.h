@@ -101,6 +101,8 @@ class JudgeTemplate {
   // The text right before the label, without trailing blanks ("**Verdict:**"): what a judge that
   // gives no reason begins with.
   const std::string& verdict_lead() const { return verdict_lead_; }
+  // The lead with a label behind it as the template has it there.
+  std::string verdict_text(std::string_view label) const;
   const JudgeForm& form() const { return form_; }
   // The template's text, to be kept beside what was made with it.
   const std::string& source() const { return source_; }
@@ -119,7 +121,7 @@ class JudgeTemplate {
   void check_inputs(const std::string& name) const;
   void find_verdict_lead(const std::string& name);
 
-  std::string source_, verdict_lead_, scale_;
+  std::string source_, verdict_lead_, lead_gap_, scale_;
   JudgeForm form_;
   std::vector<Piece> system_, user_, assistant_;
 };

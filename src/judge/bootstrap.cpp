@@ -20,22 +20,30 @@ void draw(uint64_t seed, int r, std::vector<uint32_t>& sample) {
 
 using Column = std::vector<double>;
 
-// Calls measure_one on every resample; result[number][resample].
-template <size_t N, typename F>
-std::array<Column, N> resample(size_t count, const BootstrapOptions& options, F&& measure_one) {
+// Calls visit(sample, r) on every resample r, several at a time.
+template <typename F>
+void each_resample(size_t count, const BootstrapOptions& options, F&& visit) {
   if (options.resamples < 1 || !(options.level > 0 && options.level < 1))
     fail("a bootstrap needs at least 1 resample and a level between 0 and 1, not {} and {}",
          options.resamples, options.level);
   if (count > UINT32_MAX) fail("{} judgements are too many for one bootstrap", count);
-  std::array<Column, N> columns;
-  for (Column& c : columns) c.resize(static_cast<size_t>(options.resamples));
   parallel_for(options.resamples, 1, [&](int64_t begin, int64_t end) {
     std::vector<uint32_t> sample(count);
     for (int64_t r = begin; r < end; ++r) {
       draw(options.seed, static_cast<int>(r), sample);
-      const std::array<double, N> values = measure_one(sample);
-      for (size_t m = 0; m < N; ++m) columns[m][static_cast<size_t>(r)] = values[m];
+      visit(std::span<const uint32_t>(sample), static_cast<size_t>(r));
     }
+  });
+}
+
+// What measure_one says of each: result[number][resample].
+template <size_t N, typename F>
+std::array<Column, N> resample(size_t count, const BootstrapOptions& options, F&& measure_one) {
+  std::array<Column, N> columns;
+  for (Column& c : columns) c.resize(static_cast<size_t>(std::max(options.resamples, 0)));
+  each_resample(count, options, [&](std::span<const uint32_t> sample, size_t r) {
+    const std::array<double, N> values = measure_one(sample);
+    for (size_t m = 0; m < N; ++m) columns[m][r] = values[m];
   });
   return columns;
 }
@@ -71,6 +79,25 @@ Interval bootstrap_interval(size_t rows, const BootstrapOptions& options,
     return std::array<double, 1>{value(sample)};
   });
   return interval_of(value(all), columns[0], options.level);
+}
+
+std::vector<Interval> bootstrap_numbers(
+    size_t rows, const BootstrapOptions& options,
+    const std::function<std::vector<double>(std::span<const uint32_t> sample)>& values) {
+  std::vector<uint32_t> all(rows);
+  std::iota(all.begin(), all.end(), 0u);
+  if (rows == 0) fail("there is no row to resample");
+  const std::vector<double> of_all = values(all);
+  std::vector<Column> columns(of_all.size(),
+                              Column(static_cast<size_t>(std::max(options.resamples, 1))));
+  each_resample(rows, options, [&](std::span<const uint32_t> sample, size_t r) {
+    const std::vector<double> of_sample = values(sample);
+    for (size_t m = 0; m < of_sample.size(); ++m) columns[m][r] = of_sample[m];
+  });
+  std::vector<Interval> intervals;
+  for (size_t m = 0; m < of_all.size(); ++m)
+    intervals.push_back(interval_of(of_all[m], columns[m], options.level));
+  return intervals;
 }
 
 SpeedIntervals bootstrap_speed(std::span<const double> latency, std::span<const double> wall,

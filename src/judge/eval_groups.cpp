@@ -9,7 +9,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "judge/eval_format.h"
+#include "judge/eval_parts.h"
 
 namespace gavel {
 namespace {
@@ -98,6 +98,23 @@ std::string shortened(const std::string& text) {
   return out;
 }
 
+// Of single answers, the measures that lead their table.
+std::string answers_table(const Json& field, const std::string& form) {
+  std::vector<std::string> names = {"agreement", "weighted_kappa", "spearman", "mae"};
+  if (form == "pass") names = {"accuracy", "kappa", "tpr", "tnr"};
+  if (form == "criteria") names = {"agreement", "weighted_kappa", "total.spearman", "total.mae"};
+  TableRows rows = {{field["field"], "judge", "answers"}};
+  for (const std::string& name : names)
+    rows[0].push_back(is_answer_share(name) ? name + " %" : name);
+  for (const Json& group : field["groups"])
+    for (const Json& judge : group["judges"]) {
+      auto& row = rows.emplace_back(
+          TableRows::value_type{shortened(group["value"]), judge["name"], group["pairs"].dump()});
+      for (const std::string& name : names) row.push_back(measure_cell(judge["metrics"], name));
+    }
+  return aligned(rows);
+}
+
 std::string table_of(const Json& field) {
   TableRows rows = {{field["field"], "judge", "pairs", "agreement %", "kappa", "consistent %",
                      "balanced by length %", "to 1st", "to 2nd"}};
@@ -133,7 +150,7 @@ PairGroups groups_by(std::span<const JudgePair> pairs, const std::string& field)
 }
 
 Json groups_json(std::span<const EvalResult> results, std::span<const PairGroups> all,
-                 const BootstrapOptions& options) {
+                 const BootstrapOptions& options, const JudgeForm& form) {
   Json out = Json::array();
   for (const PairGroups& groups : all) {
     Json list = Json::array();
@@ -142,8 +159,8 @@ Json groups_json(std::span<const EvalResult> results, std::span<const PairGroups
       for (const EvalResult& result : results) {
         std::vector<Judgement> judgements;
         for (const size_t i : group.pairs) judgements.push_back(result.set.judgements.at(i));
-        judges.push_back({{"name", result.judge.name},
-                          {"metrics", metrics_json(bootstrap(judgements, options))}});
+        judges.push_back(
+            {{"name", result.judge.name}, {"metrics", measures_json(form, judgements, options)}});
       }
       list.push_back(
           {{"value", group.value}, {"pairs", group.pairs.size()}, {"judges", std::move(judges)}});
@@ -156,7 +173,10 @@ Json groups_json(std::span<const EvalResult> results, std::span<const PairGroups
 std::string groups_tables(const Json& evaluation) {
   std::string out;
   if (const auto it = evaluation.find("groups"); it != evaluation.end())
-    for (const Json& field : *it) out.append("\n").append(table_of(field));
+    for (const Json& field : *it)
+      out.append("\n").append(evaluation.contains("parts")
+                                  ? answers_table(field, evaluation["form"])
+                                  : table_of(field));
   return out;
 }
 

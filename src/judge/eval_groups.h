@@ -32,7 +32,7 @@ PairGroups groups_by(std::span<const JudgePair> pairs, const std::string& field)
 // `judges` (`name`, and `metrics` with intervals as of all pairs).
 nlohmann::ordered_json groups_json(std::span<const EvalResult> results,
                                    std::span<const PairGroups> all,
-                                   const BootstrapOptions& bootstrap);
+                                   const BootstrapOptions& bootstrap, const JudgeForm& form = {});
 // The tables of it, a blank line before each; "" where there are none.
 std::string groups_tables(const nlohmann::ordered_json& evaluation);
 

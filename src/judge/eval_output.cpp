@@ -6,8 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "judge/eval_format.h"
-#include "judge/evaluate.h"
+#include "judge/eval_parts.h"
 #include "judge/selective.h"
 
 namespace gavel {
@@ -24,6 +23,24 @@ Json reliability_json(std::span<const Judgement> judgements) {
                     {"confidence", bin.confidence},
                     {"accuracy", bin.accuracy}});
   return bins;
+}
+
+}  // namespace
+
+Json judge_head(const EvalJudge& judge) {
+  return {{"name", judge.name},
+          {"adapter", judge.adapter.string()},
+          {"step", judge.step ? Json(*judge.step) : Json()}};
+}
+
+Json comparison_head(const EvalResult& first, const EvalResult& second, int64_t only_first,
+                     int64_t only_second, double p) {
+  return {{"first", first.judge.name},
+          {"second", second.judge.name},
+          {"only_first", only_first},
+          {"only_second", only_second},
+          {"mcnemar_p", p},
+          {"differences", Json::object()}};
 }
 
 Json speed_json(const EvalResult& result, const EvalRequest& request) {
@@ -45,6 +62,8 @@ Json speed_json(const EvalResult& result, const EvalRequest& request) {
   return speed;
 }
 
+namespace {
+
 // Verdicts that are sure enough, by the threshold fitted on the validation pairs.
 Json sure_json(std::span<const Judgement> judgements, const Calibration& calibration,
                const EvalRequest& request) {
@@ -62,9 +81,7 @@ Json sure_json(std::span<const Judgement> judgements, const Calibration& calibra
 
 Json judge_json(const EvalResult& result, const EvalRequest& request) {
   const auto& judgements = result.set.judgements;
-  Json judge = {{"name", result.judge.name},
-                {"adapter", result.judge.adapter.string()},
-                {"step", result.judge.step ? Json(*result.judge.step) : Json()}};
+  Json judge = judge_head(result.judge);
   Json metrics = metrics_json(bootstrap(judgements, request.bootstrap));
   Json classes = Json::array();
   for (const ClassScores& s : class_scores(judgements))
@@ -112,15 +129,15 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
 Json comparison_json(const EvalResult& first, const EvalResult& second,
                      const BootstrapOptions& options) {
   const PairedTest test = compare(first.set.judgements, second.set.judgements, options);
-  Json differences = Json::object();
+  Json comparison =
+      comparison_head(first, second, test.only_first, test.only_second, test.mcnemar_p);
   for (size_t m = 0; m < kMetricCount; ++m) {
     Json difference = interval_json(test.difference[m]);
     difference["p"] = number_json(test.p[m]);
-    differences[std::string(metric_name(static_cast<Metric>(m)))] = std::move(difference);
+    comparison["differences"][std::string(metric_name(static_cast<Metric>(m)))] =
+        std::move(difference);
   }
-  return {{"first", first.judge.name},     {"second", second.judge.name},
-          {"only_first", test.only_first}, {"only_second", test.only_second},
-          {"mcnemar_p", test.mcnemar_p},   {"differences", std::move(differences)}};
+  return comparison;
 }
 
 double value_at(const Json& judge, const char* group, const char* name) {
@@ -137,6 +154,7 @@ std::string with_interval(const Json& judge, const char* name) {
 Json evaluation_json(std::span<const EvalResult> results, const EvalRequest& request) {
   Json evaluation = {{"model", request.model},
                      {"data", request.data},
+                     {"form", to_string(request.form.kind)},
                      {"mode", mode_name(request.options.mode)},
                      {"both_orders", request.options.both_orders},
                      {"examples", results.empty() ? 0 : results[0].set.judgements.size()},
@@ -145,10 +163,14 @@ Json evaluation_json(std::span<const EvalResult> results, const EvalRequest& req
                        {"seed", request.bootstrap.seed},
                        {"level", request.bootstrap.level}}}};
   Json judges = Json::array(), comparisons = Json::array();
-  for (const EvalResult& result : results) judges.push_back(judge_json(result, request));
+  const bool pairs = request.form.of_pairs();
+  for (const EvalResult& result : results)
+    judges.push_back(pairs ? judge_json(result, request) : answer_judge_json(result, request));
   for (size_t i = 1; i < results.size(); ++i)
-    comparisons.push_back(comparison_json(results[0], results[i], request.bootstrap));
-  if (!results.empty()) {
+    comparisons.push_back(pairs ? comparison_json(results[0], results[i], request.bootstrap)
+                                : answer_comparison_json(results[0], results[i], request));
+  for (const RatedPart& part : rated_parts(request.form)) evaluation["parts"].push_back(part.name);
+  if (pairs && !results.empty()) {
     const Baselines b = baselines(results[0].set.judgements);
     evaluation["baselines"] = {{"majority", number_json(b.majority)},
                                {"always_longer", number_json(b.always_longer)},
@@ -187,7 +209,25 @@ std::string people_table(const Json& evaluation) {
 
 }  // namespace
 
+std::string comparison_lines(const Json& evaluation, const std::string& measure) {
+  std::string out;
+  for (const Json& c : evaluation["comparisons"]) {
+    const Json& d = c["differences"][measure];
+    if (!d["value"].is_number() || !d["low"].is_number()) continue;
+    out += fmt::format(
+        "\n{} against {}: {:+.1f} points of {} [{:+.1f}, {:+.1f}]; only it right {}, only {} right "
+        "{}, McNemar p = {:.2g}",
+        c["second"].get<std::string>(), c["first"].get<std::string>(),
+        100 * d["value"].get<double>(), measure, 100 * d["low"].get<double>(),
+        100 * d["high"].get<double>(), c["only_second"].get<int64_t>(),
+        c["first"].get<std::string>(), c["only_first"].get<int64_t>(),
+        c["mcnemar_p"].get<double>());
+  }
+  return out + (evaluation["comparisons"].empty() ? "" : "\n");
+}
+
 std::string evaluation_table(const Json& evaluation) {
+  if (evaluation.contains("parts")) return answer_table(evaluation);
   TableRows quality = {
       {"judge", "agreement %", "F1", "consistent %", "to 1st", "to 2nd", "unparsable"}};
   TableRows classes = {
@@ -249,19 +289,7 @@ std::string evaluation_table(const Json& evaluation) {
       probed.push_back({judge["name"], p["what"], p["pairs"].dump(),
                         percent_with_interval(p["rate"]), p["to_worse"].dump()});
   if (probed.size() > 1) out += "\nRight verdicts that a probe turns\n" + aligned(probed);
-  for (const Json& c : evaluation["comparisons"]) {
-    const Json& d = c["differences"]["agreement"];
-    if (!d["value"].is_number() || !d["low"].is_number()) continue;
-    out += fmt::format(
-        "\n{} against {}: {:+.1f} points of agreement [{:+.1f}, {:+.1f}]; only it right {}, only "
-        "{} "
-        "right {}, McNemar p = {:.2g}",
-        c["second"].get<std::string>(), c["first"].get<std::string>(),
-        100 * d["value"].get<double>(), 100 * d["low"].get<double>(), 100 * d["high"].get<double>(),
-        c["only_second"].get<int64_t>(), c["first"].get<std::string>(),
-        c["only_first"].get<int64_t>(), c["mcnemar_p"].get<double>());
-  }
-  return out + (evaluation["comparisons"].empty() ? "" : "\n");
+  return out + comparison_lines(evaluation, "agreement");
 }
 
 }  // namespace gavel

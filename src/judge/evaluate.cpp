@@ -16,6 +16,7 @@
 #include "data/dataset.h"
 #include "generate/session.h"
 #include "judge/eval_groups.h"
+#include "judge/eval_parts.h"
 #include "judge/pairs.h"
 #include "judge/rank.h"
 #include "judge/selective.h"
@@ -56,10 +57,10 @@ fs::path output_directory(const EvalRequest& r) {
 
 // Of `files`, or where there are none of `path`.
 std::vector<JudgePair> limited_pairs(const std::vector<fs::path>& files, const std::string& path,
-                                     int64_t limit) {
+                                     int64_t limit, const JudgeForm& form) {
   std::vector<JudgePair> pairs;
   for (const fs::path& file : files.empty() ? std::vector<fs::path>{path} : files) {
-    auto more = read_pairs(file, true);
+    auto more = read_pairs(file, true, form);
     pairs.insert(pairs.end(), std::make_move_iterator(more.begin()),
                  std::make_move_iterator(more.end()));
   }
@@ -111,15 +112,18 @@ std::string with_probe(const std::string& judge, const Probe& probe) {
 
 // The known cases that a judge got wrong, one line each; returns their number.
 int64_t print_flips(const EvalJudge& judge, const std::vector<JudgePair>& pairs,
-                    const JudgedSet& set) {
+                    const JudgedSet& set, const JudgeForm& form) {
+  const auto parts = rated_parts(form);
   int64_t flips = 0;
   for (size_t i = 0; i < pairs.size(); ++i) {
     const Judgement& j = set.judgements[i];
-    const bool same = j.verdict == j.label;
+    const bool rated = !j.ratings.empty();
+    const bool same = rated ? is_right(j.ratings) : j.verdict == j.label;
     flips += !same;
     fmt::print("{}  {}: case {}{}: expected {}, judged {}\n", same ? "ok  " : "FLIP", judge.name,
                pairs[i].source_line, pairs[i].id.empty() ? "" : " (" + pairs[i].id + ")",
-               to_string(j.label), to_string(j.verdict));
+               rated ? describe_ratings(parts, labels_of(j.ratings)) : to_string(j.label),
+               rated ? describe_ratings(parts, values_of(j.ratings)) : to_string(j.verdict));
   }
   return flips;
 }
@@ -177,14 +181,16 @@ class Evaluation {
     std::string data = is_cases ? request_.cases : request_.data;
     if (fs::is_directory(data))
       data = find_split(data, "test").value_or(fs::path(data) / "test.jsonl").string();
-    const auto pairs = limited_pairs(request_.files, data, request_.limit);
-    const auto validation = request_.calibrate.empty()
-                                ? std::vector<JudgePair>()
-                                : limited_pairs(request_.calibrate_files, request_.calibrate, 0);
+    prompt_ = template_for(request_.prompt_template, judges.back().adapter, data);
+    request_.form = prompt_.form();
+    request_.options = options_for(request_.form, request_.options, request_.mode_asked);
+    check_form();
+    const auto pairs = limited_pairs(request_.files, data, request_.limit, request_.form);
+    const auto validation =
+        request_.calibrate.empty()
+            ? std::vector<JudgePair>()
+            : limited_pairs(request_.calibrate_files, request_.calibrate, 0, request_.form);
     for (const std::string& field : request_.group_by) groups_.push_back(groups_by(pairs, field));
-    const fs::path first_adapter = judges.back().adapter;
-    prompt_ = template_for(request_.prompt_template, first_adapter, data);
-    request_.options = options_for(prompt_.form(), request_.options, request_.mode_asked);
     fs::create_directories(output_);
     say("Loading " + request_.model);
     session_ = open_session(request_.model, make_backend(request_.device), request_.chat_template);
@@ -196,8 +202,8 @@ class Evaluation {
     }
     // Known cases are judged anew each time: they ask how the judge is now.
     JudgementLog log(output_ / (is_cases ? "cases.jsonl" : "judgements.jsonl"),
-                     settings_of(request_, pairs, prompt_), weights,
-                     request_.overwrite || is_cases);
+                     settings_of(request_, pairs, prompt_), weights, request_.overwrite || is_cases,
+                     request_.form);
     std::optional<JudgementLog> validation_log;
     if (!validation.empty())
       validation_log.emplace(output_ / "calibration_judgements.jsonl",
@@ -208,7 +214,7 @@ class Evaluation {
     for (const EvalJudge& judge : judges) {
       auto result = judge_one(judge, pairs, validation, log, validation_log);
       if (!result) return false;
-      if (is_cases) flips += print_flips(judge, pairs, result->set);
+      if (is_cases) flips += print_flips(judge, pairs, result->set, request_.form);
       results.push_back(std::move(*result));
     }
     if (!is_cases) {
@@ -221,6 +227,18 @@ class Evaluation {
   }
 
  private:
+  // What there is for pairs only, and measures that the form has not.
+  void check_form() const {
+    check_measures(request_.require, request_.form);
+    if (request_.form.of_pairs()) return;
+    const char* asked = !request_.calibrate.empty() ? "--calibrate"
+                        : !request_.probes.empty()  ? "--probes"
+                                                    : nullptr;
+    if (asked != nullptr)
+      throw UsageError(fmt::format("{} is for pairs, and the template judges one answer (form {})",
+                                   asked, to_string(request_.form.kind)));
+  }
+
   std::optional<EvalResult> judge_one(const EvalJudge& judge, const std::vector<JudgePair>& pairs,
                                       const std::vector<JudgePair>& validation, JudgementLog& log,
                                       std::optional<JudgementLog>& validation_log) {
@@ -280,8 +298,12 @@ class Evaluation {
 
   void finish(const std::vector<EvalResult>& results, const std::vector<JudgePair>& pairs) {
     Json evaluation = evaluation_json(results, request_);
-    if (!groups_.empty()) evaluation["groups"] = groups_json(results, groups_, request_.bootstrap);
-    if (Json people = people_json(pairs, request_.bootstrap); !people.is_null())
+    if (!groups_.empty())
+      evaluation["groups"] = groups_json(results, groups_, request_.bootstrap, request_.form);
+    if (Json people = request_.form.of_pairs()
+                          ? people_json(pairs, request_.bootstrap)
+                          : raters_json(pairs, request_.form, request_.bootstrap);
+        !people.is_null())
       evaluation["people"] = std::move(people);
     write_file_atomic(output_ / "eval.json", evaluation.dump(2) + "\n");
     if (request_.json)

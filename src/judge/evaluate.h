@@ -39,7 +39,8 @@ struct EvalRequest {
   std::string model;
   std::vector<std::string> adapter_paths;
   bool all_checkpoints = false, with_base = true;
-  std::string data;  // labelled pairs: a file, a folder with test.jsonl, or what `files` come from
+  std::string data;  // labelled pairs (or answers, as the template's form has it): a file, a folder
+                     // with test.jsonl, or what `files` come from
   // The files of `data` and `calibrate`, where these are no files themselves; empty: they are.
   std::vector<std::filesystem::path> files, calibrate_files;
   std::string output;     // directory; "": the adapter's own where there is one, else "eval"
@@ -51,6 +52,7 @@ struct EvalRequest {
   int64_t limit = 0;                // only the first so many pairs; 0: all
   JudgeOptions options;
   bool mode_asked = false;  // options.mode was, and is no default
+  JudgeForm form;           // the template's: run_evaluation sets it
   BootstrapOptions bootstrap;
   std::vector<const Probe*> probes;   // to ask each judge, about the pairs that it has right
   std::vector<Requirement> require;   // what each judge must reach, an error where one does not

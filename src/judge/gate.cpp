@@ -1,14 +1,15 @@
 #include "judge/gate.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/blanks.h"
 #include "base/error.h"
-#include "judge/metrics.h"
+#include "judge/answer_metrics.h"
 #include "text/markup.h"
 
 namespace gavel {
@@ -26,10 +27,16 @@ std::string known_metrics() {
   return names;
 }
 
-bool is_metric(std::string_view name) {
+bool is_pair_metric(std::string_view name) {
   for (int m = 0; m < kMetricCount; ++m)
     if (name == metric_name(static_cast<Metric>(m))) return true;
   return std::find(std::begin(kCalibrated), std::end(kCalibrated), name) != std::end(kCalibrated);
+}
+
+std::string names_of(FormKind kind) {
+  JudgeForm form;
+  form.kind = kind;
+  return fmt::format("{}", fmt::join(answer_metric_names(form), ", "));
 }
 
 Requirement parse_one(std::string_view text) {
@@ -45,9 +52,11 @@ Requirement parse_one(std::string_view text) {
   if (bound.empty() || error != std::errc() || end != bound.data() + bound.size() ||
       !std::isfinite(r.bound))
     throw UsageError(fmt::format("--require: '{}' is no number in '{}'", bound, text));
-  if (!is_metric(r.metric))
-    throw UsageError(fmt::format("--require: there is no measure '{}'; there are {}", r.metric,
-                                 known_metrics()));
+  if (!is_pair_metric(r.metric) && !is_answer_metric(r.metric))
+    throw UsageError(fmt::format(
+        "--require: there is no measure '{}'; of pairs there are {}; of scores {}; of pass or fail "
+        "{}; of criteria these of scores behind their name (accuracy.mae), total.mae, ...",
+        r.metric, known_metrics(), names_of(FormKind::score), names_of(FormKind::pass)));
   return r;
 }
 
@@ -66,6 +75,23 @@ GateResult check(const Json& judge, const Requirement& r) {
 }
 
 }  // namespace
+
+void check_measures(const std::vector<Requirement>& requirements, const JudgeForm& form) {
+  for (const Requirement& r : requirements) {
+    if (form.of_pairs()) {
+      if (!is_pair_metric(r.metric))
+        throw UsageError(fmt::format("--require: pairs have no measure '{}'; there are {}",
+                                     r.metric, known_metrics()));
+      continue;
+    }
+    const auto names = answer_metric_names(form);
+    if (std::find(names.begin(), names.end(), r.metric) == names.end())
+      throw UsageError(
+          fmt::format("--require: judges of the form {} have no measure '{}'; there "
+                      "are {}",
+                      to_string(form.kind), r.metric, fmt::join(names, ", ")));
+  }
+}
 
 std::vector<Requirement> parse_requirements(std::string_view text) {
   std::vector<Requirement> requirements;

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/judge_form.h"
+
 namespace gavel {
 
 // A requirement on a measure of eval.json. ">=" is asked of the interval's lower end, "<=" of its
@@ -20,6 +22,9 @@ struct Requirement {
 // Several with commas between them. Throws UsageError naming what cannot be read, and the measures
 // there are.
 std::vector<Requirement> parse_requirements(std::string_view text);
+
+// Throws UsageError for a measure that judges of this form have not, and says which there are.
+void check_measures(const std::vector<Requirement>& requirements, const JudgeForm& form);
 
 // One requirement on one judge.
 struct GateResult {

@@ -7,7 +7,8 @@
 
 #include "base/error.h"
 #include "judge/rank.h"
-#include "text/thought.h"
+#include "judge/rate.h"
+#include "judge/writing.h"
 
 namespace gavel {
 namespace {
@@ -18,42 +19,15 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-Probabilities softmax(const std::array<double, 3>& logprobs) {
-  const double top = *std::max_element(logprobs.begin(), logprobs.end());
-  Probabilities p;
-  double sum = 0;
-  for (size_t k = 0; k < 3; ++k) sum += p[k] = std::exp(logprobs[k] - top);
-  for (double& x : p) x /= sum;
-  return p;
+// Of three log-probabilities.
+Probabilities shares_of(std::span<const double> logprobs) {
+  const std::vector<double> p = softmax(logprobs);
+  return {p[0], p[1], p[2]};
 }
 
 Probabilities exchanged(Probabilities p) {
   std::swap(p[0], p[1]);
   return p;
-}
-
-// The three labels as continuations of the prompt of `messages`: what their tokens share (`lead`,
-// and what the chat template has before an answer) goes to the prompt, the rest to the candidates.
-struct LabelTokens {
-  std::vector<int> shared;
-  std::vector<std::vector<int>> candidates;
-};
-
-LabelTokens label_tokens(const TextEncoder& encoder, const std::vector<Message>& messages,
-                         const std::string& lead) {
-  LabelTokens result;
-  for (Verdict d : kVerdicts)
-    result.candidates.push_back(
-        encode_answer(encoder, messages, lead + " " + std::string(to_string(d))));
-  auto& c = result.candidates;
-  size_t shared = 0;
-  while (shared + 1 < std::min({c[0].size(), c[1].size(), c[2].size()}) &&
-         c[0][shared] == c[1][shared] && c[0][shared] == c[2][shared])
-    ++shared;
-  result.shared.assign(c[0].begin(), c[0].begin() + static_cast<std::ptrdiff_t>(shared));
-  for (auto& tokens : c)
-    tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(shared));
-  return result;
 }
 
 // One prompt to be judged: which order of which pair.
@@ -65,113 +39,37 @@ struct Task {
   OrderResult result;
 };
 
-// The bytes of a token that a judge wrote; of special tokens only those that begin or end a
-// thought.
-std::string bytes_of(const Tokenizer& tokenizer, int token) {
-  std::string bytes = tokenizer.token_bytes(token);
-  return tokenizer.is_special(token) && !is_thought_tag(bytes) ? "" : bytes;
+std::vector<std::vector<int>> prompts_of(const std::vector<Task*>& tasks) {
+  std::vector<std::vector<int>> prompts;
+  for (const Task* task : tasks) prompts.push_back(task->prompt);
+  return prompts;
 }
-
-// Whether a prompt ends inside a thought.
-bool begins_thought(const Tokenizer& tokenizer, std::span<const int> prompt) {
-  constexpr size_t kTagTokens = 16;  // more than a tag and the white space after it may have
-  return !open_thought(tokenizer.decode(prompt.last(std::min(prompt.size(), kTagTokens)))).empty();
-}
-
-// Probabilities of the labels at the token that decided: its own, and those of the tokens that the
-// other labels would have had in its place. A label that is not among the most likely tokens gets
-// the least of them, which is more than it has. `ends`: where each token ends in `bytes`.
-std::optional<Probabilities> probabilities_at(const Tokenizer& tokenizer, const Written& written,
-                                              const std::string& bytes,
-                                              const std::vector<size_t>& ends,
-                                              const ParsedVerdict& parsed) {
-  const size_t label_begin = *parsed.label_begin;
-  const size_t at =
-      static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), label_begin) - ends.begin());
-  if (at >= written.logprobs.size()) return std::nullopt;
-  const TokenLogprobs& here = written.logprobs[at];
-  if (here.top.empty()) return std::nullopt;
-  const size_t token_begin = at == 0 ? 0 : ends[at - 1];
-  const std::string before = bytes.substr(token_begin, label_begin - token_begin);
-  std::array<int, 3> ids{};
-  std::array<double, 3> logprobs{};
-  for (size_t k = 0; k < 3; ++k) {
-    const auto tokens = tokenizer.encode_within(before + parsed.labels[k]);
-    if (tokens.empty()) return std::nullopt;
-    ids[k] = kVerdicts[k] == parsed.verdict ? written.tokens[at] : tokens[0];
-    const auto it = std::find_if(here.top.begin(), here.top.end(),
-                                 [&](const auto& t) { return t.first == ids[k]; });
-    logprobs[k] = it != here.top.end() ? it->second : here.top.back().second;
-    if (kVerdicts[k] == parsed.verdict) logprobs[k] = here.chosen;
-  }
-  if (ids[0] == ids[1] || ids[0] == ids[2] || ids[1] == ids[2]) return std::nullopt;
-  return softmax(logprobs);
-}
-
-// Ends a response once its verdict's line is complete, but never inside a thought: what follows is
-// not needed.
-class StopAfterVerdict {
- public:
-  StopAfterVerdict(const Tokenizer& tokenizer, const std::string& lead, std::vector<bool> thinking)
-      : tokenizer_(tokenizer), lead_(lead), thinking_(std::move(thinking)) {
-    texts_.resize(thinking_.size());
-  }
-
-  // Whether response i goes on after this token.
-  bool operator()(size_t i, int token) {
-    std::string& text = texts_[i];
-    const std::string bytes = bytes_of(tokenizer_, token);
-    text += bytes;
-    if (lead_.empty() || bytes.find('\n') == std::string::npos) return true;
-    const auto answer = after_thought(text, thinking_[i]);
-    const size_t lead = text.rfind(lead_);
-    if (!answer || lead == std::string::npos || lead < *answer) return true;
-    const size_t label = text.find_first_not_of(" \t\r\n", lead + lead_.size());
-    if (label == std::string::npos || text.find('\n', label) == std::string::npos) return true;
-    return parse_verdict(std::string_view(text).substr(lead)).verdict == Verdict::none;
-  }
-
- private:
-  const Tokenizer& tokenizer_;
-  const std::string& lead_;
-  std::vector<bool> thinking_;
-  std::vector<std::string> texts_;
-};
 
 void write_reasons(const JudgeModel& model, std::vector<Task*>& tasks,
                    const JudgeOptions& options) {
-  const Tokenizer& tokenizer = model.encoder.tokenizer;
-  std::vector<std::vector<int>> prompts;
-  std::vector<bool> thinking;
-  for (const Task* task : tasks) {
-    prompts.push_back(task->prompt);
-    thinking.push_back(begins_thought(tokenizer, task->prompt));
-  }
-  StopAfterVerdict stop(tokenizer, model.prompt.verdict_lead(), thinking);
-  const auto responses = model.write(std::move(prompts), options.max_tokens,
-                                     [&](size_t i, int token) { return stop(i, token); });
+  const auto texts = write_judgements(
+      model, prompts_of(tasks), options.max_tokens,
+      [](std::string_view text) { return parse_verdict(text).verdict != Verdict::none; });
   for (size_t i = 0; i < tasks.size(); ++i) {
-    const Written& written = responses[i];
+    const WrittenText& written = texts[i];
     OrderResult& result = tasks[i]->result;
-    std::string bytes;
-    std::vector<size_t> ends;
-    for (const int token : written.tokens) {
-      bytes += bytes_of(tokenizer, token);
-      ends.push_back(bytes.size());
-    }
-    const ParsedVerdict parsed = parse_verdict(bytes, thinking[i]);
-    result.text = tokenizer.decode(written.tokens, true);
+    const ParsedVerdict parsed = parse_verdict(written.bytes, written.thinking);
+    result.text = written.text;
     result.verdict = parsed.verdict;
-    result.tokens = static_cast<int64_t>(written.tokens.size());
-    result.seconds = written.seconds;
-    if (parsed.label_begin)
-      result.probabilities = probabilities_at(tokenizer, written, bytes, ends, parsed);
+    result.tokens = written.count();
+    result.seconds = written.written.seconds;
+    if (!parsed.label_begin) continue;
+    const auto logprobs = logprobs_at(model.encoder.tokenizer, written, *parsed.label_begin,
+                                      parsed.labels, static_cast<size_t>(parsed.verdict));
+    if (logprobs) result.probabilities = shares_of(*logprobs);
   }
 }
 
 void score_verdicts(const JudgeModel& model, std::vector<Task*>& tasks) {
   const std::string& lead = model.prompt.verdict_lead();
-  const LabelTokens labels = label_tokens(model.encoder, tasks.front()->messages, lead);
+  std::vector<std::string> answers;
+  for (const Verdict d : kVerdicts) answers.push_back(lead + " " + std::string(to_string(d)));
+  const AnswerTokens labels = answer_tokens(model.encoder, tasks.front()->messages, answers);
   std::vector<ScoreRequest> requests;
   for (const Task* task : tasks) {
     ScoreRequest request{task->prompt, labels.candidates};
@@ -187,7 +85,7 @@ void score_verdicts(const JudgeModel& model, std::vector<Task*>& tasks) {
       result.problem = "the model's probabilities of the labels are not finite";
       continue;
     }
-    result.probabilities = softmax({scores[i][0], scores[i][1], scores[i][2]});
+    result.probabilities = shares_of(scores[i]);
     result.verdict = most_probable(*result.probabilities);
     result.text = lead + " " + std::string(to_string(result.verdict));
     result.seconds = seconds;  // all came back together
@@ -218,10 +116,15 @@ std::vector<Task> make_tasks(const JudgeModel& model, std::span<const JudgePair>
 }  // namespace
 
 JudgeOptions options_for(const JudgeForm& form, JudgeOptions options, bool mode_asked) {
-  if (!form.of_pairs())
-    throw UsageError(fmt::format("the template judges one answer (form {}), and these are pairs",
-                                 to_string(form.kind)));
-  if (form.kind != FormKind::rank) return options;
+  if (form.kind == FormKind::pair) return options;
+  if (!form.of_pairs()) {
+    if (options.both_orders)
+      throw UsageError(
+          fmt::format("both orders: the template's form is {}, and one answer has no orders",
+                      to_string(form.kind)));
+    options.second_order = false;
+    return options;
+  }
   if (mode_asked && options.mode == JudgeMode::reason)
     throw UsageError(
         "the template's form is rank, which scores each answer and writes no reason: leave out "
@@ -232,6 +135,11 @@ JudgeOptions options_for(const JudgeForm& form, JudgeOptions options, bool mode_
 }
 
 std::optional<double> confidence(const JudgedPair& judged) {
+  if (judged.ratings.size() == 1) {
+    const Rating& r = judged.ratings[0];
+    if (!r.value || r.probabilities.empty()) return std::nullopt;
+    return r.probabilities[static_cast<size_t>(*r.value - r.low)];
+  }
   if (!judged.probabilities || judged.verdict == Verdict::none) return std::nullopt;
   return (*judged.probabilities)[static_cast<size_t>(judged.verdict)];
 }
@@ -239,6 +147,7 @@ std::optional<double> confidence(const JudgedPair& judged) {
 std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const JudgePair> pairs,
                                     const JudgeOptions& options) {
   if (model.prompt.form().kind == FormKind::rank) return rank_pairs(model, pairs, options);
+  if (!model.prompt.form().of_pairs()) return rate_answers(model, pairs, options);
   std::vector<Task> tasks = make_tasks(model, pairs, options);
   std::vector<Task*> asked;
   for (Task& task : tasks)

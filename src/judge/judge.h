@@ -1,7 +1,8 @@
 // Judging pairs with a model: pairs in, verdicts out, in batches.
 //
-// Where the template's form is `rank`, each answer is scored alone (judge/rank.h). Else there are
-// two ways. `reason`: the model writes its reasoning, and the verdict is read out of the text; its
+// Where the template's form is `rank`, each answer is scored alone (judge/rank.h); of forms of one
+// answer the rows have one, and numbers for it come out (judge/rate.h). Else there are two ways.
+// `reason`: the model writes its reasoning, and the verdict is read out of the text; its
 // probabilities are those of the verdict's token against the other labels' at that place.
 // `verdict`: the labels are scored directly after the template's lead ("**Verdict:**"), and the
 // most probable one is the verdict; nothing is written.
@@ -78,6 +79,8 @@ struct JudgedPair {
   Verdict verdict = Verdict::none;
   std::optional<Probabilities> probabilities;   // behind `verdict`, at the calibration temperature
   std::optional<std::array<double, 2>> scores;  // of A and B: form rank
+  // Of forms of one answer, a part each, at the calibration temperature; there is no verdict then.
+  std::vector<Rating> ratings;
 };
 
 // The options as the template's form has them. Of the form rank nothing is written, and the verdict
@@ -88,7 +91,8 @@ JudgeOptions options_for(const JudgeForm& form, JudgeOptions options, bool mode_
 std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const JudgePair> pairs,
                                     const JudgeOptions& options);
 
-// The probability of the verdict; nothing where it is not known.
+// The probability of the verdict; nothing where it is not known. Of one answer, that of its score
+// or word.
 std::optional<double> confidence(const JudgedPair& judged);
 
 }  // namespace gavel

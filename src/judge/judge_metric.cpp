@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
+#include "judge/answer_metrics.h"
 #include "judge/judgement_log.h"
 #include "judge/pairs.h"
 
@@ -13,13 +15,16 @@ std::function<double(const Adapter&)> make_judge_metric(const Model& model, Text
                                                         std::vector<int> eos_token_ids,
                                                         const std::string& file, int64_t limit,
                                                         Metric metric) {
-  auto pairs = read_pairs(file, true);
+  auto pairs = read_pairs(file, true, prompt.form());
+  if (!prompt.form().of_pairs() && metric != Metric::agreement)
+    throw UsageError(fmt::format("one answer (form {}) has no {}", to_string(prompt.form().kind),
+                                 metric_name(metric)));
   if (limit > 0 && pairs.size() > static_cast<size_t>(limit))
     pairs.resize(static_cast<size_t>(limit));
   JudgeOptions options;
   options.mode = pairs.front().reason.empty() ? JudgeMode::verdict : JudgeMode::reason;
   options = options_for(prompt.form(), options, false);
-  options.second_order = metric == Metric::consistency;
+  if (prompt.form().of_pairs()) options.second_order = metric == Metric::consistency;
   options.max_tokens = 200;
   return [=, &model](const Adapter& adapter) {
     const ModelLora lora = bind(model, adapter);
@@ -28,6 +33,7 @@ std::function<double(const Adapter&)> make_judge_metric(const Model& model, Text
     std::vector<Judgement> judgements;
     for (size_t i = 0; i < pairs.size(); ++i)
       judgements.push_back(to_judgement(pairs[i], judged[i]));
+    if (!judge.prompt.form().of_pairs()) return share_right(judgements);
     return value_of(measure(judgements), metric);
   };
 }

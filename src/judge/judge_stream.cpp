@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -18,6 +19,29 @@ using Json = nlohmann::ordered_json;
 
 std::string percent(const std::optional<double>& p) {
   return p ? fmt::format(" ({:.0f}% sure)", 100 * *p) : "";
+}
+
+// The explanation, then a line a part.
+std::string shown_ratings(const JudgedPair& judged, const std::vector<RatedPart>& parts,
+                          bool for_a_person) {
+  std::string out =
+      (judged.first.problem.empty() ? judged.first.text : judged.first.problem) + "\n";
+  std::vector<double> expected;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Rating& r = judged.ratings.at(i);
+    expected.push_back(r.expected());
+    out += fmt::format("\n{}: {}", parts[i].numbers ? parts[i].name : "Verdict",
+                       r.value ? parts[i].text_of(*r.value) : "none");
+    if (!r.value || r.probabilities.empty()) continue;
+    const double sure = r.probabilities.at(static_cast<size_t>(*r.value - r.low));
+    out += percent(sure);
+    if (parts[i].numbers) out += fmt::format(", expected {:.2f}", r.expected());
+  }
+  if (parts.size() > 1)
+    if (const double total = weighted_total(parts, expected); std::isfinite(total))
+      out += fmt::format("\nweighted total: {:.2f}", total);
+  if (for_a_person) out += ". Not sure enough: a person should decide";
+  return out + "\n";
 }
 
 // The explanation of each order that was asked for, then the verdict in one line.
@@ -45,14 +69,17 @@ class JudgeStream {
 
   void judge(std::span<const JudgePair> pairs) {
     const auto judged = judge_pairs(model_, pairs, request_.options);
+    const auto parts = rated_parts(model_.prompt.form());
     for (size_t i = 0; i < pairs.size(); ++i) {
       const bool for_a_person = needs_a_person(calibration_, confidence(judged[i]));
       if (!request_.json) {
         fmt::print("{}{}", printed_++ > 0 ? "\n==========\n\n" : "",
-                   shown(judged[i], for_a_person));
+                   judged[i].ratings.empty() ? shown(judged[i], for_a_person)
+                                             : shown_ratings(judged[i], parts, for_a_person));
         continue;
       }
-      Json line = judged_json(pairs[i], judged[i]);
+      Json line = judged[i].ratings.empty() ? judged_json(pairs[i], judged[i])
+                                            : rated_json(pairs[i], judged[i], parts);
       if (calibration_ && calibration_->threshold) line["needs_a_person"] = for_a_person;
       fmt::print("{}\n", line.dump(-1, ' ', false, Json::error_handler_t::replace));
     }
@@ -115,12 +142,82 @@ Json judged_json(const JudgePair& pair, const JudgedPair& judged) {
   return j;
 }
 
+Json verdict_json(const JudgedPair& judged, const std::vector<RatedPart>& parts) {
+  const auto value_json = [](const RatedPart& part, const Rating& r) {
+    if (!r.value) return Json();
+    return part.numbers ? Json(*r.value) : Json(part.text_of(*r.value));
+  };
+  const auto probabilities_json = [](const RatedPart& part, const Rating& r) {
+    Json out = Json::object();
+    for (size_t k = 0; k < r.probabilities.size(); ++k) out[part.texts[k]] = r.probabilities[k];
+    return r.probabilities.empty() ? Json() : out;
+  };
+  Json j = Json::object();
+  if (parts.size() == 1 && parts[0].name != "score" && !parts[0].numbers) {
+    j["verdict"] = judged.ratings[0].value ? value_json(parts[0], judged.ratings[0]) : Json("none");
+    j["probabilities"] = probabilities_json(parts[0], judged.ratings[0]);
+    return j;
+  }
+  std::vector<double> expected;
+  Json scores = Json::object(), means = Json::object(), probabilities = Json::object();
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Rating& r = judged.ratings.at(i);
+    expected.push_back(r.expected());
+    scores[parts[i].name] = value_json(parts[i], r);
+    means[parts[i].name] = r.probabilities.empty() ? Json() : Json(r.expected());
+    probabilities[parts[i].name] = probabilities_json(parts[i], r);
+  }
+  const bool one = parts.size() == 1 && parts[0].name == "score";
+  j[one ? "score" : "scores"] = one ? scores["score"] : scores;
+  j["expected"] = one ? means["score"] : means;
+  if (const double total = weighted_total(parts, expected); !one)
+    j["total"] = std::isfinite(total) ? Json(total) : Json();
+  j["probabilities"] = one ? probabilities["score"] : probabilities;
+  return j;
+}
+
+Json rated_json(const JudgePair& answer, const JudgedPair& judged,
+                const std::vector<RatedPart>& parts) {
+  Json j = Json::object();
+  if (!answer.id.empty()) j["id"] = answer.id;
+  j.update(verdict_json(judged, parts));
+  const auto sure = confidence(judged);
+  j["confidence"] = sure ? Json(*sure) : Json();
+  j["text"] = judged.first.text;
+  if (!judged.first.problem.empty()) j["problem"] = judged.first.problem;
+  j["tokens"] = judged.first.tokens;
+  j["seconds"] = judged.first.seconds;
+  return j;
+}
+
+namespace {
+
+// The one row of the command line. Throws UsageError where the form needs another.
+JudgePair row_of(const JudgeRequest& request, const JudgeForm& form) {
+  if (form.of_pairs() && !request.has_b)
+    throw UsageError("--answer-b is needed: the judge judges pairs");
+  if (!form.of_pairs() && request.has_b)
+    throw UsageError(fmt::format("--answer-b: the judge judges one answer (form {}), --answer-a",
+                                 to_string(form.kind)));
+  JudgePair pair;
+  pair.question = request.question;
+  pair.answer_a = request.answer_a;
+  pair.answer_b = request.answer_b;
+  pair.reference = request.reference;
+  pair.rubric = request.rubric;
+  pair.single = !form.of_pairs();
+  return pair;
+}
+
+}  // namespace
+
 void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested) {
+  const JudgeTemplate prompt = template_for(request.prompt_template, request.adapter_path, {});
+  request.options = options_for(prompt.form(), request.options, request.mode_asked);
+  if (request.input.empty()) row_of(request, prompt.form());
   const auto session =
       open_session(request.model, make_backend(request.device), request.chat_template);
   const auto lora = load_lora(*session, request.adapter_path);
-  const JudgeTemplate prompt = template_for(request.prompt_template, request.adapter_path, {});
-  request.options = options_for(prompt.form(), request.options, request.mode_asked);
   std::optional<Calibration> calibration;
   if (!request.adapter_path.empty())
     calibration =
@@ -133,19 +230,15 @@ void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested
                                       prompt, session->loaded.eos_token_ids, request.max_batch);
   JudgeStream stream(request, model, calibration);
   if (request.input.empty()) {
-    JudgePair pair;
-    pair.question = request.question;
-    pair.answer_a = request.answer_a;
-    pair.answer_b = request.answer_b;
-    pair.reference = request.reference;
+    const JudgePair pair = row_of(request, prompt.form());
     stream.judge(std::span(&pair, 1));
   } else if (request.input == "-") {
-    stream.read({TextSource::standard_input(), false}, stop_requested);
+    stream.read({TextSource::standard_input(), false, prompt.form()}, stop_requested);
     stream.finish("standard input");
   } else {
     for (const auto& file :
          request.files.empty() ? std::vector<std::filesystem::path>{request.input} : request.files)
-      stream.read({file, false}, stop_requested);
+      stream.read({file, false, prompt.form()}, stop_requested);
     stream.finish(request.input);
   }
 }

@@ -13,8 +13,9 @@ namespace gavel {
 struct JudgeRequest {
   std::string model, adapter_path, prompt_template, chat_template;
   // One pair, where `input` is empty.
-  std::string question, answer_a, answer_b, reference;
-  std::string input;  // pairs: a file, "-" for standard input, or what `files` come from
+  std::string question, answer_a, answer_b, reference, rubric;
+  bool has_b = false;  // answer_b was given
+  std::string input;   // pairs: a file, "-" for standard input, or what `files` come from
   std::vector<std::filesystem::path> files;  // of `input`, where that is no file itself
   JudgeOptions options;
   bool mode_asked = false;  // options.mode was, and is no default
@@ -28,6 +29,12 @@ struct JudgeRequest {
 // stderr and the rest goes on; at the end that throws an Error.
 void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested);
 
+// What is said of one answer: `score`, `expected` and `probabilities`; of criteria `scores` and
+// `total` too, each by name; of pass `verdict` and `probabilities`.
+nlohmann::ordered_json verdict_json(const JudgedPair& judged, const std::vector<RatedPart>& parts);
+// What --json prints of one answer.
+nlohmann::ordered_json rated_json(const JudgePair& answer, const JudgedPair& judged,
+                                  const std::vector<RatedPart>& parts);
 // What --json prints of a pair.
 nlohmann::ordered_json judged_json(const JudgePair& pair, const JudgedPair& judged);
 

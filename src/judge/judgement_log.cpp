@@ -27,10 +27,82 @@ double number_of(const Json& line, const char* key) {
   return it != line.end() && it->is_number() ? it->get<double>() : std::nan("");
 }
 
+Json optional_json(const std::optional<int>& value) { return value ? Json(*value) : Json(); }
+
+Json ratings_json(const std::vector<Rating>& ratings, const std::vector<RatedPart>& parts) {
+  Json list = Json::array();
+  for (size_t i = 0; i < ratings.size(); ++i) {
+    const Rating& r = ratings[i];
+    Json entry = {{"name", parts.at(i).name},
+                  {"low", r.low},
+                  {"high", r.high},
+                  {"label", optional_json(r.label)},
+                  {"value", optional_json(r.value)}};
+    if (!r.probabilities.empty()) {
+      entry["expected"] = r.expected();
+      entry["probabilities"] = r.probabilities;
+    }
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+// Nothing where it is none, or has no label.
+std::optional<Rating> rating_of(const Json& entry) {
+  constexpr int kMost = 1000;
+  const auto integer = [&](const char* key) -> std::optional<int> {
+    const double d = number_of(entry, key);
+    return d >= 0 && d <= kMost && d == std::floor(d) ? std::optional(static_cast<int>(d))
+                                                      : std::nullopt;
+  };
+  const auto low = integer("low"), high = integer("high");
+  if (!low || !high || *high < *low) return std::nullopt;
+  const auto inside = [&](const std::optional<int>& v) {
+    return !v || (*v >= *low && *v <= *high);
+  };
+  Rating r{*low, *high, integer("label"), integer("value"), {}};
+  if (!r.label || !inside(r.label) || !inside(r.value)) return std::nullopt;
+  const auto it = entry.find("probabilities");
+  if (it == entry.end()) return r;
+  if (!it->is_array() || it->size() != static_cast<size_t>(*high - *low + 1)) return std::nullopt;
+  for (const Json& p : *it) {
+    if (!p.is_number() || !(p.get<double>() >= 0 && p.get<double>() <= 1)) return std::nullopt;
+    r.probabilities.push_back(p.get<double>());
+  }
+  return r;
+}
+
+// The verdicts, of a pair or of one answer. False where the line does not hold them.
+bool read_ratings(const Json& list, Judgement& j) {
+  if (!list.is_array() || list.empty()) return false;
+  for (const Json& entry : list) {
+    auto rating = entry.is_object() ? rating_of(entry) : std::nullopt;
+    if (!rating) return false;
+    j.ratings.push_back(std::move(*rating));
+  }
+  return true;
+}
+
+// Fills in how long it took. False where the line does not say.
+bool read_costs(const Json& line, LoggedJudgement& logged) {
+  Judgement& j = logged.judgement;
+  const double tokens = number_of(line, "tokens");
+  j.seconds = number_of(line, "seconds");
+  logged.wall = number_of(line, "wall");
+  if (!(tokens >= 0 && tokens < 1e12) || !(j.seconds >= 0) || !(logged.wall >= 0)) return false;
+  j.tokens = static_cast<int64_t>(tokens);
+  return true;
+}
+
 // Nothing where the line is not a whole judgement.
 std::optional<LoggedJudgement> judgement_of(const Json& line) {
   LoggedJudgement logged;
   Judgement& j = logged.judgement;
+  if (const auto it = line.find("ratings"); it != line.end()) {
+    j.length_a = static_cast<int64_t>(unicode::count(text_of(line, "answer")));
+    if (!read_ratings(*it, j) || !read_costs(line, logged)) return std::nullopt;
+    return logged;
+  }
   const auto label = parse_label(text_of(line, "label"));
   if (!label) return std::nullopt;
   const auto verdict = [&](const char* key) {
@@ -57,12 +129,7 @@ std::optional<LoggedJudgement> judgement_of(const Json& line) {
       return std::nullopt;
     j.scores = {(*it)[0].get<double>(), (*it)[1].get<double>()};
   }
-  const double tokens = number_of(line, "tokens");
-  j.seconds = number_of(line, "seconds");
-  logged.wall = number_of(line, "wall");
-  if (!(tokens >= 0 && tokens < 1e12) || !(j.seconds >= 0) || !(logged.wall >= 0))
-    return std::nullopt;
-  j.tokens = static_cast<int64_t>(tokens);
+  if (!read_costs(line, logged)) return std::nullopt;
   return logged;
 }
 
@@ -84,6 +151,7 @@ Judgement to_judgement(const JudgePair& pair, const JudgedPair& judged) {
   j.first_order = judged.first.verdict;
   j.probabilities = judged.probabilities;
   j.scores = judged.scores;
+  j.ratings = judged.ratings;
   j.tokens = judged.first.tokens;
   j.seconds = judged.first.seconds;
   if (judged.second) {
@@ -95,8 +163,9 @@ Judgement to_judgement(const JudgePair& pair, const JudgedPair& judged) {
 }
 
 JudgementLog::JudgementLog(const fs::path& path, const Json& settings,
-                           const std::map<std::string, std::string>& weights, bool overwrite)
-    : path_(path), weights_(weights) {
+                           const std::map<std::string, std::string>& weights, bool overwrite,
+                           JudgeForm form)
+    : path_(path), weights_(weights), form_(std::move(form)) {
   std::error_code ignored;
   const std::string head = dump({{"settings", settings}}) + "\n";
   if (overwrite || !fs::exists(path, ignored)) {
@@ -158,18 +227,28 @@ void JudgementLog::append(const std::string& judge, int64_t index, const JudgePa
                {"weights", weights == weights_.end() ? "" : weights->second},
                {"index", index},
                {"id", pair.id},
-               {"question", pair.question},
-               {"answer_a", pair.answer_a},
-               {"answer_b", pair.answer_b},
-               {"reference", pair.reference},
-               {"label", to_string(j.label)},
-               {"verdict", to_string(j.verdict)}};
+               {"question", pair.question}};
+  if (judged.ratings.empty()) {
+    line["answer_a"] = pair.answer_a;
+    line["answer_b"] = pair.answer_b;
+    line["reference"] = pair.reference;
+    line["label"] = to_string(j.label);
+    line["verdict"] = to_string(j.verdict);
+  } else {
+    const auto parts = rated_parts(form_);
+    line["answer"] = pair.answer_a;
+    if (!pair.rubric.empty()) line["rubric"] = pair.rubric;
+    line["reference"] = pair.reference;
+    line["label"] = describe_ratings(parts, labels_of(j.ratings));
+    line["verdict"] = describe_ratings(parts, values_of(j.ratings));
+    line["ratings"] = ratings_json(j.ratings, parts);
+  }
   if (const auto c = confidence(judged)) line["confidence"] = *c;
   if (judged.probabilities) line["probabilities"] = *judged.probabilities;
   if (judged.scores) line["scores"] = *judged.scores;
   line["prompt"] = judged.first.prompt;
   line["text"] = judged.first.text;
-  line["verdict_ab"] = to_string(judged.first.verdict);
+  if (judged.ratings.empty()) line["verdict_ab"] = to_string(judged.first.verdict);
   if (judged.second) {
     line["verdict_ba"] = to_string(judged.second->verdict);
     line["text_ba"] = judged.second->text;

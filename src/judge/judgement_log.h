@@ -7,6 +7,10 @@
 //    "probabilities": [0.8, 0.2, 0.0], "prompt": "...", "text": "...", "verdict_ab": "A",
 //    "verdict_ba": "B", "text_ba": "...", "tokens": 80, "seconds": 0.5, "wall": 0.1}
 //
+// Of one answer there are "answer" and, where there is one, "rubric"; label and verdict are texts
+// ("4"; "accuracy 4, style 2"), and "ratings" has an entry a part: {"name": "score", "low": 1,
+// "high": 5, "label": 4, "value": 3, "expected": 3.2, "probabilities": [...]}.
+//
 // Probabilities are the uncalibrated ones; where each answer is scored alone there are "scores"
 // too, and the verdict is that of the greater one. `wall`: the pair's share of the time the batch
 // took.
@@ -36,7 +40,8 @@ class JudgementLog {
   // weights are others now (`weights`: fingerprint by judge), are dropped. Throws Error where the
   // settings are not those that the file was begun with, unless `overwrite`.
   JudgementLog(const std::filesystem::path& path, const nlohmann::ordered_json& settings,
-               const std::map<std::string, std::string>& weights, bool overwrite);
+               const std::map<std::string, std::string>& weights, bool overwrite,
+               JudgeForm form = {});
 
   const LoggedJudgement* find(const std::string& judge, int64_t index) const;
   // Adds a line and flushes it.
@@ -52,6 +57,7 @@ class JudgementLog {
   std::map<std::string, std::string> weights_;
   std::map<std::pair<std::string, int64_t>, LoggedJudgement> done_;
   std::ofstream out_;
+  JudgeForm form_;
 };
 
 // The judgement that the metrics are computed from.

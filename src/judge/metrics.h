@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "judge/rating.h"
 #include "judge/verdict.h"
 
 namespace gavel {
@@ -28,6 +29,7 @@ struct Judgement {
   std::optional<Verdict> second_order;          // with B shown first, where that was asked
   std::optional<Probabilities> probabilities;   // behind `verdict`, where known
   std::optional<std::array<double, 2>> scores;  // of A and B, where each is scored alone
+  std::vector<Rating> ratings;                  // of forms of one answer: instead of verdicts
   int64_t length_a = 0, length_b = 0;           // of the answers, in characters
   int64_t tokens = 0;                           // tokens the judge wrote, both orders together
   double seconds = 0;                           // from the request's start to its answer

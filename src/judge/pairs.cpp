@@ -7,12 +7,14 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "data/jsonl.h"
+#include "data/prepare.h"
 
 namespace gavel {
 namespace {
 
-RawOptions options_for(bool needs_label) {
+RawOptions options_for(bool needs_label, const JudgeForm& form) {
   RawOptions options;
+  set_answers(options, form);
   options.max_record_bytes = options.max_text_bytes = size_t{64} << 20;
   options.labels = needs_label ? RawOptions::Labels::needed : RawOptions::Labels::optional;
   return options;
@@ -24,11 +26,11 @@ bool may_be_left_out(const std::string& kind) {
 
 }  // namespace
 
-PairFile::PairFile(const std::filesystem::path& path, bool needs_label)
-    : reader_(path, options_for(needs_label)) {}
+PairFile::PairFile(const std::filesystem::path& path, bool needs_label, const JudgeForm& form)
+    : reader_(path, options_for(needs_label, form)) {}
 
-PairFile::PairFile(TextSource source, bool needs_label)
-    : reader_(std::move(source), "standard input", options_for(needs_label)) {}
+PairFile::PairFile(TextSource source, bool needs_label, const JudgeForm& form)
+    : reader_(std::move(source), "standard input", options_for(needs_label, form)) {}
 
 std::vector<PairOrProblem> PairFile::next(size_t count) {
   std::vector<PairOrProblem> out;
@@ -43,10 +45,11 @@ std::vector<PairOrProblem> PairFile::next(size_t count) {
   return out;
 }
 
-std::vector<JudgePair> read_pairs(const std::filesystem::path& path, bool needs_label) {
+std::vector<JudgePair> read_pairs(const std::filesystem::path& path, bool needs_label,
+                                  const JudgeForm& form) {
   std::vector<JudgePair> pairs;
   std::map<std::string, std::pair<int64_t, std::string>> left_out;  // by kind: how many, the first
-  PairFile file(path, needs_label);
+  PairFile file(path, needs_label, form);
   for (auto items = file.next(1024); !items.empty(); items = file.next(1024))
     for (PairOrProblem& item : items) {
       if (item.pair) {
@@ -69,6 +72,10 @@ uint64_t pairs_fingerprint(const std::vector<JudgePair>& pairs) {
     for (const std::string* text : {&p.question, &p.answer_a, &p.answer_b, &p.reference})
       hash = stable_hash(*text, hash);
     hash = Random::mix(hash + (p.label ? 1 + static_cast<uint64_t>(*p.label) : 0));
+    if (!p.rubric.empty()) hash = stable_hash(p.rubric, hash);
+    if (p.pass) hash = Random::mix(hash + (*p.pass ? 1 : 2));
+    for (const auto& [name, score] : p.scores)
+      hash = stable_hash(fmt::format("{} {}", name, score), hash);
   }
   return hash;
 }

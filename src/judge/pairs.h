@@ -2,7 +2,8 @@
 // `gavel prepare` writes them or plain:
 //   {"question": "...", "answer_a": "...", "answer_b": "...", "label": "A",
 //    "reference": "...", "reason": "...", "category": "...", "id": "..."}
-// Only the first three are needed where no label is.
+// Only the first three are needed where no label is. Where the template judges one answer (`form`),
+// rows of one answer, as data/rated_answers.cpp reads them.
 #pragma once
 
 #include <cstdint>
@@ -25,13 +26,15 @@ struct PairOrProblem {
 // The pairs of a file, or of standard input, as they come.
 class PairFile {
  public:
-  PairFile(const std::filesystem::path& path, bool needs_label);
-  PairFile(TextSource source, bool needs_label);
+  PairFile(const std::filesystem::path& path, bool needs_label, const JudgeForm& form = {});
+  PairFile(TextSource source, bool needs_label, const JudgeForm& form = {});
   // Those of up to `count` records, the ones that are there soonest; none at the end. Throws Error
   // where the file is damaged, or of no known form.
   std::vector<PairOrProblem> next(size_t count);
-  // Whether it is of the form in which `gavel prepare` writes pairs; known after the first next().
-  bool is_plain() const { return &reader_.form() == &plain_pairs(); }
+  // Whether it is of the form in which `gavel prepare` writes rows; known after the first next().
+  bool is_plain() const {
+    return &reader_.form() == &plain_pairs() || &reader_.form() == &plain_answers();
+  }
 
  private:
   PairReader reader_;
@@ -40,7 +43,8 @@ class PairFile {
 // A whole file. Throws Error naming file and line, and where there is no pair in it. Of published
 // data what has no answer that won (no label, no majority) and what is not text alone is left out,
 // with a warning that counts it.
-std::vector<JudgePair> read_pairs(const std::filesystem::path& path, bool needs_label);
+std::vector<JudgePair> read_pairs(const std::filesystem::path& path, bool needs_label,
+                                  const JudgeForm& form = {});
 
 // A hash of everything in the pairs that a judgement depends on.
 uint64_t pairs_fingerprint(const std::vector<JudgePair>& pairs);

@@ -221,6 +221,22 @@ VoteCounts count_votes(const std::vector<int>& votes) {
 
 }  // namespace
 
+Interval ratings_alpha(std::span<const JudgePair> answers, size_t part, AlphaLevel level,
+                       const BootstrapOptions& options) {
+  std::vector<std::vector<double>> units;
+  for (const JudgePair& answer : answers) {
+    if (part >= answer.ratings.size()) continue;
+    std::vector<double> given = answer.ratings[part];
+    std::erase_if(given, [](double r) { return std::isnan(r); });
+    if (given.size() >= 2) units.push_back(std::move(given));
+  }
+  return bootstrap_interval(units.size(), options, [&](std::span<const uint32_t> sample) {
+    std::vector<std::vector<double>> drawn;
+    for (const uint32_t i : sample) drawn.push_back(units[i]);
+    return krippendorff_alpha(drawn, level);
+  });
+}
+
 PeopleAgreement people_agreement(std::span<const JudgePair> pairs,
                                  const BootstrapOptions& options) {
   PeopleAgreement out;

@@ -44,6 +44,11 @@ double krippendorff_alpha(std::span<const std::vector<double>> units, AlphaLevel
 Interval bootstrap_interval(size_t rows, const BootstrapOptions& options,
                             const std::function<double(std::span<const uint32_t> sample)>& value);
 
+// The same for several numbers at once.
+std::vector<Interval> bootstrap_numbers(
+    size_t rows, const BootstrapOptions& options,
+    const std::function<std::vector<double>(std::span<const uint32_t> sample)>& values);
+
 // --- people -------------------------------------------------------------------------------------
 
 // Of pairs that several people voted on: the ceiling of what a judge can agree with them.
@@ -57,5 +62,10 @@ struct PeopleAgreement {
 };
 // Of the pairs with two votes and more; 0 pairs where there are none.
 PeopleAgreement people_agreement(std::span<const JudgePair> pairs, const BootstrapOptions& options);
+
+// Krippendorff's alpha of the annotators' ratings of one part of the answers: by its place in
+// JudgePair::ratings.
+Interval ratings_alpha(std::span<const JudgePair> answers, size_t part, AlphaLevel level,
+                       const BootstrapOptions& options);
 
 }  // namespace gavel

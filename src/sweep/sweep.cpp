@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "data/dataset.h"
 #include "generate/session.h"
+#include "judge/answer_metrics.h"
 #include "judge/evaluate.h"
 #include "judge/pairs.h"
 #include "train/run.h"
@@ -112,7 +113,7 @@ class Sweep {
       if (!valid_set_ || !valid_set_->judge_data) return;
       file = find_split(request_.data, "valid").value().string();
     }
-    pairs_ = read_pairs(file, true);
+    pairs_ = read_pairs(file, true, template_of({}).form());
     if (request_.eval_limit > 0 && pairs_.size() > static_cast<size_t>(request_.eval_limit))
       pairs_.resize(static_cast<size_t>(request_.eval_limit));
   }
@@ -167,10 +168,16 @@ class Sweep {
     JudgeOptions options;
     options.mode = request_.mode;
     options.max_tokens = request_.max_tokens;
+    options = options_for(model.prompt.form(), options, false);
     std::vector<Judgement> judgements;
     const auto judged = judge_pairs(model, pairs_, options);
     for (size_t i = 0; i < pairs_.size(); ++i)
       judgements.push_back(to_judgement(pairs_[i], judged[i]));
+    if (!model.prompt.form().of_pairs()) {
+      result.agreement = share_right(judgements);
+      say(fmt::format("  agreement {:.1f}%", 100 * result.agreement));
+      return;
+    }
     const MetricValues values = measure(judgements);
     result.agreement = value_of(values, Metric::agreement);
     result.consistency = value_of(values, Metric::consistency);

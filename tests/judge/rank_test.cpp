@@ -69,7 +69,9 @@ TEST(Rank, WhatTheFormHasNotIsRefused) {
   EXPECT_THROW(options_for(rank, options, true), UsageError);
   options.mode = JudgeMode::verdict;
   EXPECT_NO_THROW(options_for(rank, options, true));
-  EXPECT_THROW(options_for(JudgeTemplate::standard(FormKind::score).form(), options, false),
+  JudgeOptions both;
+  both.both_orders = true;
+  EXPECT_THROW(options_for(JudgeTemplate::standard(FormKind::score).form(), both, false),
                UsageError);
 }
 
