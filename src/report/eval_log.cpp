@@ -52,19 +52,40 @@ std::vector<ReliabilityPoint> bins_of(const Json& list) {
   return bins;
 }
 
+std::vector<std::string> names_of(const Json& list, std::vector<std::string> otherwise) {
+  constexpr size_t kMost = 102;
+  if (!list.is_array() || list.empty() || list.size() > kMost) return otherwise;
+  std::vector<std::string> names;
+  for (const Json& name : list)
+    names.push_back(name.is_string() ? name.get<std::string>() : name.dump());
+  return names;
+}
+
+ConfusionTable confusion_of(const Json& entry) {
+  ConfusionTable table{text_or_empty(entry, "part"),
+                       names_of(child(entry, "labels"), {"A", "B", "tie"}),
+                       names_of(child(entry, "verdicts"), {"A", "B", "tie", "none"}),
+                       {}};
+  const Json& counts = child(entry, "counts");
+  if (counts.is_array())
+    for (const Json& row : counts) {
+      table.counts.emplace_back();
+      if (row.is_array())
+        for (const Json& n : row) table.counts.back().push_back(count_of(n));
+      table.counts.back().resize(table.verdicts.size());
+    }
+  table.counts.resize(table.labels.size(), std::vector<int64_t>(table.verdicts.size()));
+  return table;
+}
+
 JudgeSummary judge_of(const Json& entry) {
   JudgeSummary judge;
   judge.name = text_or_empty(entry, "name");
   judge.metrics = intervals_of(child(entry, "metrics"));
-  const Json& counts = child(child(entry, "confusion"), "counts");
-  if (counts.is_array())
-    for (const Json& row : counts) {
-      judge.confusion.emplace_back();
-      if (row.is_array())
-        for (const Json& n : row) judge.confusion.back().push_back(count_of(n));
-      judge.confusion.back().resize(4);
-    }
-  if (!judge.confusion.empty()) judge.confusion.resize(3, std::vector<int64_t>(4));
+  if (const Json& one = child(entry, "confusion"); one.is_object())
+    judge.confusions.push_back(confusion_of(one));
+  if (const Json& all = child(entry, "confusions"); all.is_array())
+    for (const Json& one : all) judge.confusions.push_back(confusion_of(one));
   judge.reliability = bins_of(child(entry, "reliability"));
   judge.reliability_scaled = bins_of(child(entry, "reliability_scaled"));
   judge.temperature = number_or_nan(entry, "temperature");
@@ -184,6 +205,8 @@ EvalLog read_eval(const fs::path& path) {
   EvalLog eval;
   eval.data = text_or_empty(file, "data");
   eval.mode = text_or_empty(file, "mode");
+  eval.form = text_or_empty(file, "form");
+  eval.of_answers = eval.form == "score" || eval.form == "pass" || eval.form == "criteria";
   eval.examples = count_of(child(file, "examples"));
   for (const Json& entry : child(file, "judges"))
     if (entry.is_object()) eval.judges.push_back(judge_of(entry));
@@ -218,9 +241,10 @@ JudgementsView read_judgements(const fs::path& path, const std::string& first,
     if (!seen.insert({judge, index}).second) return;
     const std::string verdict = text_or_empty(line, "verdict"),
                       label = text_or_empty(line, "label");
-    facts[judge].push_back(
-        {static_cast<double>(characters(line, "answer_a") - characters(line, "answer_b")),
-         verdict == "A", label == "A"});
+    if (line.contains("answer_a"))
+      facts[judge].push_back(
+          {static_cast<double>(characters(line, "answer_a") - characters(line, "answer_b")),
+           verdict == "A", label == "A"});
     labels[index] = label;
     if (judge == first) by_first[index] = verdict;
     if (judge == second) by_second[index] = verdict;
@@ -243,7 +267,9 @@ JudgementsView read_judgements(const fs::path& path, const std::string& first,
     if (it == shown.end() || (judge != first && judge != second)) return;
     DisputedPair& pair = it->second;
     pair.question = shortened(text_or_empty(line, "question"));
-    pair.answer_a = shortened(text_or_empty(line, "answer_a"));
+    pair.single = line.contains("answer");
+    pair.answer_a = shortened(text_or_empty(line, pair.single ? "answer" : "answer_a"));
+    pair.rubric = shortened(text_or_empty(line, "rubric"));
     pair.answer_b = shortened(text_or_empty(line, "answer_b"));
     pair.reference = shortened(text_or_empty(line, "reference"));
     pair.label = text_or_empty(line, "label");

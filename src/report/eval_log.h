@@ -25,10 +25,17 @@ struct ReliabilityPoint {
   int64_t count = 0;
 };
 
+// Counts by label and verdict, of which there is one more: none.
+struct ConfusionTable {
+  std::string part;  // a criterion's name; "" of pairs
+  std::vector<std::string> labels, verdicts;
+  std::vector<std::vector<int64_t>> counts;
+};
+
 struct JudgeSummary {
   std::string name;
   std::vector<std::pair<std::string, MetricInterval>> metrics;  // in the file's order
-  std::vector<std::vector<int64_t>> confusion;                  // [label A,B,tie][verdict .. none]
+  std::vector<ConfusionTable> confusions;                       // one; of criteria one each
   std::vector<ReliabilityPoint> reliability, reliability_scaled;
   double temperature = 0;  // NaN where none was fitted
   // Latency percentiles, answers/s, cost, ...
@@ -54,7 +61,8 @@ struct GroupedBy {
 };
 
 struct EvalLog {
-  std::string data, mode;
+  std::string data, mode, form;
+  bool of_answers = false;  // single answers, not pairs
   int64_t examples = 0;
   std::vector<JudgeSummary> judges;
   std::vector<JudgeComparison> comparisons;
@@ -82,7 +90,8 @@ struct Opinion {
 };
 
 struct DisputedPair {
-  std::string question, answer_a, answer_b, reference, label;
+  std::string question, answer_a, answer_b, reference, rubric, label;
+  bool single = false;  // one answer: answer_a
   Opinion first, second;
 };
 

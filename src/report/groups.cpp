@@ -16,19 +16,33 @@ const MetricInterval* find_metric(const JudgeSummary& judge, std::string_view na
   return it == judge.metrics.end() ? nullptr : &it->second;
 }
 
+std::vector<const char*> group_measures(const EvalLog& eval) {
+  if (eval.form == "score") return {"agreement", "weighted_kappa", "spearman", "mae"};
+  if (eval.form == "pass") return {"accuracy", "kappa", "tpr", "tnr"};
+  if (eval.form == "criteria")
+    return {"agreement", "weighted_kappa", "total.spearman", "total.mae"};
+  return {"agreement", "kappa", "consistency", "agreement_balanced"};
+}
+
+std::string headline(const EvalLog& eval) { return eval.form == "pass" ? "accuracy" : "agreement"; }
+
+const char* rows_name(const EvalLog& eval) { return eval.of_answers ? "answers" : "pairs"; }
+
 std::string groups_html(const EvalLog& eval) {
   std::string out;
   for (const GroupedBy& grouped : eval.groups) {
     out += "<h3>By " + escape(grouped.field) +
            "</h3><div class=\"wide\" tabindex=\"0\"><table><thead><tr><th>Value</th><th>Judge</th>"
-           "<th>Pairs</th>";
-    for (const char* name : kGroupMeasures) out += "<th>" + escape(metric_title(name)) + "</th>";
+           "<th>" +
+           std::string(eval.of_answers ? "Answers" : "Pairs") + "</th>";
+    for (const char* name : group_measures(eval))
+      out += "<th>" + escape(metric_title(name)) + "</th>";
     out += "</tr></thead><tbody>\n";
     for (const GroupSummary& group : grouped.groups)
       for (const JudgeSummary& judge : group.judges) {
         out += fmt::format("<tr><th>{}</th><td>{}</td><td>{}</td>", escape(group.value),
                            escape(judge.name), group.pairs);
-        for (const char* name : kGroupMeasures) {
+        for (const char* name : group_measures(eval)) {
           const MetricInterval* metric = find_metric(judge, name);
           const MetricInterval value = metric != nullptr ? *metric : MetricInterval();
           out += fmt::format("<td><b>{}</b><small>{}</small></td>", metric_text(name, value.value),

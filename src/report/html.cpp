@@ -278,11 +278,13 @@ std::string comparisons(const EvalLog& eval) {
   if (eval.comparisons.empty()) return "";
   std::string out =
       "<h3>Differences</h3><div class=\"wide\" tabindex=\"0\"><table><thead><tr><th>Judges</th>"
-      "<th>Agreement</th><th>Consistency</th><th>Only the second right</th>"
+      "<th>" +
+      metric_title(headline(eval)) +
+      "</th><th>Consistency</th><th>Only the second right</th>"
       "<th>Only the first right</th><th>McNemar p</th></tr></thead><tbody>\n";
   for (const JudgeComparison& c : eval.comparisons) {
     out += "<tr><th>" + escape(c.second) + " against " + escape(c.first) + "</th>";
-    for (const char* name : {"agreement", "consistency"}) {
+    for (const std::string& name : {headline(eval), std::string("consistency")}) {
       const MetricInterval* i = find(c.differences, name);
       if (!i || !std::isfinite(i->value)) {
         out += "<td>–</td>";
@@ -325,32 +327,35 @@ std::string reliability(const EvalLog& eval) {
                            out + "</div>\n";
 }
 
-std::string confusion(const EvalLog& eval) {
-  std::string out;
-  const char* kNames[] = {"A", "B", "tie", "none"};
-  for (size_t j = 0; j < eval.judges.size() && j < 12; ++j) {
-    const JudgeSummary& judge = eval.judges[j];
-    if (judge.confusion.empty()) continue;
-    out +=
-        "<figure class=\"chart\"><figcaption><b>" + escape(judge.name) +
-        "</b></figcaption><div class=\"wide\" tabindex=\"0\"><table class=\"confusion\"><thead><tr>"
-        "<th>label \\ verdict</th>";
-    for (const char* name : kNames) out += fmt::format("<th>{}</th>", name);
-    out += "</tr></thead><tbody>";
-    for (size_t row = 0; row < 3; ++row) {
-      int64_t total = 0;
-      for (int64_t n : judge.confusion[row]) total += n;
-      out += fmt::format("<tr><th>{}</th>", kNames[row]);
-      for (size_t k = 0; k < 4; ++k) {
-        const int64_t n = judge.confusion[row][k];
-        const double share = total > 0 ? static_cast<double>(n) / static_cast<double>(total) : 0;
-        out += fmt::format("<td{} style=\"--p:{:.0f}%\">{}</td>", row == k ? " class=\"hit\"" : "",
-                           55 * share, n);
-      }
-      out += "</tr>";
+std::string confusion_table(const std::string& judge, const ConfusionTable& table) {
+  std::string out =
+      "<figure class=\"chart\"><figcaption><b>" + escape(judge) +
+      (table.part.empty() ? "" : ", " + escape(table.part)) +
+      "</b></figcaption><div class=\"wide\" tabindex=\"0\"><table class=\"confusion\"><thead><tr>"
+      "<th>label \\ verdict</th>";
+  for (const std::string& name : table.verdicts) out += "<th>" + escape(name) + "</th>";
+  out += "</tr></thead><tbody>";
+  for (size_t row = 0; row < table.labels.size(); ++row) {
+    int64_t total = 0;
+    for (const int64_t n : table.counts[row]) total += n;
+    out += "<tr><th>" + escape(table.labels[row]) + "</th>";
+    for (size_t k = 0; k < table.verdicts.size(); ++k) {
+      const int64_t n = table.counts[row][k];
+      const double share = total > 0 ? static_cast<double>(n) / static_cast<double>(total) : 0;
+      out += fmt::format("<td{} style=\"--p:{:.0f}%\">{}</td>", row == k ? " class=\"hit\"" : "",
+                         55 * share, n);
     }
-    out += "</tbody></table></div></figure>\n";
+    out += "</tr>";
   }
+  return out + "</tbody></table></div></figure>\n";
+}
+
+std::string confusion(const EvalLog& eval) {
+  constexpr size_t kMostJudges = 12, kMostLabels = 21;
+  std::string out;
+  for (size_t j = 0; j < eval.judges.size() && j < kMostJudges; ++j)
+    for (const ConfusionTable& table : eval.judges[j].confusions)
+      if (table.labels.size() <= kMostLabels) out += confusion_table(eval.judges[j].name, table);
   return out.empty() ? "" : "<h3>Confusion</h3><div class=\"grid\">\n" + out + "</div>\n";
 }
 
@@ -412,10 +417,12 @@ std::string disputed_pair(const JudgementsView& view, const DisputedPair& pair) 
       kind, escape(pair.question), escape(pair.label));
   if (two) out += opinion_tag(view.first, pair.first);
   out += opinion_tag(view.second, pair.second) + "</span></summary><div class=\"two\">" +
-         text_box("Answer A", pair.answer_a) + text_box("Answer B", pair.answer_b);
+         text_box(pair.single ? "Answer" : "Answer A", pair.answer_a);
+  if (!pair.single) out += text_box("Answer B", pair.answer_b);
   if (two) out += opinion_boxes(view.first, pair.first);
   out += opinion_boxes(view.second, pair.second);
   if (!pair.reference.empty()) out += text_box("Reference", pair.reference);
+  if (!pair.rubric.empty()) out += text_box("Rubric", pair.rubric);
   return out + "</div></details>\n";
 }
 
@@ -428,8 +435,8 @@ std::string disputed(const JudgementsView& view) {
   std::string out = "<h3>Where " + escape(view.first) +
                     (two ? " and " + escape(view.second) + " disagree" : " is wrong") +
                     (unreadable ? ", or no verdict can be read" : "") + "</h3>";
-  out += fmt::format("<p class=\"muted small\">{} of {} pairs{}.</p>", view.disputed_total,
-                     view.pairs_total,
+  out += fmt::format("<p class=\"muted small\">{} of {} {}{}.</p>", view.disputed_total,
+                     view.pairs_total, view.disputed[0].single ? "answers" : "pairs",
                      view.disputed.size() < static_cast<size_t>(view.disputed_total)
                          ? fmt::format("; the first {} are listed", view.disputed.size())
                          : "");
@@ -454,10 +461,10 @@ std::string evaluation(const ReportRun& run, bool named) {
   const EvalLog& eval = *run.eval;
   std::string out = "<h2>Evaluation" + (named ? " of " + escape(run.name) : "") + "</h2>\n";
   out += fmt::format(
-      "<p class=\"muted small\">{} pairs{}{}; small numbers are bootstrap intervals.</p>\n",
-      eval.examples, eval.data.empty() ? "" : " of " + escape(eval.data),
+      "<p class=\"muted small\">{} {}{}{}; small numbers are bootstrap intervals.</p>\n",
+      eval.examples, rows_name(eval), eval.data.empty() ? "" : " of " + escape(eval.data),
       eval.mode.empty() ? "" : ", mode " + escape(eval.mode));
-  const std::string forests = forest(eval, "agreement") + forest(eval, "consistency");
+  const std::string forests = forest(eval, headline(eval)) + forest(eval, "consistency");
   if (!forests.empty()) out += "<div class=\"grid\">\n" + forests + "</div>\n";
   out += "<h3>All measures</h3>" + metrics_table(eval) + comparisons(eval) + groups_html(eval);
   out += confusion(eval) + reliability(eval);

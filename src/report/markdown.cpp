@@ -101,14 +101,15 @@ std::string metrics_table(const EvalLog& eval) {
   return out;
 }
 
-std::string groups_table(const GroupedBy& grouped) {
-  std::vector<std::string> heads = {"By " + grouped.field, "Judge", "Pairs"};
-  for (const char* name : kGroupMeasures) heads.push_back(metric_title(name));
+std::string groups_table(const EvalLog& eval, const GroupedBy& grouped) {
+  std::vector<std::string> heads = {"By " + grouped.field, "Judge",
+                                    eval.of_answers ? "Answers" : "Pairs"};
+  for (const char* name : group_measures(eval)) heads.push_back(metric_title(name));
   std::string out = header(heads);
   for (const GroupSummary& group : grouped.groups)
     for (const JudgeSummary& judge : group.judges) {
       std::vector<std::string> cells = {group.value, judge.name, std::to_string(group.pairs)};
-      for (const char* name : kGroupMeasures) {
+      for (const char* name : group_measures(eval)) {
         const MetricInterval* metric = find_metric(judge, name);
         cells.push_back(metric == nullptr ? "–" : with_interval(name, *metric));
       }
@@ -120,16 +121,16 @@ std::string groups_table(const GroupedBy& grouped) {
 std::string evaluation(const ReportRun& run) {
   const EvalLog& eval = *run.eval;
   std::string out = "## Evaluation: " + cell(run.name) + "\n\n";
-  out += fmt::format("{} pairs{}{}; intervals from a bootstrap.\n", eval.examples,
+  out += fmt::format("{} {}{}{}; intervals from a bootstrap.\n", eval.examples, rows_name(eval),
                      eval.data.empty() ? "" : " of " + cell(eval.data),
                      eval.mode.empty() ? "" : ", mode " + cell(eval.mode));
   out += metrics_table(eval);
   if (!eval.comparisons.empty()) {
-    out += header(
-        {"Difference", "Agreement", "Only the second right", "Only the first right", "McNemar p"});
+    out += header({"Difference", metric_title(headline(eval)), "Only the second right",
+                   "Only the first right", "McNemar p"});
     for (const JudgeComparison& c : eval.comparisons) {
       const auto it = std::find_if(c.differences.begin(), c.differences.end(),
-                                   [](const auto& d) { return d.first == "agreement"; });
+                                   [&](const auto& d) { return d.first == headline(eval); });
       std::string difference = "–";
       if (it != c.differences.end())
         difference = fmt::format("{:+.1f} points ({:+.1f} to {:+.1f})", 100 * it->second.value,
@@ -138,23 +139,25 @@ std::string evaluation(const ReportRun& run) {
                   std::to_string(c.only_first), svg::number(c.mcnemar_p)});
     }
   }
-  for (const GroupedBy& grouped : eval.groups) out += groups_table(grouped);
-  for (const JudgeSummary& judge : eval.judges) {
-    if (judge.confusion.empty()) continue;
-    out += header({judge.name + ": label, verdict", "A", "B", "tie", "none"});
-    const char* names[] = {"A", "B", "tie"};
-    for (size_t label = 0; label < 3; ++label) {
-      std::vector<std::string> cells = {names[label]};
-      for (int64_t n : judge.confusion[label]) cells.push_back(std::to_string(n));
-      out += row(cells);
+  for (const GroupedBy& grouped : eval.groups) out += groups_table(eval, grouped);
+  for (const JudgeSummary& judge : eval.judges)
+    for (const ConfusionTable& table : judge.confusions) {
+      std::vector<std::string> heads = {judge.name + (table.part.empty() ? "" : ", " + table.part) +
+                                        ": label, verdict"};
+      heads.insert(heads.end(), table.verdicts.begin(), table.verdicts.end());
+      out += header(heads);
+      for (size_t label = 0; label < table.labels.size(); ++label) {
+        std::vector<std::string> cells = {table.labels[label]};
+        for (const int64_t n : table.counts[label]) cells.push_back(std::to_string(n));
+        out += row(cells);
+      }
     }
-  }
   if (run.judgements)
     out +=
-        fmt::format("\n{} and {} differ on {} of {} pairs.\n", cell(run.judgements->first),
+        fmt::format("\n{} and {} differ on {} of {} {}.\n", cell(run.judgements->first),
                     run.judgements->first == run.judgements->second ? std::string("the labels")
                                                                     : cell(run.judgements->second),
-                    run.judgements->disputed_total, run.judgements->pairs_total);
+                    run.judgements->disputed_total, run.judgements->pairs_total, rows_name(eval));
   return out + "\n";
 }
 

@@ -44,17 +44,32 @@ constexpr MetricStyle kStyles[] = {
     {"nll", "NLL of the label", false, -1},
     {"nll_calibrated", "NLL after temperature scaling", false, -1},
     {"tokens", "Tokens per response", false, 0},
+    {"accuracy", "Accuracy", true, 1},
+    {"tpr", "True positives found (TPR)", true, 1},
+    {"tnr", "True negatives found (TNR)", true, 1},
+    {"pass_rate", "Passes among verdicts", true, 0},
+    {"weighted_kappa", "Weighted kappa (quadratic)", false, 1},
+    {"spearman", "Spearman's correlation", false, 1},
+    {"spearman_expected", "Spearman's correlation of the expectation", false, 1},
+    {"kendall_tau", "Kendall's tau-b", false, 1},
+    {"kendall_tau_expected", "Kendall's tau-b of the expectation", false, 1},
+    {"mae", "Mean absolute error", false, -1},
+    {"mae_expected", "Mean absolute error of the expectation", false, -1},
 };
+
+// "accuracy.mae", of a criterion or the total, as "mae".
+std::string_view base_name(std::string_view name) { return name.substr(name.rfind('.') + 1); }
 
 const MetricStyle* style_of(const std::string& name) {
   for (const MetricStyle& s : kStyles)
-    if (name == s.name) return &s;
+    if (base_name(name) == s.name) return &s;
   return nullptr;
 }
 
 double agreement_of(const JudgeSummary& judge) {
   for (const auto& [name, interval] : judge.metrics)
-    if (name == "agreement" && std::isfinite(interval.value)) return interval.value;
+    if ((name == "agreement" || name == "accuracy") && std::isfinite(interval.value))
+      return interval.value;
   return -1;
 }
 
@@ -113,7 +128,9 @@ ReportRun read_report_run(const fs::path& given) {
 
 std::string metric_title(const std::string& name) {
   const MetricStyle* style = style_of(name);
-  return style ? style->title : name;
+  if (style == nullptr) return name;
+  const size_t part = name.size() - base_name(name).size();
+  return (part == 0 ? "" : name.substr(0, part - 1) + ": ") + style->title;
 }
 
 bool is_share(const std::string& name) {

@@ -36,8 +36,10 @@ std::string render_markdown(std::span<const ReportRun> runs, const std::string& 
 // --- shared by the two ---------------------------------------------------------------------------
 
 // The measures that groups of pairs are compared by.
-inline constexpr const char* kGroupMeasures[] = {"agreement", "kappa", "consistency",
-                                                 "agreement_balanced"};
+std::vector<const char*> group_measures(const EvalLog& eval);
+// The measure that judges are compared by: agreement; of pass or fail accuracy.
+std::string headline(const EvalLog& eval);
+const char* rows_name(const EvalLog& eval);  // "pairs" or "answers"
 // Null where it is not there.
 const MetricInterval* find_metric(const JudgeSummary& judge, std::string_view name);
 // The tables of an evaluation's groups, as HTML.

@@ -1,8 +1,10 @@
-// POST /v1/judge: pairs judged by the judge layer, whose model is this server's scheduler.
+// POST /v1/judge: pairs, or single answers where the judge's template is of such a form, judged by
+// the judge layer, whose model is this server's scheduler.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "judge/judge_stream.h"
 #include "serve/context.h"
 #include "serve/fields.h"
 
@@ -19,14 +21,55 @@ struct JudgeCall {
   Job::Clock::time_point deadline;
 };
 
-JudgePair parse_pair_fields(const Fields& fields) {
+// What belongs to rows of the other kind is refused, so that nothing is left out silently.
+void refuse_others(const Fields& fields, const JudgeForm& form,
+                   std::initializer_list<const char*> names) {
+  for (const char* name : names)
+    if (fields.value(name) != nullptr)
+      bad_request(name, "The judge's form is {}, which takes {}: leave out '{}'",
+                  to_string(form.kind),
+                  form.of_pairs() ? "'answer_a' and 'answer_b' (in a list 'pairs')"
+                                  : "'answer' (in a list 'answers')",
+                  name);
+}
+
+JudgePair parse_row(const Fields& fields, const JudgeForm& form) {
   JudgePair pair;
   pair.question = fields.needed_text("question");
-  pair.answer_a = fields.needed_text("answer_a");
-  pair.answer_b = fields.needed_text("answer_b");
+  pair.single = !form.of_pairs();
+  if (pair.single) {
+    refuse_others(fields, form, {"answer_a", "answer_b"});
+    pair.answer_a = fields.needed_text("answer");
+  } else {
+    refuse_others(fields, form, {"answer"});
+    pair.answer_a = fields.needed_text("answer_a");
+    pair.answer_b = fields.needed_text("answer_b");
+  }
+  pair.rubric = fields.text("rubric").value_or("");
   pair.reference = fields.text("reference").value_or("");
   pair.id = fields.text("id").value_or("");
   return pair;
+}
+
+// "pairs", or "answers".
+void parse_list(const ServeContext& context, const Json& list, const Fields& fields,
+                JudgeCall& call) {
+  const JudgeForm& form = call.model->prompt.form();
+  const char* name = form.of_pairs() ? "pairs" : "answers";
+  if (call.stream)
+    bad_request("stream", "'stream' goes with one {}, not with '{}'",
+                form.of_pairs() ? "pair" : "answer", name);
+  for (const char* text : {"question", "answer_a", "answer_b", "answer", "reference", "rubric"})
+    if (fields.value(text) != nullptr)
+      bad_request(text, "'{}' stands beside '{}': give one or the other", text, name);
+  if (!list.is_array() || list.empty() ||
+      static_cast<int64_t>(list.size()) > context.limits.max_pairs)
+    bad_request(name, "'{}' must be a list of 1 to {} {}", name, context.limits.max_pairs, name);
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string where = fmt::format("{}[{}]", name, i);
+    if (!list[i].is_object()) bad_request(where, "'{}' must be an object", where);
+    call.pairs.push_back(parse_row(Fields(list[i], where + "."), form));
+  }
 }
 
 JudgeCall parse(const ServeContext& context, const std::string& text) {
@@ -44,10 +87,11 @@ JudgeCall parse(const ServeContext& context, const std::string& text) {
   call.options.mode = mode == "verdict" ? JudgeMode::verdict : JudgeMode::reason;
   call.options.both_orders = fields.boolean("both_orders").value_or(false);
   call.options.second_order = call.options.both_orders;
+  const JudgeForm& form = call.model->prompt.form();
   try {
-    call.options = options_for(call.model->prompt.form(), call.options, mode_asked);
+    call.options = options_for(form, call.options, mode_asked);
   } catch (const UsageError& e) {
-    bad_request("mode", "{}", e.what());
+    bad_request(form.of_pairs() ? "mode" : "both_orders", "{}", e.what());
   }
   const auto& calibration = call.model->calibration(call.options.mode, call.options.both_orders);
   call.calibrated = calibration.has_value();
@@ -59,24 +103,13 @@ JudgeCall parse(const ServeContext& context, const std::string& text) {
   call.options.max_tokens = static_cast<int>(
       fields.integer("max_tokens", 1, most).value_or(std::min<int64_t>(512, most)));
   call.stream = fields.boolean("stream").value_or(false);
-  const Json* pairs = fields.value("pairs");
-  call.batch = pairs != nullptr;
-  if (!call.batch) {
-    call.pairs.push_back(parse_pair_fields(fields));
-    return call;
-  }
-  if (call.stream) bad_request("stream", "'stream' goes with one pair, not with 'pairs'");
-  for (const char* name : {"question", "answer_a", "answer_b", "reference"})
-    if (fields.value(name) != nullptr)
-      bad_request(name, "'{}' stands beside 'pairs': give one or the other", name);
-  if (!pairs->is_array() || pairs->empty() ||
-      static_cast<int64_t>(pairs->size()) > context.limits.max_pairs)
-    bad_request("pairs", "'pairs' must be a list of 1 to {} pairs", context.limits.max_pairs);
-  for (size_t i = 0; i < pairs->size(); ++i) {
-    const std::string where = fmt::format("pairs[{}]", i);
-    if (!(*pairs)[i].is_object()) bad_request(where, "'{}' must be an object", where);
-    call.pairs.push_back(parse_pair_fields(Fields((*pairs)[i], where + ".")));
-  }
+  refuse_others(fields, form, {form.of_pairs() ? "answers" : "pairs"});
+  const Json* list = fields.value(form.of_pairs() ? "pairs" : "answers");
+  call.batch = list != nullptr;
+  if (call.batch)
+    parse_list(context, *list, fields, call);
+  else
+    call.pairs.push_back(parse_row(fields, form));
   return call;
 }
 
@@ -175,9 +208,19 @@ Json order_json(const char* order, const OrderResult& result) {
   return json;
 }
 
-Json judgement_json(const JudgePair& pair, const JudgedPair& judged) {
+Json judgement_json(const JudgePair& pair, const JudgedPair& judged, const JudgeForm& form) {
   Json json = Json::object();
   if (!pair.id.empty()) json["id"] = pair.id;
+  if (!form.of_pairs()) {
+    json["form"] = to_string(form.kind);
+    json.update(verdict_json(judged, rated_parts(form)));
+    const auto sure = confidence(judged);
+    json["confidence"] = sure ? Json(*sure) : Json();
+    json["explanation"] = judged.first.text;
+    json["tokens"] = judged.first.tokens;
+    if (!judged.first.problem.empty()) json["problem"] = judged.first.problem;
+    return json;
+  }
   json["verdict"] = to_string(judged.verdict);
   const auto sure = confidence(judged);
   json["confidence"] = sure ? Json(*sure) : Json();
@@ -203,19 +246,22 @@ Json judge(const ServeContext& context, const JudgeCall& call, const OnText& on_
            const std::function<void()>& tick) {
   const auto judged =
       judge_pairs(served_judge(context, call, on_text, tick), call.pairs, call.options);
+  const JudgeForm& form = call.model->prompt.form();
   Json body = envelope(call);
   if (call.batch) {
     body["data"] = Json::array();
     for (size_t i = 0; i < judged.size(); ++i)
-      body["data"].push_back(judgement_json(call.pairs[i], judged[i]));
+      body["data"].push_back(judgement_json(call.pairs[i], judged[i], form));
     return body;
   }
   const auto& only = judged.front();
   for (const OrderResult* order : {&only.first, only.second ? &*only.second : nullptr})
     if (order != nullptr && !order->problem.empty())
-      throw ApiError(400, "invalid_request_error", "The pair cannot be judged: " + order->problem,
+      throw ApiError(400, "invalid_request_error",
+                     fmt::format("The {} cannot be judged: {}", form.of_pairs() ? "pair" : "answer",
+                                 order->problem),
                      "question", "context_length_exceeded");
-  body.update(judgement_json(call.pairs.front(), only));
+  body.update(judgement_json(call.pairs.front(), only, form));
   return body;
 }
 
@@ -235,8 +281,10 @@ Reply answer_judge(const ServeContext& context, const HttpRequest& request, Clie
   reply.stream = [&context, call, &client](const Reply::Write& write) {
     run_stream(write, client, [&](EventWriter& out) {
       const auto on_text = [&](size_t prompt, const std::string& text) {
-        out.send(sse(
-            {{"object", "judgement.delta"}, {"order", prompt == 0 ? "ab" : "ba"}, {"text", text}}));
+        Json delta = {{"object", "judgement.delta"}};
+        if (call->model->prompt.form().of_pairs()) delta["order"] = prompt == 0 ? "ab" : "ba";
+        delta["text"] = text;
+        out.send(sse(delta));
       };
       out.send(sse(judge(context, *call, on_text, [&] { out.tick(); })));
       out.send(kSseDone);

@@ -32,13 +32,32 @@ Route file_route(const char* path, const char* content_type, std::string content
           }};
 }
 
-// openapi.json with this server's own limits.
+// Leaves of a choice of schemas those of pairs, of single answers, or both.
+void keep_schemas(Json& choice, bool pairs, bool answers) {
+  Json kept = Json::array();
+  for (const Json& schema : choice) {
+    const bool of_answers = schema["$ref"].get<std::string>().find("Answer") != std::string::npos;
+    if (of_answers ? answers : pairs) kept.push_back(schema);
+  }
+  choice = std::move(kept);
+}
+
+// openapi.json with this server's own limits, and the forms of its judges.
 std::string description(const ServedModels& models, const ServeLimits& limits) {
   Json api = Json::parse(web::kOpenApi);
   Json& schemas = api["components"]["schemas"];
-  for (const char* name : {"JudgeOne", "JudgeMany"})
+  bool pairs = false, answers = false;
+  for (const ServedModel& model : models.models)
+    (model.prompt.form().of_pairs() ? pairs : answers) = true;
+  Json& judge = api["paths"]["/v1/judge"]["post"];
+  keep_schemas(judge["requestBody"]["content"]["application/json"]["schema"]["oneOf"], pairs,
+               answers);
+  keep_schemas(judge["responses"]["200"]["content"]["application/json"]["schema"]["oneOf"], pairs,
+               answers);
+  for (const char* name : {"JudgeOne", "JudgeMany", "JudgeAnswer", "JudgeAnswers"})
     schemas[name]["properties"]["max_tokens"]["maximum"] = limits.max_tokens;
   schemas["JudgeMany"]["properties"]["pairs"]["maxItems"] = limits.max_pairs;
+  schemas["JudgeAnswers"]["properties"]["answers"]["maxItems"] = limits.max_pairs;
   // The third form of a prompt: token ids.
   schemas["CompletionRequest"]["properties"]["prompt"]["anyOf"][2]["items"]["maximum"] =
       models.session->model.config.vocab_size - 1;
@@ -50,7 +69,8 @@ Json model_json(const ServedModel& model, int64_t created) {
           {"object", "model"},
           {"created", created},
           {"owned_by", "gavel"},
-          {"adapter", model.lora.has_value()}};
+          {"adapter", model.lora.has_value()},
+          {"form", to_string(model.prompt.form().kind)}};
 }
 
 }  // namespace

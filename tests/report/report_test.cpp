@@ -212,6 +212,43 @@ TEST_F(Report, ListsAnswersWithoutAReadableVerdict) {
   EXPECT_EQ(html.find("Hm 2"), std::string::npos);
 }
 
+TEST_F(Report, ShowsJudgesOfOneAnswer) {
+  const auto judge = [](const char* name) {
+    const json metric = {{"value", 0.5}, {"low", 0.25}, {"high", 0.75}};
+    return json{{"name", name},
+                {"metrics", {{"agreement", metric}, {"tone.weighted_kappa", metric}}},
+                {"confusions",
+                 {{{"part", "<tone>"},
+                   {"labels", {"1", "2"}},
+                   {"verdicts", {"1", "2", "none"}},
+                   {"counts", {{31, 32, 33}, {34, 35, 36}}}}}}};
+  };
+  write("eval.json",
+        json{{"form", "criteria"}, {"examples", 7}, {"judges", {judge("base"), judge("tuned")}}}
+            .dump());
+  std::string lines;
+  for (const char* name : {"base", "tuned"})
+    lines += json{{"judge", name},
+                  {"index", 0},
+                  {"question", "Why?"},
+                  {"answer", "Alone."},
+                  {"rubric", "Is it kind?"},
+                  {"label", "tone 2"},
+                  {"verdict", name == std::string("base") ? "tone 1" : "tone 2"}}
+                 .dump() +
+             "\n";
+  write("judgements.jsonl", lines);
+  const std::vector<ReportRun> runs = {read_report_run(directory_)};
+  const std::string html = render_html(runs, "t"), text = render_markdown(runs, "t");
+  for (const char* wanted :
+       {"7 answers", "tone: Weighted kappa", "&lt;tone&gt;", "Alone.", "Is it kind?", ">33<"})
+    EXPECT_NE(html.find(wanted), std::string::npos) << wanted;
+  EXPECT_EQ(html.find("Answer B"), std::string::npos);
+  EXPECT_EQ(html.find("<h3>Length"), std::string::npos);
+  EXPECT_NE(text.find("| 2 | 34 | 35 | 36 |"), std::string::npos);
+  EXPECT_NE(text.find("differ on 1 of 1 answers"), std::string::npos);
+}
+
 TEST_F(Report, ComparesSeveralRuns) {
   write_run(true);
   ReportRun first = read_report_run(directory_);

@@ -12,6 +12,12 @@ using testing::kText;
 
 class RefusalsTest : public testing::ServiceFixture {};
 
+TEST_F(RefusalsTest, JudgesOfPairsTakeNoSingleAnswers) {
+  const Json pair = {{"question", "q"}, {"answer_a", "a"}, {"answer_b", "b"}, {"answer", "c"}};
+  EXPECT_EQ(refused(kJudge, pair)["param"], "answer");
+  EXPECT_EQ(refused(kJudge, {{"answers", {pair}}})["param"], "answers");
+}
+
 TEST_F(RefusalsTest, ErrorsNameTheField) {
   const auto with = [](Json body, const char* name, Json value) {
     body[name] = std::move(value);

@@ -2,7 +2,10 @@
 "use strict";
 (() => {
 const $ = id => document.getElementById(id);
-const fields = {question: $("question"), answer_a: $("answer-a"), answer_b: $("answer-b"), reference: $("reference")};
+const texts = {question: $("question"), answer: $("answer-a"), answer_a: $("answer-a"), answer_b: $("answer-b"),
+  rubric: $("rubric"), reference: $("reference")};
+const namesOf = {pairs: ["question", "answer_a", "answer_b", "rubric", "reference"], answers: ["question", "answer", "rubric", "reference"]};
+const forms = {};  // of the models: what each judges
 const kHistory = "gavel.history", kMostHistory = 100, kAtOnce = 4, kMostLines = 10000;
 const names = {A: "Answer A is better", B: "Answer B is better", tie: "A tie", none: "No readable verdict"};
 let running = null;  // AbortController of what is being judged
@@ -50,16 +53,49 @@ async function loadModels() {
   const response = await fetch("v1/models", {headers: headers()});
   if (!response.ok) throw await failure(response);
   const chosen = $("model").value || localStorage.getItem("gavel.model");
-  $("model").replaceChildren(...(await response.json()).data.map(m => new Option(m.id, m.id)));
+  const models = (await response.json()).data;
+  for (const m of models) forms[m.id] = m.form;
+  $("model").replaceChildren(...models.map(m => new Option(m.id, m.id)));
   if ([...$("model").options].some(o => o.value === chosen)) $("model").value = chosen;
+  showForm();
 }
 
-// --- one pair ------------------------------------------------------------------------------------
+// --- one pair, or one answer ---------------------------------------------------------------------
+
+const ofAnswers = () => ["score", "pass", "criteria"].includes(forms[$("model").value]);
+const fieldNames = () => namesOf[ofAnswers() ? "answers" : "pairs"];
+
+function showForm() {
+  const one = ofAnswers();
+  $("answer-a-name").textContent = one ? "Answer" : "Answer A";
+  $("answer-b-box").hidden = $("both-label").hidden = one;
+  $("answer-b").required = !one;
+  $("rubric-row").hidden = !one;
+}
 
 const percent = p => p == null ? "" : (100 * p).toFixed(0) + "%";
-const color = verdict => "is-" + verdict.toLowerCase();
+const color = verdict => ["A", "B", "tie", "none"].includes(verdict) ? "is-" + verdict.toLowerCase() : "";
 const settings = () => ({model: $("model").value || undefined, mode: $("mode").value,
-  both_orders: $("both").checked});
+  both_orders: ofAnswers() ? undefined : $("both").checked});
+
+// What a judgement says, on one line.
+function said(r) {
+  if (!r.form) return r.verdict;
+  const number = n => n == null ? "none" : String(n);
+  if (r.form === "pass") return r.verdict;
+  if (r.form === "score") return number(r.score);
+  return Object.entries(r.scores).map(([name, n]) => name + " " + number(n)).join(", ");
+}
+
+// The expectations of scores.
+function expectation(r) {
+  const mean = n => n.toFixed(2);
+  if (r.form === "score" && r.expected != null) return "Expected " + mean(r.expected) + ".";
+  if (r.form !== "criteria" || r.total == null) return "";
+  const known = Object.entries(r.expected).filter(([, n]) => n != null);
+  return "Weighted " + mean(r.total) + (known.length ? "; expected " +
+    known.map(([name, n]) => name + " " + mean(n)).join(", ") : "") + ".";
+}
 
 function showError(error) {
   $("error").hidden = !error;
@@ -88,15 +124,20 @@ function clearResult(both) {
   }
 }
 
-function showResult(r) {
-  clearResult(r.orders.length > 1);
+function showAnswer(r) {
+  $("verdict").textContent = said(r) === "none" ? names.none : said(r);
+  $("verdict").className = "";
+  $("bar").parentElement.className = "bar";
+  $("note").textContent = expectation(r);
+  $("order-name").textContent = "Explanation";
+  $("order-ab").querySelector(".text").textContent = r.explanation;
+}
+
+function showPairResult(r) {
+  $("order-name").textContent = "In the given order";
   $("verdict").textContent = names[r.verdict];
   $("verdict").className = color(r.verdict);
   $("bar").parentElement.className = "bar " + color(r.verdict);
-  $("confidence").textContent = r.confidence == null ? "confidence not known"
-    : percent(r.confidence) + " sure" + (r.calibrated ? ", calibrated" : ", not calibrated");
-  $("bar").style.width = percent(r.confidence) || "0";
-  $("bar").parentElement.hidden = r.confidence == null;
   const [first, second] = r.orders;
   const readable = second ? [first, second].filter(o => o.verdict !== "none").length : 2;
   $("note").textContent = !second ? "" : readable === 0 ? "No order has a readable verdict."
@@ -110,10 +151,19 @@ function showResult(r) {
   }
 }
 
+function showResult(r) {
+  clearResult(!!r.orders && r.orders.length > 1);
+  if (r.form) showAnswer(r); else showPairResult(r);
+  $("confidence").textContent = r.confidence == null ? "confidence not known"
+    : percent(r.confidence) + " sure" + (r.calibrated ? ", calibrated" : ", not calibrated");
+  $("bar").style.width = percent(r.confidence) || "0";
+  $("bar").parentElement.hidden = r.confidence == null;
+}
+
 async function submit() {
   if (running || !$("form").reportValidity()) return;
   const pair = {};
-  for (const name in fields) if (fields[name].value) pair[name] = fields[name].value;
+  for (const name of fieldNames()) if (texts[name].value) pair[name] = texts[name].value;
   const request = {...settings(), ...pair};
   const controller = new AbortController();
   setRunning(controller);
@@ -122,7 +172,7 @@ async function submit() {
   $("result").scrollIntoView({block: "nearest"});
   try {
     const result = await judge(request, controller.signal, delta => {
-      $("order-" + delta.order).querySelector(".text").textContent += delta.text;
+      $("order-" + (delta.order || "ab")).querySelector(".text").textContent += delta.text;
     });
     showResult(result);
     remember({pair, result});
@@ -161,7 +211,7 @@ function rowOf(pair, result, onClick) {
   const row = document.createElement("button"), verdict = document.createElement("b");
   const question = document.createElement("span"), sure = document.createElement("span");
   row.type = "button"; row.className = "row";
-  verdict.textContent = result.verdict; verdict.className = color(result.verdict);
+  verdict.textContent = said(result); verdict.className = color(result.verdict || "");
   question.className = "q"; question.textContent = pair.question;
   sure.className = "p"; sure.textContent = percent(result.confidence);
   row.append(verdict, question, sure);
@@ -173,7 +223,8 @@ function rowOf(pair, result, onClick) {
 
 function showPair(pair, result) {
   if (running) return;
-  for (const name in fields) fields[name].value = pair[name] || "";
+  for (const name in texts) texts[name].value = "";
+  for (const name in texts) if (pair[name]) texts[name].value = pair[name];
   $("reference-row").open = !!pair.reference;
   showError(null);
   showResult(result);
@@ -193,11 +244,11 @@ function parsePairs(text) {
     let p;
     try { p = JSON.parse(l.line); } catch (e) { throw new Error("Line " + l.number + " is not JSON."); }
     const pair = {};
-    for (const name of ["id", ...Object.keys(fields)]) {
+    for (const name of ["id", ...fieldNames()]) {
       if (p && typeof p[name] === "string") pair[name] = p[name];
       else if (p && p[name] != null && name === "id") pair[name] = String(p[name]);
     }
-    for (const name of ["question", "answer_a", "answer_b"])
+    for (const name of ofAnswers() ? ["question", "answer"] : ["question", "answer_a", "answer_b"])
       if (pair[name] === undefined) throw new Error("Line " + l.number + " has no text in \"" + name + "\".");
     return pair;
   });
@@ -220,11 +271,13 @@ async function judgeFile(file) {
   $("batch-save").hidden = true;
   $("batch-progress").max = pairs.length;
   let next = 0, done = 0;
-  const counts = {A: 0, B: 0, tie: 0, none: 0};
+  const counts = ofAnswers() ? {} : {A: 0, B: 0, tie: 0, none: 0};
   const summary = () => {
     $("batch-progress").value = done;
-    $("batch-summary").textContent = done + " of " + pairs.length + " judged: A " + counts.A + ", B " +
-      counts.B + ", tie " + counts.tie + (counts.none ? ", unreadable " + counts.none : "");
+    const kMost = 12;  // different verdicts that are counted out loud
+    const list = Object.entries(counts).filter(([name, n]) => n || name !== "none").slice(0, kMost);
+    $("batch-summary").textContent = done + " of " + pairs.length + " judged" + (list.length ? ": " : "") +
+      list.map(([name, n]) => (name === "none" ? "unreadable" : name) + " " + n).join(", ");
   };
   summary();
   $("batch").scrollIntoView({block: "nearest"});
@@ -233,7 +286,7 @@ async function judgeFile(file) {
       const i = next++;
       const result = await judge({...options, ...pairs[i]}, controller.signal, () => {});
       results[i] = result;
-      ++done; ++counts[result.verdict];
+      ++done; counts[said(result)] = (counts[said(result)] || 0) + 1;
       $("batch-list").append(rowOf(pairs[i], result, () => showPair(pairs[i], result)));
       summary();
     }
@@ -276,6 +329,7 @@ addEventListener("drop", e => {
   judgeFile(e.dataTransfer.files[0]);
 });
 $("clear").addEventListener("click", () => { localStorage.removeItem(kHistory); showHistory(); });
+$("model").addEventListener("change", showForm);
 for (const id of ["model", "mode"])
   $(id).addEventListener("change", () => localStorage.setItem("gavel." + id, $(id).value));
 $("both").addEventListener("change", () => localStorage.setItem("gavel.both", $("both").checked));
