@@ -113,9 +113,50 @@ def single_forms(q, good, bad):
             for text, score in ((bad, 2), (good, 6))],
         "answers": [{"prompt": q, "response": bad, "thumbs": "down"},
                     {"prompt": q, "response": good, "thumbs": "up"}],
+        "rated-conversations": [{"messages": [user(q), said(good)], "label": True},
+                                {"messages": [user(q), said(bad)], "label": False}],
         "alpaca-eval-answers": [{"instruction": q, "output": good, "generator": "m1"},
                                 {"instruction": q, "output": bad, "generator": "m2"}],
     }
+
+
+def rated_forms(q, good, bad):
+    """The same where each answer is judged alone. Name: (template's form, rows, the labels wanted)."""
+    alone = single_forms(q, good, bad)
+    return {
+        "kto": ("pass", alone["kto"], ["pass", "fail"]),
+        "rated-conversations": ("pass", alone["rated-conversations"], ["pass", "fail"]),
+        "answers": ("pass", alone["answers"], ["fail", "pass"]),
+        "prometheus-feedback": ("score 1..5", alone["prometheus-feedback"], ["2", "5"]),
+        "helpsteer2-scores": ("criteria\nhelpfulness 0..4\ncorrectness 0..4",
+                              alone["helpsteer2-scores"],
+                              ["helpfulness 1, correctness 0", "helpfulness 4, correctness 4"]),
+        "summaries-scores": ("criteria\noverall 1..7\ncoverage 1..7", alone["summaries-scores"],
+                             ["overall 2, coverage 4", "overall 6, coverage 4"]),
+        "ultrafeedback": ("criteria\nhelpfulness 1..5\nhonesty 1..5", [
+            {"source": "s", "instruction": q, "completions": [
+                {"model": "m", "response": text, "overall_score": float(n), "annotations": {
+                    "helpfulness": {"Rating": str(n)}, "honesty": {"Rating": "3"}}}
+                for text, n in ((bad, 1), (good, 5))]}],
+            ["helpfulness 1, honesty 3", "helpfulness 5, honesty 3"]),
+    }
+
+
+def check_rated(gavel, scratch):
+    """Looks at single answers as rows of their own; how many files are wrong."""
+    wrong = 0
+    print(f"\n{'each answer alone':<38} {'form':<22} {'rows':>5}  labels")
+    template = pathlib.Path(scratch) / "template.txt"
+    for name, (form, rows, labels) in rated_forms(*QUESTIONS[0]).items():
+        path = pathlib.Path(scratch) / f"{name}.alone.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        template.write_text(f"[form]\n{form}\n[user]\n{{question}} {{answer}}\n")
+        found, said_of_it = look(gavel, path, "--template", str(template))
+        got = [row["label"] for row in found["first"]] if found else [said_of_it]
+        wrong += got != labels or found["form"] != name
+        print(f"{path.name:<38} {found['form'] if found else '-':<22} {len(got):>5} ", "; ".join(got),
+              "" if got == labels else f"  WANTED {labels}")
+    return wrong
 
 
 def write_parquet(path, rows):
@@ -197,6 +238,7 @@ def main():
                     note = check(name, found)
                 wrong += note != ""
                 print_row(path, found, note)
+        wrong += check_rated(gavel, scratch)
     for path in args.files:
         look_at(gavel, path)
     print(f"{len(files)} forms, {wrong} wrong")
