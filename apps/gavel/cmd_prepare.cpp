@@ -274,6 +274,7 @@ void add_prepare_command(CLI::App& app) {
       "  gavel prepare --look FILE                                what is in it?\n"
       "  gavel prepare HuggingFaceH4/ultrafeedback_binarized --split-name train_prefs -o data\n"
       "  gavel prepare gpt.json llama.json -o data     answers of two models, pairs to be judged\n"
+      "  gavel prepare scored.jsonl -o data --form score          a judge of one answer, 1 to 5\n"
       "  gavel prepare known.jsonl -o held-out --split 0,0,1      a test set alone");
   c->callback([a] { run(*a); });
 }

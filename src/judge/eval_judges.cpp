@@ -1,7 +1,8 @@
-// Which judges an evaluation is of, and the template that they judge with.
+// Which judges an evaluation is of, the template that they judge with, and their judgements.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 
 #include "base/error.h"
@@ -100,6 +101,41 @@ JudgeTemplate template_for(const std::string& given, const fs::path& adapter,
     if (fs::exists(place / "template.txt", ignored))
       return JudgeTemplate::from_file(place / "template.txt");
   return JudgeTemplate::standard();
+}
+
+std::optional<JudgedSet> judge_all(const JudgeModel& model, const std::string& name,
+                                   std::span<const JudgePair> pairs, const JudgeOptions& options,
+                                   size_t pairs_at_once, JudgementLog& log,
+                                   const std::function<void(int64_t done)>& progress,
+                                   const std::function<bool()>& stop_requested) {
+  std::vector<size_t> missing;
+  for (size_t i = 0; i < pairs.size(); ++i)
+    if (!log.find(name, static_cast<int64_t>(i))) missing.push_back(i);
+  if (missing.size() < pairs.size() && !missing.empty())
+    fmt::print(stderr, "{}: {} of {} {} are judged already\n", name, pairs.size() - missing.size(),
+               pairs.size(), pairs[0].single ? "answers" : "pairs");
+  for (size_t begin = 0; begin < missing.size();) {
+    if (stop_requested && stop_requested()) return std::nullopt;
+    const size_t end = std::min(missing.size(), begin + std::max<size_t>(pairs_at_once, 1));
+    std::vector<JudgePair> batch;
+    for (size_t i = begin; i < end; ++i) batch.push_back(pairs[missing[i]]);
+    const auto start = std::chrono::steady_clock::now();
+    const auto judged = judge_pairs(model, batch, options);
+    const double wall =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    for (size_t i = begin; i < end; ++i)
+      log.append(name, static_cast<int64_t>(missing[i]), pairs[missing[i]], judged[i - begin],
+                 wall / static_cast<double>(end - begin));
+    begin = end;
+    if (progress) progress(static_cast<int64_t>(pairs.size() - missing.size() + begin));
+  }
+  JudgedSet set;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const LoggedJudgement* logged = log.find(name, static_cast<int64_t>(i));
+    set.judgements.push_back(logged->judgement);
+    set.wall.push_back(logged->wall);
+  }
+  return set;
 }
 
 }  // namespace gavel

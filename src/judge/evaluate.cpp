@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -128,45 +127,6 @@ int64_t print_flips(const EvalJudge& judge, const std::vector<JudgePair>& pairs,
   return flips;
 }
 
-}  // namespace
-
-std::optional<JudgedSet> judge_all(const JudgeModel& model, const std::string& name,
-                                   std::span<const JudgePair> pairs, const JudgeOptions& options,
-                                   size_t pairs_at_once, JudgementLog& log,
-                                   const std::function<void(int64_t done)>& progress,
-                                   const std::function<bool()>& stop_requested) {
-  std::vector<size_t> missing;
-  for (size_t i = 0; i < pairs.size(); ++i)
-    if (!log.find(name, static_cast<int64_t>(i))) missing.push_back(i);
-  if (missing.size() < pairs.size() && !missing.empty())
-    say(fmt::format("{}: {} of {} pairs are judged already", name, pairs.size() - missing.size(),
-                    pairs.size()));
-  for (size_t begin = 0; begin < missing.size();) {
-    if (stop_requested && stop_requested()) return std::nullopt;
-    const size_t end = std::min(missing.size(), begin + std::max<size_t>(pairs_at_once, 1));
-    std::vector<JudgePair> batch;
-    for (size_t i = begin; i < end; ++i) batch.push_back(pairs[missing[i]]);
-    const auto start = std::chrono::steady_clock::now();
-    const auto judged = judge_pairs(model, batch, options);
-    const double wall =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    for (size_t i = begin; i < end; ++i)
-      log.append(name, static_cast<int64_t>(missing[i]), pairs[missing[i]], judged[i - begin],
-                 wall / static_cast<double>(end - begin));
-    begin = end;
-    if (progress) progress(static_cast<int64_t>(pairs.size() - missing.size() + begin));
-  }
-  JudgedSet set;
-  for (size_t i = 0; i < pairs.size(); ++i) {
-    const LoggedJudgement* logged = log.find(name, static_cast<int64_t>(i));
-    set.judgements.push_back(logged->judgement);
-    set.wall.push_back(logged->wall);
-  }
-  return set;
-}
-
-namespace {
-
 // One file of pairs judged by all judges; nothing where it was interrupted.
 class Evaluation {
  public:
@@ -288,7 +248,8 @@ class Evaluation {
     int64_t before = 0;
     for (size_t i = 0; i < pairs.size(); ++i)
       before += log.find(name, static_cast<int64_t>(i)) != nullptr;
-    Progress progress(what, static_cast<int64_t>(pairs.size()), "pairs", before);
+    Progress progress(what, static_cast<int64_t>(pairs.size()),
+                      request_.form.of_pairs() ? "pairs" : "answers", before);
     auto set = judge_all(
         model, name, pairs, request_.options, static_cast<size_t>(std::max(request_.max_batch, 1)),
         log, [&](int64_t done) { progress.update(done); }, stop_);

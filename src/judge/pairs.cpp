@@ -16,7 +16,10 @@ RawOptions options_for(bool needs_label, const JudgeForm& form) {
   RawOptions options;
   set_answers(options, form);
   options.max_record_bytes = options.max_text_bytes = size_t{64} << 20;
-  options.labels = needs_label ? RawOptions::Labels::needed : RawOptions::Labels::optional;
+  // Of an answer that is to be judged, people's scores may be on another scale.
+  options.labels = needs_label       ? RawOptions::Labels::needed
+                   : form.of_pairs() ? RawOptions::Labels::optional
+                                     : RawOptions::Labels::ignored;
   return options;
 }
 
@@ -62,7 +65,8 @@ std::vector<JudgePair> read_pairs(const std::filesystem::path& path, bool needs_
     }
   for (const auto& [kind, rows] : left_out)
     spdlog::warn("{} rows are left out ({}); the first: {}", rows.first, kind, rows.second);
-  if (pairs.empty()) fail("{} has no pairs to judge", path.string());
+  if (pairs.empty())
+    fail("{} has no {} to judge", path.string(), form.of_pairs() ? "pairs" : "answers");
   return pairs;
 }
 
