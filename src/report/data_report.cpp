@@ -74,7 +74,10 @@ std::string split_table(const PrepareReport& r) {
     out += fmt::format("<i class=\"swatch\" style=\"background:var({})\"></i>{}", kBars[i].second,
                        escape(r.classes[i]));
   out += "</p><div class=\"wide\"><table><thead><tr><th></th><th>examples</th><th>questions</th>";
-  for (const std::string& name : r.classes) out += "<th>" + escape(name) + "</th>";
+  constexpr size_t kMostColumns = 11;  // of a long scale the mean alone
+  const bool shares = r.classes.size() <= kMostColumns;
+  for (const std::string& name : r.classes)
+    if (shares) out += "<th>" + escape(name) + "</th>";
   for (const Criterion& c : r.form.criteria) out += "<th>mean " + escape(c.name) + "</th>";
   if (bar) out += "<th>balance</th>";
   out += "<th>with reference</th><th>with reason</th>";
@@ -89,7 +92,8 @@ std::string split_table(const PrepareReport& r) {
     out += fmt::format("<tr><th>{}</th><td>{}</td><td>{}</td>", kSplits[k], grouped_digits(s.rows),
                        grouped_digits(s.questions));
     for (const int64_t n : s.labels)
-      out += fmt::format("<td>{}<small>{}</small></td>", grouped_digits(n), percent(n, s.rows));
+      if (shares)
+        out += fmt::format("<td>{}<small>{}</small></td>", grouped_digits(n), percent(n, s.rows));
     for (const double sum : s.sums)
       out += fmt::format("<td>{:.2f}</td>", sum / static_cast<double>(s.rows));
     if (bar) out += "<td><div class=\"share\">";

@@ -279,12 +279,14 @@ std::string comparisons(const EvalLog& eval) {
   std::string out =
       "<h3>Differences</h3><div class=\"wide\" tabindex=\"0\"><table><thead><tr><th>Judges</th>"
       "<th>" +
-      metric_title(headline(eval)) +
-      "</th><th>Consistency</th><th>Only the second right</th>"
+      metric_title(headline(eval)) + "</th>" + (eval.of_answers ? "" : "<th>Consistency</th>") +
+      "<th>Only the second right</th>"
       "<th>Only the first right</th><th>McNemar p</th></tr></thead><tbody>\n";
   for (const JudgeComparison& c : eval.comparisons) {
     out += "<tr><th>" + escape(c.second) + " against " + escape(c.first) + "</th>";
-    for (const std::string& name : {headline(eval), std::string("consistency")}) {
+    std::vector<std::string> names = {headline(eval)};
+    if (!eval.of_answers) names.emplace_back("consistency");
+    for (const std::string& name : names) {
       const MetricInterval* i = find(c.differences, name);
       if (!i || !std::isfinite(i->value)) {
         out += "<td>–</td>";
