@@ -87,9 +87,17 @@ void add_eval_command(CLI::App& app) {
   cases->excludes(data);
   c->add_option("--output", r->output,
                 "directory for eval.json and judgements.jsonl (default: the adapter's)");
-  auto* calibrate =
-      c->add_option("--calibrate", r->calibrate,
-                    "validation pairs to fit a temperature on; it is stored with the adapter");
+  auto* calibrate = c->add_option(
+      "--calibrate", r->calibrate,
+      "validation pairs to fit a calibration of the probabilities on; it is stored with the "
+      "adapter");
+  auto with = std::make_shared<std::string>("temperature");
+  c->add_option("--calibrate-with", *with,
+                "temperature; platt or isotonic: maps of the confidence; best: the one of least "
+                "NLL on held-out folds")
+      ->check(CLI::IsMember({"temperature", "platt", "isotonic", "best"}))
+      ->capture_default_str()
+      ->needs(calibrate);
   c->add_option(
        "--max-error", r->max_error,
        "with --calibrate: fit, too, from which confidence on at most this share of verdicts is "
@@ -144,6 +152,9 @@ void add_eval_command(CLI::App& app) {
     if (r->data.empty() && r->cases.empty()) throw UsageError("--data or --cases is needed");
     if (*one_order && modes->both_orders)
       throw UsageError("--one-order and --both-orders exclude each other");
+    r->calibrate_with.reset();
+    for (const CalibrationMethod method : kCalibrationMethods)
+      if (*with == method_name(method)) r->calibrate_with = method;
     if (probes->count() > 0) r->probes = find_probes(*asked);
     if (!require->empty()) r->require = parse_requirements(*require);
     if (!r->data.empty()) r->files = data_set_files_of(r->data, *split, *split_asked);

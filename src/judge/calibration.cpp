@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "judge/rank.h"
 
 namespace gavel {
 namespace {
@@ -40,19 +39,68 @@ bool is_entry(const Json& entry, const std::string& weights, JudgeMode mode, boo
          entry.value("both_orders", Json()) == both_orders;
 }
 
+std::vector<double> numbers_of(const Json& entry, const char* key, const std::string& file) {
+  std::vector<double> out;
+  const Json list = entry.value(key, Json());
+  bool known = list.is_array() && !list.empty();
+  for (const Json& value : known ? list : Json::array()) {
+    known = known && value.is_number();
+    out.push_back(known ? value.get<double>() : 0);
+    known = known && out.back() >= 0 && out.back() <= 1;
+    if (out.size() > 1) known = known && out[out.size() - 2] <= out.back();
+  }
+  if (!known) fail("{}: \"{}\" is not a list of rising numbers from 0 to 1", file, key);
+  return out;
+}
+
+ProbabilityMap read_map(const Json& entry, const std::string& file) {
+  ProbabilityMap map;
+  const auto number = [&](const char* key, double otherwise, const char* what) {
+    const Json value = entry.value(key, Json(otherwise));
+    const double v = value.is_number() ? value.get<double>() : std::nan("");
+    if (!std::isfinite(v)) fail("{}: {}", file, what);
+    return v;
+  };
+  const char* not_positive = "the temperature is not a positive number";
+  map.temperature = number("temperature", -1, not_positive);
+  if (!(map.temperature > 0)) fail("{}: {}", file, not_positive);
+  const char* negative = "the tie band is not a number of 0 or more";
+  map.tie_band = number("tie_band", 0, negative);
+  if (map.tie_band < 0) fail("{}: {}", file, negative);
+  const Json method = entry.value("method", Json("temperature"));
+  if (method == "platt") {
+    map.method = CalibrationMethod::platt;
+    map.slope = number("slope", std::nan(""), "the slope is not a number");
+    map.intercept = number("intercept", std::nan(""), "the intercept is not a number");
+  } else if (method == "isotonic") {
+    map.method = CalibrationMethod::isotonic;
+    map.confidence = numbers_of(entry, "confidence", file);
+    map.right = numbers_of(entry, "right", file);
+    if (map.confidence.size() != map.right.size())
+      fail("{}: \"confidence\" and \"right\" are not as long", file);
+  } else if (method != "temperature") {
+    fail("{}: the method {} is not known", file, method.dump());
+  }
+  return map;
+}
+
+void write_map(const ProbabilityMap& map, Json& entry) {
+  entry["method"] = method_name(map.method);
+  entry["temperature"] = map.temperature;
+  entry["tie_band"] = map.tie_band;
+  if (map.method == CalibrationMethod::platt) {
+    entry["slope"] = map.slope;
+    entry["intercept"] = map.intercept;
+  } else if (map.method == CalibrationMethod::isotonic) {
+    entry["confidence"] = map.confidence;
+    entry["right"] = map.right;
+  }
+}
+
 }  // namespace
 
 Judgement calibrated(const Judgement& judgement, const Calibration& calibration) {
-  Judgement out = judgement;
-  if (judgement.scores) {
-    const double d = ((*judgement.scores)[0] - (*judgement.scores)[1]) / calibration.temperature;
-    out.probabilities = rank_probabilities(d, calibration.tie_band);
-    out.verdict = out.first_order = most_probable(*out.probabilities);
-    if (out.second_order) out.second_order = out.verdict;
-  } else if (judgement.probabilities) {
-    out.probabilities = scale_by_temperature(*judgement.probabilities, calibration.temperature);
-  }
-  return out;
+  return mapped(judgement, calibration.map);
 }
 
 std::string_view mode_name(JudgeMode mode) {
@@ -62,26 +110,23 @@ std::string_view mode_name(JudgeMode mode) {
 std::optional<Calibration> load_calibration(const fs::path& adapter, JudgeMode mode,
                                             bool both_orders) {
   const Place place = place_of(adapter);
+  const std::string file = place.file.string();
   for (const Json& entry : read_entries(place.file)) {
     if (!is_entry(entry, place.weights, mode, both_orders)) continue;
-    const Json temperature = entry.value("temperature", Json());
-    const double t = temperature.is_number() ? temperature.get<double>() : 0;
-    if (!(t > 0) || !std::isfinite(t))
-      fail("{}: the temperature is not a positive number", place.file.string());
-    const auto number = [&](const char* key) {
+    const auto number = [&](const char* key, double otherwise) {
       const Json value = entry.value(key, Json());
-      return value.is_number() ? value.get<double>() : 0;
+      return value.is_number() ? value.get<double>() : otherwise;
     };
-    const double band = number("tie_band");
-    if (!(band >= 0) || !std::isfinite(band))
-      fail("{}: the tie band is not a number of 0 or more", place.file.string());
-    Calibration c{t, band, static_cast<int64_t>(number("examples")), number("nll_before"),
-                  number("nll_after")};
+    Calibration c{read_map(entry, file),
+                  static_cast<int64_t>(number("examples", 0)),
+                  number("nll_before", 0),
+                  number("nll_after", 0),
+                  {},
+                  0};
     if (entry.contains("threshold")) {
-      if (!entry["threshold"].is_number())
-        fail("{}: the threshold is not a number", place.file.string());
-      c.threshold = number("threshold");
-      c.max_error = number("max_error");
+      if (!entry["threshold"].is_number()) fail("{}: the threshold is not a number", file);
+      c.threshold = number("threshold", 0);
+      c.max_error = number("max_error", 0);
     }
     return c;
   }
@@ -94,18 +139,17 @@ void save_calibration(const fs::path& adapter, JudgeMode mode, bool both_orders,
   Json kept = Json::array();
   for (const Json& entry : read_entries(place.file))
     if (!is_entry(entry, place.weights, mode, both_orders)) kept.push_back(entry);
-  kept.push_back({{"weights", place.weights},
-                  {"mode", mode_name(mode)},
-                  {"both_orders", both_orders},
-                  {"temperature", calibration.temperature},
-                  {"tie_band", calibration.tie_band},
-                  {"examples", calibration.examples},
-                  {"nll_before", calibration.nll_before},
-                  {"nll_after", calibration.nll_after}});
+  Json entry = {
+      {"weights", place.weights}, {"mode", mode_name(mode)}, {"both_orders", both_orders}};
+  write_map(calibration.map, entry);
+  entry["examples"] = calibration.examples;
+  entry["nll_before"] = calibration.nll_before;
+  entry["nll_after"] = calibration.nll_after;
   if (calibration.threshold) {
-    kept.back()["threshold"] = *calibration.threshold;
-    kept.back()["max_error"] = calibration.max_error;
+    entry["threshold"] = *calibration.threshold;
+    entry["max_error"] = calibration.max_error;
   }
+  kept.push_back(std::move(entry));
   write_file_atomic(place.file, Json{{"entries", kept}}.dump(2) + "\n");
 }
 

@@ -1,5 +1,5 @@
-// calibration.json, beside adapter_config.json: temperatures that make an adapter's probabilities
-// honest, one for each way of judging. Fitted on validation pairs by `gavel eval --calibrate`.
+// calibration.json, beside adapter_config.json: what makes an adapter's probabilities honest, an
+// entry for each way of judging. Fitted on validation pairs by `gavel eval --calibrate`.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,12 @@
 #include <string>
 
 #include "judge/judge.h"
+#include "judge/probability_map.h"
 
 namespace gavel {
 
 struct Calibration {
-  double temperature = 1;
-  double tie_band = 0;   // of the form rank; see rank_probabilities
+  ProbabilityMap map;
   int64_t examples = 0;  // it was fitted on
   double nll_before = 0, nll_after = 0;
   // Verdicts of at least this confidence are wrong in at most a share of max_error (see

@@ -102,12 +102,15 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
     const auto after = bootstrap(scaled, request.bootstrap);
     metrics["ece_calibrated"] = interval_json(after[static_cast<size_t>(Metric::ece)]);
     metrics["nll_calibrated"] = interval_json(after[static_cast<size_t>(Metric::nll)]);
-    judge["temperature"] = result.calibration->temperature;
-    if (result.calibration->tie_band > 0) judge["tie_band"] = result.calibration->tie_band;
+    const ProbabilityMap& map = result.calibration->map;
+    judge["calibration"] = method_name(map.method);
+    judge["temperature"] = map.temperature;
+    if (map.tie_band > 0) judge["tie_band"] = map.tie_band;
     if (result.calibration->threshold)
       judge["sure"] = sure_json(judgements, *result.calibration, request);
     judge["reliability_scaled"] = reliability_json(scaled);
   }
+  if (!result.trials.empty()) judge["calibrations"] = trials_json(result.trials);
   judge["metrics"] = std::move(metrics);
   judge["classes"] = std::move(classes);
   judge["confusion"] = {{"labels", {"A", "B", "tie"}},
@@ -147,6 +150,14 @@ double value_at(const Json& judge, const char* group, const char* name) {
 
 std::string with_interval(const Json& judge, const char* name) {
   return percent_with_interval(judge["metrics"][name]);
+}
+
+// The temperature, or the map's name.
+std::string calibration_text(const Json& judge) {
+  if (!judge.contains("calibration")) return "-";
+  const std::string method = judge["calibration"];
+  if (method != method_name(CalibrationMethod::temperature)) return method;
+  return short_number(judge["temperature"].get<double>(), 2);
 }
 
 }  // namespace
@@ -249,17 +260,15 @@ std::string evaluation_table(const Json& evaluation) {
     length.push_back({name, with_interval(judge, "agreement_balanced"),
                       percent(metric("agreement_longer")), percent(metric("agreement_shorter")),
                       percent(metric("prefers_longer")), short_number(metric("length_slope"), 2)});
-    const bool scaled = judge.contains("temperature");
+    const bool scaled = judge.contains("calibration");
     std::string ece = percent(metric("ece")), nll = short_number(metric("nll"), 3);
     if (scaled) {
       ece += " -> " + percent(metric("ece_calibrated"));
       nll += " -> " + short_number(metric("nll_calibrated"), 3);
     }
-    rest.push_back({name, ece, nll,
-                    scaled ? short_number(judge["temperature"].get<double>(), 2) : "-",
-                    short_number(metric("tokens"), 1), short_value(speed("latency_p50")),
-                    short_value(speed("latency_p95")), short_value(speed("answers_per_second")),
-                    short_value(speed("cost_per_1000"))});
+    rest.push_back({name, ece, nll, calibration_text(judge), short_number(metric("tokens"), 1),
+                    short_value(speed("latency_p50")), short_value(speed("latency_p95")),
+                    short_value(speed("answers_per_second")), short_value(speed("cost_per_1000"))});
   }
   std::string out =
       fmt::format("{} pairs, mode {}, {}; [{:.0f}% bootstrap intervals]\n\n",

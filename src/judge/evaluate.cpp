@@ -17,7 +17,6 @@
 #include "judge/eval_groups.h"
 #include "judge/eval_parts.h"
 #include "judge/pairs.h"
-#include "judge/rank.h"
 #include "judge/selective.h"
 
 namespace gavel {
@@ -66,42 +65,6 @@ std::vector<JudgePair> limited_pairs(const std::vector<fs::path>& files, const s
   if (limit > 0 && static_cast<size_t>(limit) < pairs.size())
     pairs.resize(static_cast<size_t>(limit));
   return pairs;
-}
-
-// No probability is as high.
-constexpr double kNeverSure = 2;
-
-Calibration fit(const JudgedSet& set, const EvalRequest& request) {
-  std::vector<Judgement> known;
-  for (const Judgement& j : set.judgements)
-    if (j.probabilities) known.push_back(j);
-  if (known.empty())
-    fail("no verdict on the calibration pairs has probabilities, so no temperature can be fitted");
-  Calibration c;
-  c.examples = static_cast<int64_t>(known.size());
-  c.nll_before = value_of(measure(known), Metric::nll);
-  if (known[0].scores) {
-    const RankFit ranks = fit_ranks(known);
-    c.temperature = ranks.temperature;
-    c.tie_band = ranks.tie_band;
-  } else {
-    c.temperature = fit_temperature(known);
-  }
-  for (Judgement& j : known) j = calibrated(j, c);
-  c.nll_after = value_of(measure(known), Metric::nll);
-  if (!request.max_error) return c;
-  const auto passed = threshold_for(known, *request.max_error, request.bootstrap.level);
-  c.threshold = passed ? passed->threshold : kNeverSure;
-  c.max_error = *request.max_error;
-  if (passed)
-    say(
-        fmt::format("Sure enough from a confidence of {:.3f} on: {:.0f}% of the validation pairs, "
-                    "{:.1f}% of them wrong",
-                    passed->threshold, 100 * passed->coverage, 100 * (1 - passed->accuracy)));
-  else
-    say(fmt::format("No confidence suffices for at most {:.3g}% wrong verdicts: all are for people",
-                    100 * *request.max_error));
-  return c;
 }
 
 // A judge under a probe, in the log of judgements.
@@ -214,7 +177,7 @@ class Evaluation {
       const auto set =
           judge_set(model, judge.name, judge.name + ", calibration", validation, *validation_log);
       if (!set) return std::nullopt;
-      result.calibration = fit(*set, request_);
+      fit(*set, validation, result);
       if (!judge.adapter.empty())
         save_calibration(judge.adapter, options.mode, options.both_orders, *result.calibration);
     }
@@ -233,6 +196,18 @@ class Evaluation {
       result.probes.push_back(measure_probe(*probe, after->judgements, request_.bootstrap.level));
     }
     return result;
+  }
+
+  void fit(const JudgedSet& set, const std::vector<JudgePair>& validation,
+           EvalResult& result) const {
+    std::vector<std::string> questions;
+    for (const JudgePair& pair : validation) questions.push_back(pair.question);
+    const double level = request_.bootstrap.level;
+    result.trials = calibration_trials(set.judgements, questions, request_.bootstrap.seed);
+    result.calibration = fit_calibration(set.judgements, result.trials, request_.calibrate_with,
+                                         request_.max_error, level);
+    const std::string text = threshold_text(set.judgements, *result.calibration, level);
+    if (!text.empty()) say(text);
   }
 
   // Where answers are scored alone, which verdicts are ties follows from the calibration.
@@ -266,11 +241,13 @@ class Evaluation {
                           : raters_json(pairs, request_.form, request_.bootstrap);
         !people.is_null())
       evaluation["people"] = std::move(people);
+    add_table(evaluation, trials_table(evaluation));
     write_file_atomic(output_ / "eval.json", evaluation.dump(2) + "\n");
     if (request_.json)
       fmt::print("{}\n", evaluation.dump(2));
     else
-      fmt::print("{}{}", evaluation_table(evaluation), groups_tables(evaluation));
+      fmt::print("{}{}{}", evaluation_table(evaluation), tables_text(evaluation),
+                 groups_tables(evaluation));
     say(fmt::format("Written: {} and judgements.jsonl beside it; gavel report {} shows them.",
                     (output_ / "eval.json").string(), output_.string()));
     if (!request_.require.empty()) check_gate(evaluation);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "judge/calibration.h"
+#include "judge/calibration_fit.h"
 #include "judge/gate.h"
 #include "judge/judge.h"
 #include "judge/judgement_log.h"
@@ -44,7 +45,8 @@ struct EvalRequest {
   // The files of `data` and `calibrate`, where these are no files themselves; empty: they are.
   std::vector<std::filesystem::path> files, calibrate_files;
   std::string output;     // directory; "": the adapter's own where there is one, else "eval"
-  std::string calibrate;  // JSONL of validation pairs to fit temperatures on; "": none
+  std::string calibrate;  // validation pairs to fit calibrations on; "": none
+  std::optional<CalibrationMethod> calibrate_with = CalibrationMethod::temperature;  // none: best
   std::optional<double> max_error;  // with `calibrate`: verdicts less sure go to people
   std::string cases;                // instead of data: known cases, an error where one flips
   std::string prompt_template;      // "": template_for()
@@ -97,6 +99,7 @@ struct EvalResult {
   JudgedSet set;
   std::optional<Calibration> calibration;
   std::vector<ProbeResult> probes;
+  std::vector<CalibrationTrial> trials;  // where it was fitted now
 };
 
 // eval.json: metrics with intervals, classes, confusion, reliability, speed and cost of each judge,

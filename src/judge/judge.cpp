@@ -181,8 +181,7 @@ std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const Jud
       else
         pair.probabilities.reset();
     }
-    if (pair.probabilities)
-      pair.probabilities = scale_by_temperature(*pair.probabilities, options.temperature);
+    if (pair.probabilities) pair.probabilities = mapped(*pair.probabilities, options.map);
   }
   return judged;
 }

@@ -19,6 +19,7 @@
 #include "data/judge_prompt.h"
 #include "generate/engine.h"
 #include "judge/metrics.h"
+#include "judge/probability_map.h"
 #include "judge/verdict.h"
 
 namespace gavel {
@@ -29,8 +30,7 @@ struct JudgeOptions {
   JudgeMode mode = JudgeMode::reason;
   bool second_order = true;  // judge with the answers exchanged, too
   bool both_orders = false;  // the verdict is that of both orders; otherwise of the first alone
-  double temperature = 1.0;  // calibration: divides the log-probabilities of the labels
-  double tie_band = 0.0;     // of the form rank; see rank_probabilities
+  ProbabilityMap map;        // calibration of the probabilities
   int max_tokens = 512;      // of a written response
 };
 
@@ -77,7 +77,7 @@ struct JudgedPair {
   OrderResult first;
   std::optional<OrderResult> second;
   Verdict verdict = Verdict::none;
-  std::optional<Probabilities> probabilities;   // behind `verdict`, at the calibration temperature
+  std::optional<Probabilities> probabilities;   // behind `verdict`, calibrated
   std::optional<std::array<double, 2>> scores;  // of A and B: form rank
   // Of forms of one answer, a part each, at the calibration temperature; there is no verdict then.
   std::vector<Rating> ratings;

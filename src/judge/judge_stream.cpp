@@ -222,10 +222,7 @@ void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested
   if (!request.adapter_path.empty())
     calibration =
         load_calibration(request.adapter_path, request.options.mode, request.options.both_orders);
-  if (calibration) {
-    request.options.temperature = calibration->temperature;
-    request.options.tie_band = calibration->tie_band;
-  }
+  if (calibration) request.options.map = calibration->map;
   const auto model = make_judge_model(session->model, lora ? &*lora : nullptr, session->encoder,
                                       prompt, session->loaded.eos_token_ids, request.max_batch);
   JudgeStream stream(request, model, calibration);

@@ -59,9 +59,10 @@ JudgedPair judged_pair(const Answer& a, const Answer& b, double seconds,
   if (out.first.problem.empty()) {
     out.scores = {a.score, b.score};
     out.first.text = fmt::format("Score of A: {:.3f}, of B: {:.3f}", a.score, b.score);
-    out.first.probabilities =
-        rank_probabilities((a.score - b.score) / options.temperature, options.tie_band);
-    out.first.verdict = most_probable(*out.first.probabilities);
+    const Probabilities p =
+        rank_probabilities((a.score - b.score) / options.map.temperature, options.map.tie_band);
+    out.first.verdict = most_probable(p);
+    out.first.probabilities = with_confidence(p, options.map);
   }
   out.verdict = out.first.verdict;
   out.probabilities = out.first.probabilities;

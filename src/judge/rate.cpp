@@ -60,7 +60,8 @@ void write_reasons(const JudgeModel& model, const std::vector<RatedPart>& parts,
       const auto logprobs =
           logprobs_at(model.encoder.tokenizer, written, parsed.begins[k], parts[k].texts,
                       static_cast<size_t>(*rating.value - parts[k].low));
-      if (logprobs) rating.probabilities = at_temperature(softmax(*logprobs), options.temperature);
+      if (logprobs)
+        rating.probabilities = at_temperature(softmax(*logprobs), options.map.temperature);
     }
   }
 }
@@ -98,7 +99,7 @@ void score_part(const JudgeModel& model, const RatedPart& part, size_t place, bo
     }
     Rating& rating = out.ratings[place];
     rating.probabilities = at_temperature(candidate_probabilities(asked[i]->candidates, scores[i]),
-                                          options.temperature);
+                                          options.map.temperature);
     const auto best = std::max_element(rating.probabilities.begin(), rating.probabilities.end());
     rating.value = part.low + static_cast<int>(best - rating.probabilities.begin());
     rows[i].said += part.text_of(*rating.value);

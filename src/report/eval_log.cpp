@@ -89,6 +89,7 @@ JudgeSummary judge_of(const Json& entry) {
   judge.reliability = bins_of(child(entry, "reliability"));
   judge.reliability_scaled = bins_of(child(entry, "reliability_scaled"));
   judge.temperature = number_or_nan(entry, "temperature");
+  judge.calibration = text_or_empty(entry, "calibration");
   judge.speed = intervals_of(child(entry, "speed"));
   return judge;
 }
@@ -106,6 +107,18 @@ GroupedBy grouped_of(const Json& entry) {
       for (const Json& judge : judges) out.judges.push_back(judge_of(judge));
   }
   return grouped;
+}
+
+ShownTable table_of(const Json& entry) {
+  ShownTable table{text_or_empty(entry, "title"), text_or_empty(entry, "note"), {}};
+  const Json& rows = child(entry, "rows");
+  if (!rows.is_array()) return table;
+  for (const Json& row : rows) {
+    auto& cells = table.rows.emplace_back();
+    if (row.is_array())
+      for (const Json& cell : row) cells.push_back(cell.is_string() ? cell.get<std::string>() : "");
+  }
+  return table;
 }
 
 // Calls visit with every line that is a JSON object; returns how many others there were.
@@ -221,6 +234,9 @@ EvalLog read_eval(const fs::path& path) {
   const Json& groups = child(file, "groups");
   if (groups.is_array())
     for (const Json& entry : groups) eval.groups.push_back(grouped_of(entry));
+  const Json& tables = child(file, "tables");
+  if (tables.is_array())
+    for (const Json& entry : tables) eval.tables.push_back(table_of(entry));
   return eval;
 }
 

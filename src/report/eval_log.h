@@ -37,7 +37,8 @@ struct JudgeSummary {
   std::vector<std::pair<std::string, MetricInterval>> metrics;  // in the file's order
   std::vector<ConfusionTable> confusions;                       // one; of criteria one each
   std::vector<ReliabilityPoint> reliability, reliability_scaled;
-  double temperature = 0;  // NaN where none was fitted
+  double temperature = 0;   // NaN where none was fitted
+  std::string calibration;  // "" or "temperature": of that kind
   // Latency percentiles, answers/s, cost, ...
   std::vector<std::pair<std::string, MetricInterval>> speed;
 };
@@ -60,6 +61,12 @@ struct GroupedBy {
   std::vector<GroupSummary> groups;
 };
 
+// A table as `gavel eval` printed it; the first row holds the heads.
+struct ShownTable {
+  std::string title, note;
+  std::vector<std::vector<std::string>> rows;
+};
+
 struct EvalLog {
   std::string data, mode, form;
   bool of_answers = false;  // single answers, not pairs
@@ -67,6 +74,7 @@ struct EvalLog {
   std::vector<JudgeSummary> judges;
   std::vector<JudgeComparison> comparisons;
   std::vector<GroupedBy> groups;
+  std::vector<ShownTable> tables;
 };
 
 // Throws Error naming the path where it is not a readable evaluation.

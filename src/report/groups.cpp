@@ -1,4 +1,5 @@
-// An evaluation's measures by what its pairs hold: models, source, turn, annotator.
+// An evaluation's measures by what its pairs hold (models, source, turn, annotator), and its
+// tables.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -51,6 +52,25 @@ std::string groups_html(const EvalLog& eval) {
         out += "</tr>\n";
       }
     out += "</tbody></table></div>\n";
+  }
+  return out;
+}
+
+std::string tables_html(const EvalLog& eval) {
+  std::string out;
+  for (const ShownTable& table : eval.tables) {
+    out += "<h3>" + escape(table.title) + "</h3>";
+    if (!table.note.empty()) out += "<p class=\"muted small\">" + escape(table.note) + "</p>";
+    out += "<div class=\"wide\" tabindex=\"0\"><table>";
+    for (size_t r = 0; r < table.rows.size(); ++r) {
+      out += r == 0 ? "<thead><tr>" : "<tr>";
+      for (size_t c = 0; c < table.rows[r].size(); ++c) {
+        const char* kind = r == 0 || c == 0 ? "th" : "td";
+        out += fmt::format("<{}>{}</{}>", kind, escape(table.rows[r][c]), kind);
+      }
+      out += r == 0 ? "</tr></thead><tbody>\n" : "</tr>\n";
+    }
+    out += table.rows.empty() ? "</table></div>\n" : "</tbody></table></div>\n";
   }
   return out;
 }

@@ -319,8 +319,10 @@ std::string reliability(const EvalLog& eval) {
     };
     chart.series.push_back({"as it is", 0, line(judge.reliability), false, true});
     if (!judge.reliability_scaled.empty())
-      chart.series.push_back({"at temperature " + svg::number(judge.temperature), 1,
-                              line(judge.reliability_scaled), false, true, true});
+      chart.series.push_back({judge.calibration.empty() || judge.calibration == "temperature"
+                                  ? "at temperature " + svg::number(judge.temperature)
+                                  : "calibrated (" + judge.calibration + ")",
+                              1, line(judge.reliability_scaled), false, true, true});
     out += svg::render(chart);
   }
   return out.empty() ? ""
@@ -468,7 +470,8 @@ std::string evaluation(const ReportRun& run, bool named) {
       eval.mode.empty() ? "" : ", mode " + escape(eval.mode));
   const std::string forests = forest(eval, headline(eval)) + forest(eval, "consistency");
   if (!forests.empty()) out += "<div class=\"grid\">\n" + forests + "</div>\n";
-  out += "<h3>All measures</h3>" + metrics_table(eval) + comparisons(eval) + groups_html(eval);
+  out += "<h3>All measures</h3>" + metrics_table(eval) + comparisons(eval) + tables_html(eval) +
+         groups_html(eval);
   out += confusion(eval) + reliability(eval);
   if (run.judgements) out += length_charts(*run.judgements, eval) + disputed(*run.judgements);
   return out;

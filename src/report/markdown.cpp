@@ -139,6 +139,12 @@ std::string evaluation(const ReportRun& run) {
                   std::to_string(c.only_first), svg::number(c.mcnemar_p)});
     }
   }
+  for (const ShownTable& table : eval.tables) {
+    out += "\n### " + cell(table.title) + "\n";
+    for (size_t r = 0; r < table.rows.size(); ++r)
+      out += r == 0 ? header(table.rows[r]) : row(table.rows[r]);
+    if (!table.note.empty()) out += "\n" + cell(table.note) + "\n";
+  }
   for (const GroupedBy& grouped : eval.groups) out += groups_table(eval, grouped);
   for (const JudgeSummary& judge : eval.judges)
     for (const ConfusionTable& table : judge.confusions) {

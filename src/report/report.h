@@ -44,6 +44,8 @@ const char* rows_name(const EvalLog& eval);  // "pairs" or "answers"
 const MetricInterval* find_metric(const JudgeSummary& judge, std::string_view name);
 // The tables of an evaluation's groups, as HTML.
 std::string groups_html(const EvalLog& eval);
+// Its tables that are shown as they were printed.
+std::string tables_html(const EvalLog& eval);
 
 // "Agreement", "F1 (macro)", ... of a metric's name in eval.json; the name itself if unknown.
 std::string metric_title(const std::string& name);

@@ -95,10 +95,7 @@ JudgeCall parse(const ServeContext& context, const std::string& text) {
   }
   const auto& calibration = call.model->calibration(call.options.mode, call.options.both_orders);
   call.calibrated = calibration.has_value();
-  if (calibration) {
-    call.options.temperature = calibration->temperature;
-    call.options.tie_band = calibration->tie_band;
-  }
+  if (calibration) call.options.map = calibration->map;
   const int64_t most = std::min(context.limits.max_tokens, context.context_length() - 1);
   call.options.max_tokens = static_cast<int>(
       fields.integer("max_tokens", 1, most).value_or(std::min<int64_t>(512, most)));

@@ -131,7 +131,7 @@ TEST_F(Evaluate, DamagedLinesAreJudgedAnew) {
 TEST_F(Evaluate, WritesNumbersAndTable) {
   JudgementLog log(directory_ / "judgements.jsonl", settings_, {{"fake", ""}, {"bad", ""}}, false);
   EvalResult good{{"bad", {}, {}}, {}, {}},
-      fake{{"fake", "x", 500}, {}, Calibration{2, 0, 9, 0.3, 0.2}};
+      fake{{"fake", "x", 500}, {}, Calibration{{.temperature = 2}, 9, 0.3, 0.2}};
   fake.set = *judge(log);
   const auto opposite = [](const std::string& prompt) {
     auto answer = prefers_good(prompt);
@@ -192,17 +192,17 @@ TEST_F(Evaluate, FindsTheJudgesThatAreAskedFor) {
 
 TEST_F(Evaluate, CalibrationIsKeptWithTheAdapter) {
   EXPECT_FALSE(load_calibration(directory_, JudgeMode::verdict, false));
-  save_calibration(directory_, JudgeMode::verdict, false, {1.5, 0, 10, 0.7, 0.6});
-  save_calibration(directory_, JudgeMode::reason, true, {2.5, 0, 10, 0.7, 0.6});
+  save_calibration(directory_, JudgeMode::verdict, false, {{.temperature = 1.5}, 10, 0.7, 0.6});
+  save_calibration(directory_, JudgeMode::reason, true, {{.temperature = 2.5}, 10, 0.7, 0.6});
   save_calibration(directory_ / "0000500_adapters.safetensors", JudgeMode::verdict, false,
-                   {3, 1, 0, 0});
-  save_calibration(directory_, JudgeMode::verdict, false, {1.75, 0, 20, 0.7, 0.5});
-  EXPECT_EQ(load_calibration(directory_, JudgeMode::verdict, false)->temperature, 1.75);
+                   {{.temperature = 3}, 1, 0, 0});
+  save_calibration(directory_, JudgeMode::verdict, false, {{.temperature = 1.75}, 20, 0.7, 0.5});
+  EXPECT_EQ(load_calibration(directory_, JudgeMode::verdict, false)->map.temperature, 1.75);
   EXPECT_EQ(load_calibration(directory_, JudgeMode::verdict, false)->examples, 20);
-  EXPECT_EQ(load_calibration(directory_, JudgeMode::reason, true)->temperature, 2.5);
+  EXPECT_EQ(load_calibration(directory_, JudgeMode::reason, true)->map.temperature, 2.5);
   EXPECT_FALSE(load_calibration(directory_, JudgeMode::reason, false));
   EXPECT_EQ(load_calibration(directory_ / "0000500_adapters.safetensors", JudgeMode::verdict, false)
-                ->temperature,
+                ->map.temperature,
             3);
   write("calibration.json", "{}");
   EXPECT_THROW(load_calibration(directory_, JudgeMode::verdict, false), Error);
@@ -210,6 +210,37 @@ TEST_F(Evaluate, CalibrationIsKeptWithTheAdapter) {
       "calibration.json",
       R"({"entries":[{"weights":"adapters.safetensors","mode":"reason","both_orders":false,"temperature":-1}]})");
   EXPECT_THROW(load_calibration(directory_, JudgeMode::reason, false), Error);
+}
+
+TEST_F(Evaluate, MapsOfConfidenceAreKeptWithTheAdapter) {
+  ProbabilityMap platt, isotonic;
+  platt.method = CalibrationMethod::platt;
+  platt.slope = 0.1 + 0.2;
+  platt.intercept = -1.0 / 3;
+  isotonic.method = CalibrationMethod::isotonic;
+  isotonic.confidence = {0.4, 0.7, 1};
+  isotonic.right = {0.2, 0.2, 0.9};
+  save_calibration(directory_, JudgeMode::verdict, false, {platt, 10, 0.7, 0.6});
+  save_calibration(directory_, JudgeMode::reason, false, {isotonic, 10, 0.7, 0.6});
+  const auto first = load_calibration(directory_, JudgeMode::verdict, false)->map;
+  EXPECT_EQ(first.method, CalibrationMethod::platt);
+  EXPECT_EQ(first.slope, platt.slope);
+  EXPECT_EQ(first.intercept, platt.intercept);
+  const auto second = load_calibration(directory_, JudgeMode::reason, false)->map;
+  EXPECT_EQ(second.method, CalibrationMethod::isotonic);
+  EXPECT_EQ(second.confidence, isotonic.confidence);
+  EXPECT_EQ(second.right, isotonic.right);
+  const std::string entry =
+      R"({"entries":[{"weights":"adapters.safetensors","mode":"reason","both_orders":false,)"
+      R"("temperature":1,)";
+  for (const char* damaged : {R"("method":"beta"}]})", R"("method":"platt","slope":1}]})",
+                              R"("method":"isotonic","confidence":[0.5],"right":[]}]})",
+                              R"("method":"isotonic","confidence":[0.5,0.6],"right":[0.5]}]})",
+                              R"("method":"isotonic","confidence":[0.5,0.4],"right":[0.5,0.6]}]})",
+                              R"("method":"isotonic","confidence":[0.5],"right":[1.5]}]})"}) {
+    write("calibration.json", entry + damaged);
+    EXPECT_THROW(load_calibration(directory_, JudgeMode::reason, false), Error) << damaged;
+  }
 }
 
 TEST_F(Evaluate, PairsAreReadWithTheirLines) {

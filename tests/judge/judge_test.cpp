@@ -90,7 +90,7 @@ TEST(Judge, BothOrdersAverage) {
   EXPECT_EQ(judged[0].verdict, Verdict::a);  // (0.9 + 0.4) / 2 against (0.1 + 0.6) / 2
   EXPECT_NEAR((*judged[0].probabilities)[0], 0.65, 1e-9);
   EXPECT_EQ(judged[1].verdict, Verdict::b);
-  options.temperature = 2;
+  options.map.temperature = 2;
   const auto cooler = judge_pairs(fake_judge(biased), kPairs, options);
   EXPECT_LT(*confidence(cooler[0]), 0.65);
   EXPECT_EQ(cooler[0].verdict, Verdict::a);

@@ -59,7 +59,7 @@ TEST(Rank, VerdictsFollowTheScoresOfEachAnswerAlone) {
   EXPECT_NE(judged[2].first.problem.find("answer A has"), std::string::npos);
   EXPECT_FALSE(judged[2].scores);
   JudgeOptions wide = options;
-  wide.tie_band = 4;
+  wide.map.tie_band = 4;
   EXPECT_EQ(judge_pairs(judge, pairs, wide)[0].verdict, Verdict::tie);
 }
 
@@ -114,8 +114,8 @@ TEST(Rank, CalibrationMakesTies) {
   j.verdict = j.first_order = Verdict::a;
   j.second_order = Verdict::a;
   Calibration c;
-  c.temperature = 2;
-  c.tie_band = 1;
+  c.map.temperature = 2;
+  c.map.tie_band = 1;
   const Judgement once = calibrated(j, c);
   EXPECT_EQ(once.verdict, Verdict::tie);
   EXPECT_EQ(*once.second_order, Verdict::tie);
@@ -141,9 +141,9 @@ TEST(Rank, ScoresAreKeptInTheLogAndTheCalibration) {
   ASSERT_NE(logged, nullptr);
   EXPECT_EQ(logged->judgement.scores, judged[0].scores);
   Calibration c;
-  c.tie_band = 0.75;
+  c.map.tie_band = 0.75;
   save_calibration(dir, JudgeMode::verdict, false, c);
-  EXPECT_EQ(load_calibration(dir, JudgeMode::verdict, false)->tie_band, 0.75);
+  EXPECT_EQ(load_calibration(dir, JudgeMode::verdict, false)->map.tie_band, 0.75);
   std::filesystem::remove_all(dir);
 }
 

@@ -85,6 +85,12 @@ class Report : public testing::Test {
               {{{"field", "model"},
                 {"groups",
                  {{{"value", "<gpt>|1"}, {"pairs", 12}, {"judges", {judge("base", 0.25)}}}}}}}},
+             {"tables",
+              {{{"title", "Win <rates>"},
+                {"note", "By & large."},
+                {"rows", {{"model", "share"}, {"x|y", "5 %"}, {7}}}},
+               {{"title", "empty"}, {"rows", 3}},
+               7}},
              {"comparisons",
               {{{"first", "base"},
                 {"second", "step 900"},
@@ -166,6 +172,8 @@ TEST_F(Report, ShowsARunAndItsEvaluation) {
                            "<h3>By model</h3>",
                            "<th>&lt;gpt&gt;|1</th>",
                            "<b>25.0%</b><small>15.0 to 35.0%</small>",
+                           "<h3>Win &lt;rates&gt;</h3>",
+                           "<tr><th>x|y</th><td>5 %</td></tr>",
                            "<td>1.5 s<small>1.4 s to 1.6 s</small></td>",
                            "<td>2<small></small></td>"})
     EXPECT_NE(html.find(text), std::string::npos) << text;
@@ -173,7 +181,8 @@ TEST_F(Report, ShowsARunAndItsEvaluation) {
     EXPECT_EQ(html.find(text), std::string::npos) << text;
   const std::string markdown = render_markdown(runs, "Runs");
   for (const char* text :
-       {"| Best validation loss | 1.4 at step 300 |", "| 300 | 1.4 | ",
+       {"### Win \\<rates>\n\n| model | share |", "| x\\|y | 5 % |",
+        "| Best validation loss | 1.4 at step 300 |", "| 300 | 1.4 | ",
         "| Agreement | 50.0% (40.0 to 60.0%) |", "step \\<500>", "| B | 5 | 16 | 7 | 8 |",
         "| \\<gpt>\\|1 | base | 12 | 25.0% (15.0 to 35.0%) | – | 50.0% (40.0 to 60.0%) | – |"})
     EXPECT_NE(markdown.find(text), std::string::npos) << text << "\n" << markdown;

@@ -1,0 +1,203 @@
+#include "judge/probability_map.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "judge/rank.h"
+
+namespace gavel {
+namespace {
+
+// Confidences are kept so far from 0 and 1, for their log-odds.
+constexpr double kEdge = 1e-6;
+
+double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+double log_odds(double p) {
+  p = std::clamp(p, kEdge, 1 - kEdge);
+  return std::log(p / (1 - p));
+}
+
+size_t top_of(const Probabilities& p) { return static_cast<size_t>(most_probable(p)); }
+
+double mapped_confidence(double confidence, const ProbabilityMap& map) {
+  if (map.method == CalibrationMethod::platt)
+    return sigmoid(map.slope * log_odds(confidence) + map.intercept);
+  return interpolated(map.confidence, map.right, confidence);
+}
+
+}  // namespace
+
+std::string_view method_name(CalibrationMethod method) {
+  constexpr std::string_view kNames[] = {"temperature", "platt", "isotonic"};
+  return kNames[static_cast<size_t>(method)];
+}
+
+Probabilities with_confidence(const Probabilities& probabilities, const ProbabilityMap& map) {
+  if (map.method == CalibrationMethod::temperature) return probabilities;
+  const size_t top = top_of(probabilities);
+  const double confidence = mapped_confidence(probabilities[top], map);
+  Probabilities out;
+  double rest = 0;
+  for (size_t k = 0; k < out.size(); ++k)
+    if (k != top) rest += probabilities[k];
+  for (size_t k = 0; k < out.size(); ++k)
+    out[k] = k == top   ? confidence
+             : rest > 0 ? (1 - confidence) * (probabilities[k] / rest)
+                        : (1 - confidence) / 2;
+  return out;
+}
+
+Probabilities mapped(const Probabilities& probabilities, const ProbabilityMap& map) {
+  return with_confidence(scale_by_temperature(probabilities, map.temperature), map);
+}
+
+Judgement mapped(const Judgement& judgement, const ProbabilityMap& map) {
+  Judgement out = judgement;
+  if (judgement.scores) {
+    const double d = ((*judgement.scores)[0] - (*judgement.scores)[1]) / map.temperature;
+    const Probabilities p = rank_probabilities(d, map.tie_band);
+    out.probabilities = with_confidence(p, map);
+    out.verdict = out.first_order = most_probable(p);
+    if (out.second_order) out.second_order = out.verdict;
+  } else if (judgement.probabilities) {
+    out.probabilities = mapped(*judgement.probabilities, map);
+  }
+  return out;
+}
+
+PlattFit fit_platt(std::span<const double> x, std::span<const uint8_t> right) {
+  const auto n1 = static_cast<double>(std::count(right.begin(), right.end(), 1));
+  const double n0 = static_cast<double>(x.size()) - n1;
+  const double high = (n1 + 1) / (n1 + 2), low = 1 / (n0 + 2);
+  const auto nll = [&](double slope, double intercept) {
+    double sum = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double z = slope * x[i] + intercept, t = right[i] ? high : low;
+      sum += std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z))) - t * z;
+    }
+    return sum;
+  };
+  const auto [least, most] = std::minmax_element(x.begin(), x.end());
+  const bool spread = !x.empty() && *most - *least > 1e-9;
+  PlattFit fit{0, std::log((n1 + 1) / (n0 + 1))};
+  double now = nll(fit.slope, fit.intercept);
+  for (int step = 0; step < 100; ++step) {
+    double g0 = 0, g1 = 0, h00 = 0, h01 = 0, h11 = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double p = sigmoid(fit.slope * x[i] + fit.intercept), w = std::max(p * (1 - p), 1e-12);
+      const double g = p - (right[i] ? high : low);
+      g0 += g;
+      g1 += g * x[i];
+      h00 += w;
+      h01 += w * x[i];
+      h11 += w * x[i] * x[i];
+    }
+    const double det = h00 * h11 - h01 * h01;
+    double d0 = g0 / h00, d1 = 0;
+    if (spread && det > 0) {
+      d0 = (h11 * g0 - h01 * g1) / det;
+      d1 = (h00 * g1 - h01 * g0) / det;
+    }
+    // Newton's step, halved until it is none upwards.
+    double part = 1;
+    while (part > 1e-9 && nll(fit.slope - part * d1, fit.intercept - part * d0) > now) part /= 2;
+    fit.slope -= part * d1;
+    fit.intercept -= part * d0;
+    now = nll(fit.slope, fit.intercept);
+    if (std::abs(d0) + std::abs(d1) < 1e-12 || part <= 1e-9) break;
+  }
+  return fit;
+}
+
+IsotonicFit fit_isotonic(std::span<const double> x, std::span<const uint8_t> right, double low,
+                         double high) {
+  struct Block {
+    double sum, count;
+    size_t begin;  // of its different x
+    double mean() const { return sum / count; }
+  };
+  std::vector<size_t> order(x.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t i, size_t j) { return x[i] < x[j]; });
+  std::vector<double> places;  // the different x
+  std::vector<Block> blocks;   // pool adjacent violators
+  for (size_t i = 0; i < order.size();) {
+    Block block{0, 0, places.size()};
+    const double at = x[order[i]];
+    for (; i < order.size() && x[order[i]] == at; ++i) {
+      block.sum += right[order[i]];
+      ++block.count;
+    }
+    places.push_back(at);
+    while (!blocks.empty() && blocks.back().mean() >= block.mean()) {
+      block.sum += blocks.back().sum;
+      block.count += blocks.back().count;
+      block.begin = blocks.back().begin;
+      blocks.pop_back();
+    }
+    blocks.push_back(block);
+  }
+  // Of a level stretch its two ends are its corners.
+  IsotonicFit fit;
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    const size_t end = b + 1 < blocks.size() ? blocks[b + 1].begin : places.size();
+    const double y = std::clamp(blocks[b].mean(), low, high);
+    fit.x.push_back(places[blocks[b].begin]);
+    fit.y.push_back(y);
+    if (end - blocks[b].begin > 1) {
+      fit.x.push_back(places[end - 1]);
+      fit.y.push_back(y);
+    }
+  }
+  return fit;
+}
+
+double interpolated(std::span<const double> x, std::span<const double> y, double at) {
+  const auto above = static_cast<size_t>(std::upper_bound(x.begin(), x.end(), at) - x.begin());
+  if (above == 0) return y.front();
+  if (above == x.size()) return y.back();
+  const double share = (at - x[above - 1]) / (x[above] - x[above - 1]);
+  return y[above - 1] + share * (y[above] - y[above - 1]);
+}
+
+ProbabilityMap fit_map(std::span<const Judgement> judgements, CalibrationMethod method) {
+  std::vector<Judgement> known;
+  for (const Judgement& j : judgements)
+    if (j.probabilities) known.push_back(j);
+  if (known.empty())
+    fail("no verdict on the calibration pairs has probabilities, so nothing can be fitted");
+  ProbabilityMap map;
+  if (known[0].scores) {
+    const RankFit ranks = fit_ranks(known);
+    map.temperature = ranks.temperature;
+    map.tie_band = ranks.tie_band;
+  } else if (method == CalibrationMethod::temperature) {
+    map.temperature = fit_temperature(known);
+  }
+  if (method == CalibrationMethod::temperature) return map;
+  std::vector<double> x;
+  std::vector<uint8_t> right;
+  for (const Judgement& j : known) {
+    const Probabilities p = *mapped(j, map).probabilities;
+    x.push_back(p[top_of(p)]);
+    right.push_back(most_probable(p) == j.label);
+  }
+  map.method = method;
+  if (method == CalibrationMethod::platt) {
+    for (double& c : x) c = log_odds(c);
+    const PlattFit fit = fit_platt(x, right);
+    map.slope = fit.slope;
+    map.intercept = fit.intercept;
+  } else {
+    const double edge = 1 / (static_cast<double>(x.size()) + 2);
+    IsotonicFit fit = fit_isotonic(x, right, edge, 1 - edge);
+    map.confidence = std::move(fit.x);
+    map.right = std::move(fit.y);
+  }
+  return map;
+}
+
+}  // namespace gavel
