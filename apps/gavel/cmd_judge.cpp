@@ -126,6 +126,15 @@ void add_eval_command(CLI::App& app) {
           ->delimiter(',')
           ->type_name("FIELD,...");
   groups->excludes(cases);
+  auto* win_rates = c->add_option(
+      "--win-rates", r->win_rates,
+      "pairs that name two models, labelled or not: win rates of these, corrected for the errors "
+      "that the judge makes on --data (default: the pairs of --data, where they name models)");
+  win_rates->excludes(cases);
+  c->add_option("--family", r->family,
+                "models, by a part of their names, that the judge may favour (default: the first "
+                "letters of --model's name)")
+      ->excludes(cases);
   auto require = std::make_shared<std::string>();
   auto* gate =
       c->add_option("--require", *require,
@@ -157,6 +166,8 @@ void add_eval_command(CLI::App& app) {
       if (*with == method_name(method)) r->calibrate_with = method;
     if (probes->count() > 0) r->probes = find_probes(*asked);
     if (!require->empty()) r->require = parse_requirements(*require);
+    if (!r->win_rates.empty())
+      r->win_rate_files = data_set_files_of(r->win_rates, *split, *split_asked);
     if (!r->data.empty()) r->files = data_set_files_of(r->data, *split, *split_asked);
     r->with_base = !*no_base;
     r->options.second_order = !*one_order;

@@ -81,17 +81,27 @@ Interval bootstrap_interval(size_t rows, const BootstrapOptions& options,
   return interval_of(value(all), columns[0], options.level);
 }
 
+void draw_resample(uint64_t seed, int r, std::vector<uint32_t>& sample) { draw(seed, r, sample); }
+
 std::vector<Interval> bootstrap_numbers(
     size_t rows, const BootstrapOptions& options,
     const std::function<std::vector<double>(std::span<const uint32_t> sample)>& values) {
+  return bootstrap_numbers(rows, options,
+                           [&](std::span<const uint32_t> sample, int) { return values(sample); });
+}
+
+std::vector<Interval> bootstrap_numbers(
+    size_t rows, const BootstrapOptions& options,
+    const std::function<std::vector<double>(std::span<const uint32_t> sample, int resample)>&
+        values) {
   std::vector<uint32_t> all(rows);
   std::iota(all.begin(), all.end(), 0u);
   if (rows == 0) fail("there is no row to resample");
-  const std::vector<double> of_all = values(all);
+  const std::vector<double> of_all = values(all, -1);
   std::vector<Column> columns(of_all.size(),
                               Column(static_cast<size_t>(std::max(options.resamples, 1))));
   each_resample(rows, options, [&](std::span<const uint32_t> sample, size_t r) {
-    const std::vector<double> of_sample = values(sample);
+    const std::vector<double> of_sample = values(sample, static_cast<int>(r));
     for (size_t m = 0; m < of_sample.size(); ++m) columns[m][r] = of_sample[m];
   });
   std::vector<Interval> intervals;

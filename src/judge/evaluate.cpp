@@ -18,6 +18,7 @@
 #include "judge/eval_parts.h"
 #include "judge/pairs.h"
 #include "judge/selective.h"
+#include "judge/win_rates.h"
 
 namespace gavel {
 namespace {
@@ -55,10 +56,10 @@ fs::path output_directory(const EvalRequest& r) {
 
 // Of `files`, or where there are none of `path`.
 std::vector<JudgePair> limited_pairs(const std::vector<fs::path>& files, const std::string& path,
-                                     int64_t limit, const JudgeForm& form) {
+                                     int64_t limit, const JudgeForm& form, bool labelled = true) {
   std::vector<JudgePair> pairs;
   for (const fs::path& file : files.empty() ? std::vector<fs::path>{path} : files) {
-    auto more = read_pairs(file, true, form);
+    auto more = read_pairs(file, labelled, form);
     pairs.insert(pairs.end(), std::make_move_iterator(more.begin()),
                  std::make_move_iterator(more.end()));
   }
@@ -113,6 +114,9 @@ class Evaluation {
         request_.calibrate.empty()
             ? std::vector<JudgePair>()
             : limited_pairs(request_.calibrate_files, request_.calibrate, 0, request_.form);
+    if (!request_.win_rates.empty())
+      compared_ =
+          limited_pairs(request_.win_rate_files, request_.win_rates, 0, request_.form, false);
     for (const std::string& field : request_.group_by) groups_.push_back(groups_by(pairs, field));
     fs::create_directories(output_);
     say("Loading " + request_.model);
@@ -132,10 +136,14 @@ class Evaluation {
       validation_log.emplace(output_ / "calibration_judgements.jsonl",
                              settings_of(request_, validation, prompt_), weights,
                              request_.overwrite);
+    std::optional<JudgementLog> compared_log;
+    if (!compared_.empty())
+      compared_log.emplace(output_ / "win_rate_judgements.jsonl",
+                           settings_of(request_, compared_, prompt_), weights, request_.overwrite);
     std::vector<EvalResult> results;
     int64_t flips = 0;
     for (const EvalJudge& judge : judges) {
-      auto result = judge_one(judge, pairs, validation, log, validation_log);
+      auto result = judge_one(judge, pairs, validation, log, validation_log, compared_log);
       if (!result) return false;
       if (is_cases) flips += print_flips(judge, pairs, result->set, request_.form);
       results.push_back(std::move(*result));
@@ -154,9 +162,11 @@ class Evaluation {
   void check_form() const {
     check_measures(request_.require, request_.form);
     if (request_.form.of_pairs()) return;
-    const char* asked = !request_.calibrate.empty() ? "--calibrate"
-                        : !request_.probes.empty()  ? "--probes"
-                                                    : nullptr;
+    const char* asked = !request_.calibrate.empty()   ? "--calibrate"
+                        : !request_.probes.empty()    ? "--probes"
+                        : !request_.win_rates.empty() ? "--win-rates"
+                        : !request_.family.empty()    ? "--family"
+                                                      : nullptr;
     if (asked != nullptr)
       throw UsageError(fmt::format("{} is for pairs, and the template judges one answer (form {})",
                                    asked, to_string(request_.form.kind)));
@@ -164,12 +174,13 @@ class Evaluation {
 
   std::optional<EvalResult> judge_one(const EvalJudge& judge, const std::vector<JudgePair>& pairs,
                                       const std::vector<JudgePair>& validation, JudgementLog& log,
-                                      std::optional<JudgementLog>& validation_log) {
+                                      std::optional<JudgementLog>& validation_log,
+                                      std::optional<JudgementLog>& compared_log) {
     const auto lora = load_lora(*session_, judge.adapter.string());
     const auto model =
         make_judge_model(session_->model, lora ? &*lora : nullptr, session_->encoder, prompt_,
                          session_->loaded.eos_token_ids, request_.max_batch);
-    EvalResult result{judge, {}, {}, {}};
+    EvalResult result{judge, {}, {}, {}, {}, {}};
     const JudgeOptions& options = request_.options;
     if (!judge.adapter.empty())
       result.calibration = load_calibration(judge.adapter, options.mode, options.both_orders);
@@ -185,6 +196,13 @@ class Evaluation {
     if (!set) return std::nullopt;
     result.set = std::move(*set);
     add_ties(result.set, result.calibration);
+    if (compared_log) {
+      auto more =
+          judge_set(model, judge.name, judge.name + ", win rates", compared_, *compared_log);
+      if (!more) return std::nullopt;
+      result.compared = std::move(*more);
+      add_ties(result.compared, result.calibration);
+    }
     const auto right = probed_pairs(pairs, result.set.judgements);
     for (const Probe* probe : request_.probes) {
       std::vector<JudgePair> changed;
@@ -242,6 +260,7 @@ class Evaluation {
         !people.is_null())
       evaluation["people"] = std::move(people);
     add_table(evaluation, trials_table(evaluation));
+    if (request_.form.of_pairs()) add_win_rates(evaluation, results, pairs, compared_, request_);
     write_file_atomic(output_ / "eval.json", evaluation.dump(2) + "\n");
     if (request_.json)
       fmt::print("{}\n", evaluation.dump(2));
@@ -301,6 +320,7 @@ class Evaluation {
   JudgeTemplate prompt_ = JudgeTemplate::standard();
   std::shared_ptr<Session> session_;
   std::vector<PairGroups> groups_;
+  std::vector<JudgePair> compared_;  // of models, for win rates
 };
 
 }  // namespace

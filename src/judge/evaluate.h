@@ -56,9 +56,12 @@ struct EvalRequest {
   bool mode_asked = false;  // options.mode was, and is no default
   JudgeForm form;           // the template's: run_evaluation sets it
   BootstrapOptions bootstrap;
-  std::vector<const Probe*> probes;   // to ask each judge, about the pairs that it has right
-  std::vector<Requirement> require;   // what each judge must reach, an error where one does not
-  std::string junit;                  // file for their outcome as JUnit's XML; "": none
+  std::vector<const Probe*> probes;  // to ask each judge, about the pairs that it has right
+  std::vector<Requirement> require;  // what each judge must reach, an error where one does not
+  std::string junit;                 // file for their outcome as JUnit's XML; "": none
+  std::string win_rates;  // pairs of models to compare, labelled or not; "": those of data
+  std::vector<std::filesystem::path> win_rate_files;  // as `files`
+  std::string family;                 // of models that the judge may favour; "": that of `model`
   std::vector<std::string> group_by;  // fields of the pairs to break the measures down by
   CostRates rates;
   int max_batch = 16;
@@ -100,6 +103,7 @@ struct EvalResult {
   std::optional<Calibration> calibration;
   std::vector<ProbeResult> probes;
   std::vector<CalibrationTrial> trials;  // where it was fitted now
+  JudgedSet compared;                    // of the pairs for win rates, where there are such
 };
 
 // eval.json: metrics with intervals, classes, confusion, reliability, speed and cost of each judge,

@@ -103,7 +103,10 @@ std::optional<LoggedJudgement> judgement_of(const Json& line) {
     if (!read_ratings(*it, j) || !read_costs(line, logged)) return std::nullopt;
     return logged;
   }
-  const auto label = parse_label(text_of(line, "label"));
+  const std::string label_text = text_of(line, "label");
+  // A pair for win rates may have none.
+  const auto label =
+      label_text == to_string(Verdict::none) ? Verdict::none : parse_label(label_text);
   if (!label) return std::nullopt;
   const auto verdict = [&](const char* key) {
     return parse_label(text_of(line, key)).value_or(Verdict::none);

@@ -68,48 +68,12 @@ Judgement mapped(const Judgement& judgement, const ProbabilityMap& map) {
   return out;
 }
 
-PlattFit fit_platt(std::span<const double> x, std::span<const uint8_t> right) {
+LogisticFit fit_platt(std::span<const double> x, std::span<const uint8_t> right) {
   const auto n1 = static_cast<double>(std::count(right.begin(), right.end(), 1));
   const double n0 = static_cast<double>(x.size()) - n1;
-  const double high = (n1 + 1) / (n1 + 2), low = 1 / (n0 + 2);
-  const auto nll = [&](double slope, double intercept) {
-    double sum = 0;
-    for (size_t i = 0; i < x.size(); ++i) {
-      const double z = slope * x[i] + intercept, t = right[i] ? high : low;
-      sum += std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z))) - t * z;
-    }
-    return sum;
-  };
-  const auto [least, most] = std::minmax_element(x.begin(), x.end());
-  const bool spread = !x.empty() && *most - *least > 1e-9;
-  PlattFit fit{0, std::log((n1 + 1) / (n0 + 1))};
-  double now = nll(fit.slope, fit.intercept);
-  for (int step = 0; step < 100; ++step) {
-    double g0 = 0, g1 = 0, h00 = 0, h01 = 0, h11 = 0;
-    for (size_t i = 0; i < x.size(); ++i) {
-      const double p = sigmoid(fit.slope * x[i] + fit.intercept), w = std::max(p * (1 - p), 1e-12);
-      const double g = p - (right[i] ? high : low);
-      g0 += g;
-      g1 += g * x[i];
-      h00 += w;
-      h01 += w * x[i];
-      h11 += w * x[i] * x[i];
-    }
-    const double det = h00 * h11 - h01 * h01;
-    double d0 = g0 / h00, d1 = 0;
-    if (spread && det > 0) {
-      d0 = (h11 * g0 - h01 * g1) / det;
-      d1 = (h00 * g1 - h01 * g0) / det;
-    }
-    // Newton's step, halved until it is none upwards.
-    double part = 1;
-    while (part > 1e-9 && nll(fit.slope - part * d1, fit.intercept - part * d0) > now) part /= 2;
-    fit.slope -= part * d1;
-    fit.intercept -= part * d0;
-    now = nll(fit.slope, fit.intercept);
-    if (std::abs(d0) + std::abs(d1) < 1e-12 || part <= 1e-9) break;
-  }
-  return fit;
+  std::vector<double> targets;
+  for (const uint8_t r : right) targets.push_back(r ? (n1 + 1) / (n1 + 2) : 1 / (n0 + 2));
+  return fit_logistic(x, targets);
 }
 
 IsotonicFit fit_isotonic(std::span<const double> x, std::span<const uint8_t> right, double low,
@@ -188,7 +152,7 @@ ProbabilityMap fit_map(std::span<const Judgement> judgements, CalibrationMethod 
   map.method = method;
   if (method == CalibrationMethod::platt) {
     for (double& c : x) c = log_odds(c);
-    const PlattFit fit = fit_platt(x, right);
+    const LogisticFit fit = fit_platt(x, right);
     map.slope = fit.slope;
     map.intercept = fit.intercept;
   } else {

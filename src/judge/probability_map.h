@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "judge/logistic.h"
 #include "judge/metrics.h"
 
 namespace gavel {
@@ -46,11 +47,8 @@ Judgement mapped(const Judgement& judgement, const ProbabilityMap& map);
 // The last two follow the temperature and tie band where the answers are scored alone.
 ProbabilityMap fit_map(std::span<const Judgement> judgements, CalibrationMethod method);
 
-// Platt's two numbers; `x` are log-odds. The slope is 0 where all x are the same.
-struct PlattFit {
-  double slope = 0, intercept = 0;
-};
-PlattFit fit_platt(std::span<const double> x, std::span<const uint8_t> right);
+// Platt's two numbers; `x` are log-odds.
+LogisticFit fit_platt(std::span<const double> x, std::span<const uint8_t> right);
 
 // The non-decreasing function of least squares, its values kept within [low, high], by its corners:
 // the points between which it is linear, as scikit-learn's IsotonicRegression keeps them.

@@ -44,10 +44,16 @@ double krippendorff_alpha(std::span<const std::vector<double>> units, AlphaLevel
 Interval bootstrap_interval(size_t rows, const BootstrapOptions& options,
                             const std::function<double(std::span<const uint32_t> sample)>& value);
 
-// The same for several numbers at once.
+// The same for several numbers at once. `resample` is -1 for all rows in their order, else the
+// number by which draw_resample() gives other rows that go with it.
 std::vector<Interval> bootstrap_numbers(
     size_t rows, const BootstrapOptions& options,
     const std::function<std::vector<double>(std::span<const uint32_t> sample)>& values);
+std::vector<Interval> bootstrap_numbers(
+    size_t rows, const BootstrapOptions& options,
+    const std::function<std::vector<double>(std::span<const uint32_t> sample, int resample)>&
+        values);
+void draw_resample(uint64_t seed, int resample, std::vector<uint32_t>& sample);
 
 // --- people -------------------------------------------------------------------------------------
 

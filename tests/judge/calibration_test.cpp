@@ -43,7 +43,7 @@ TEST(Calibration, FitsAreThoseOfScikitLearn) {
     const std::vector<uint8_t> right = c["right"];
     std::vector<double> x;
     for (const double p : confidence) x.push_back(std::log(p / (1 - p)));
-    const PlattFit platt = fit_platt(x, right);
+    const LogisticFit platt = fit_platt(x, right);
     EXPECT_NEAR(platt.slope, c["platt"]["slope"], 1e-6);
     EXPECT_NEAR(platt.intercept, c["platt"]["intercept"], 1e-6);
     const double edge = 1 / (static_cast<double>(x.size()) + 2);

@@ -1,0 +1,15 @@
+// Logistic regression on one number.
+#pragma once
+
+#include <span>
+
+namespace gavel {
+
+struct LogisticFit {
+  double slope = 0, intercept = 0;
+};
+// Of least cross-entropy against `targets` in [0, 1], without a penalty; the slope is 0 where all x
+// are the same. Where one side always wins there is no least, and numbers beyond 20 come out.
+LogisticFit fit_logistic(std::span<const double> x, std::span<const double> targets);
+
+}  // namespace gavel
