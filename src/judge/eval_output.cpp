@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "judge/eval_parts.h"
+#include "judge/reason.h"
 #include "judge/selective.h"
 
 namespace gavel {
@@ -111,6 +112,8 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
     judge["reliability_scaled"] = reliability_json(scaled);
   }
   if (!result.trials.empty()) judge["calibrations"] = trials_json(result.trials);
+  if (Json reasons = reasons_json(judgements, request.bootstrap); !reasons.is_null())
+    judge["reasons"] = std::move(reasons);
   judge["metrics"] = std::move(metrics);
   judge["classes"] = std::move(classes);
   judge["confusion"] = {{"labels", {"A", "B", "tie"}},

@@ -17,6 +17,7 @@
 #include "judge/eval_groups.h"
 #include "judge/eval_parts.h"
 #include "judge/pairs.h"
+#include "judge/reason.h"
 #include "judge/selective.h"
 #include "judge/win_rates.h"
 
@@ -259,6 +260,7 @@ class Evaluation {
                           : raters_json(pairs, request_.form, request_.bootstrap);
         !people.is_null())
       evaluation["people"] = std::move(people);
+    add_table(evaluation, reasons_table(evaluation));
     add_table(evaluation, trials_table(evaluation));
     if (request_.form.of_pairs()) add_win_rates(evaluation, results, pairs, compared_, request_);
     write_file_atomic(output_ / "eval.json", evaluation.dump(2) + "\n");

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "judge/reason.h"
 #include "text/unicode.h"
 
 namespace gavel {
@@ -94,6 +95,12 @@ bool read_costs(const Json& line, LoggedJudgement& logged) {
   return true;
 }
 
+// Both orders have the same template, so that their prompts end alike.
+std::array<Verdict, 2> reasons_of(const std::string& prompt, const std::string& text,
+                                  const std::string& exchanged) {
+  return {reason_verdict(text, prompt), swapped(reason_verdict(exchanged, prompt))};
+}
+
 // Nothing where the line is not a whole judgement.
 std::optional<LoggedJudgement> judgement_of(const Json& line) {
   LoggedJudgement logged;
@@ -133,6 +140,9 @@ std::optional<LoggedJudgement> judgement_of(const Json& line) {
     j.scores = {(*it)[0].get<double>(), (*it)[1].get<double>()};
   }
   if (!read_costs(line, logged)) return std::nullopt;
+  if (!j.scores)
+    j.reasons =
+        reasons_of(text_of(line, "prompt"), text_of(line, "text"), text_of(line, "text_ba"));
   return logged;
 }
 
@@ -157,6 +167,9 @@ Judgement to_judgement(const JudgePair& pair, const JudgedPair& judged) {
   j.ratings = judged.ratings;
   j.tokens = judged.first.tokens;
   j.seconds = judged.first.seconds;
+  if (!judged.scores && judged.ratings.empty())
+    j.reasons = reasons_of(judged.first.prompt, judged.first.text,
+                           judged.second ? judged.second->text : "");
   if (judged.second) {
     j.second_order = judged.second->verdict;
     j.tokens += judged.second->tokens;

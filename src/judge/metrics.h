@@ -33,6 +33,8 @@ struct Judgement {
   int64_t length_a = 0, length_b = 0;           // of the answers, in characters
   int64_t tokens = 0;                           // tokens the judge wrote, both orders together
   double seconds = 0;                           // from the request's start to its answer
+  // What the reason of each order speaks for (see reason.h), with the pair's own names.
+  std::array<Verdict, 2> reasons = {Verdict::none, Verdict::none};
 };
 
 // The verdict of both orders: that of the mean probabilities where both are known; otherwise the
