@@ -126,6 +126,15 @@ void add_eval_command(CLI::App& app) {
           ->delimiter(',')
           ->type_name("FIELD,...");
   groups->excludes(cases);
+  auto rewordings = std::make_shared<std::string>();
+  auto* paraphrase =
+      c->add_option(
+           "--paraphrase", *rewordings,
+           "judge by other words of the template too, and say how many verdicts stay the "
+           "same: two that are built in, or template files (several, with a comma between)")
+          ->expected(0, 1)
+          ->type_name("[FILE,...]");
+  paraphrase->excludes(cases);
   auto* win_rates = c->add_option(
       "--win-rates", r->win_rates,
       "pairs that name two models, labelled or not: win rates of these, corrected for the errors "
@@ -164,6 +173,8 @@ void add_eval_command(CLI::App& app) {
     r->calibrate_with.reset();
     for (const CalibrationMethod method : kCalibrationMethods)
       if (*with == method_name(method)) r->calibrate_with = method;
+    // Without a value CLI11 makes it "true".
+    if (paraphrase->count() > 0) r->paraphrase = *rewordings == "true" ? "" : *rewordings;
     if (probes->count() > 0) r->probes = find_probes(*asked);
     if (!require->empty()) r->require = parse_requirements(*require);
     if (!r->win_rates.empty())

@@ -121,6 +121,8 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
                         {"counts", confusion(judgements)}};
   judge["reliability"] = reliability_json(judgements);
   judge["speed"] = speed_json(result, request);
+  if (!result.paraphrases.results.empty())
+    judge["paraphrases"] = paraphrases_json(result.paraphrases);
   if (!result.probes.empty()) judge["probes"] = Json::array();
   for (const ProbeResult& p : result.probes)
     judge["probes"].push_back({{"probe", p.probe->name},

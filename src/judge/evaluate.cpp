@@ -74,6 +74,10 @@ std::string with_probe(const std::string& judge, const Probe& probe) {
   return fmt::format("{} ({})", judge, probe.name);
 }
 
+std::string with_paraphrase(const std::string& judge, const Paraphrase& paraphrase) {
+  return fmt::format("{} ({})", judge, paraphrase.in_log);
+}
+
 // The known cases that a judge got wrong, one line each; returns their number.
 int64_t print_flips(const EvalJudge& judge, const std::vector<JudgePair>& pairs,
                     const JudgedSet& set, const JudgeForm& form) {
@@ -119,6 +123,7 @@ class Evaluation {
       compared_ =
           limited_pairs(request_.win_rate_files, request_.win_rates, 0, request_.form, false);
     for (const std::string& field : request_.group_by) groups_.push_back(groups_by(pairs, field));
+    if (request_.paraphrase) paraphrases_ = find_paraphrases(*request_.paraphrase, prompt_);
     fs::create_directories(output_);
     say("Loading " + request_.model);
     session_ = open_session(request_.model, make_backend(request_.device), request_.chat_template);
@@ -127,6 +132,8 @@ class Evaluation {
       weights[judge.name] = weights_fingerprint(judge);
       for (const Probe* probe : request_.probes)
         weights[with_probe(judge.name, *probe)] = weights[judge.name];
+      for (const Paraphrase& p : paraphrases_)
+        weights[with_paraphrase(judge.name, p)] = weights[judge.name];
     }
     // Known cases are judged anew each time: they ask how the judge is now.
     JudgementLog log(output_ / (is_cases ? "cases.jsonl" : "judgements.jsonl"),
@@ -165,6 +172,7 @@ class Evaluation {
     if (request_.form.of_pairs()) return;
     const char* asked = !request_.calibrate.empty()   ? "--calibrate"
                         : !request_.probes.empty()    ? "--probes"
+                        : request_.paraphrase         ? "--paraphrase"
                         : !request_.win_rates.empty() ? "--win-rates"
                         : !request_.family.empty()    ? "--family"
                                                       : nullptr;
@@ -181,7 +189,7 @@ class Evaluation {
     const auto model =
         make_judge_model(session_->model, lora ? &*lora : nullptr, session_->encoder, prompt_,
                          session_->loaded.eos_token_ids, request_.max_batch);
-    EvalResult result{judge, {}, {}, {}, {}, {}};
+    EvalResult result{judge, {}, {}, {}, {}, {}, {}};
     const JudgeOptions& options = request_.options;
     if (!judge.adapter.empty())
       result.calibration = load_calibration(judge.adapter, options.mode, options.both_orders);
@@ -214,7 +222,26 @@ class Evaluation {
       add_ties(*after, result.calibration);
       result.probes.push_back(measure_probe(*probe, after->judgements, request_.bootstrap.level));
     }
-    return result;
+    return paraphrase(model, pairs, log, result) ? std::optional(std::move(result)) : std::nullopt;
+  }
+
+  bool paraphrase(const JudgeModel& model, const std::vector<JudgePair>& pairs, JudgementLog& log,
+                  EvalResult& result) {
+    std::vector<std::vector<Judgement>> after;
+    for (const Paraphrase& p : paraphrases_) {
+      JudgeModel reworded = model;
+      reworded.prompt = p.prompt;
+      const std::string name = with_paraphrase(result.judge.name, p);
+      auto set = judge_set(reworded, name, result.judge.name + ", " + p.name, pairs, log);
+      if (!set) return false;
+      add_ties(*set, result.calibration);
+      result.paraphrases.results.push_back(
+          measure_paraphrase(p.name, result.set.judgements, set->judgements, request_.bootstrap));
+      after.push_back(std::move(set->judgements));
+    }
+    if (!after.empty())
+      result.paraphrases.by_all = same_by_all(result.set.judgements, after, request_.bootstrap);
+    return true;
   }
 
   void fit(const JudgedSet& set, const std::vector<JudgePair>& validation,
@@ -261,6 +288,7 @@ class Evaluation {
         !people.is_null())
       evaluation["people"] = std::move(people);
     add_table(evaluation, reasons_table(evaluation));
+    add_table(evaluation, paraphrases_table(evaluation));
     add_table(evaluation, trials_table(evaluation));
     if (request_.form.of_pairs()) add_win_rates(evaluation, results, pairs, compared_, request_);
     write_file_atomic(output_ / "eval.json", evaluation.dump(2) + "\n");
@@ -322,6 +350,7 @@ class Evaluation {
   JudgeTemplate prompt_ = JudgeTemplate::standard();
   std::shared_ptr<Session> session_;
   std::vector<PairGroups> groups_;
+  std::vector<Paraphrase> paraphrases_;
   std::vector<JudgePair> compared_;  // of models, for win rates
 };
 

@@ -17,6 +17,7 @@
 #include "judge/judge.h"
 #include "judge/judgement_log.h"
 #include "judge/metrics.h"
+#include "judge/paraphrase.h"
 #include "judge/probes.h"
 #include "judge/score_metrics.h"
 #include "ops/device.h"
@@ -56,9 +57,10 @@ struct EvalRequest {
   bool mode_asked = false;  // options.mode was, and is no default
   JudgeForm form;           // the template's: run_evaluation sets it
   BootstrapOptions bootstrap;
-  std::vector<const Probe*> probes;  // to ask each judge, about the pairs that it has right
-  std::vector<Requirement> require;  // what each judge must reach, an error where one does not
-  std::string junit;                 // file for their outcome as JUnit's XML; "": none
+  std::vector<const Probe*> probes;       // to ask each judge, about the pairs that it has right
+  std::vector<Requirement> require;       // what each judge must reach, an error where one does not
+  std::string junit;                      // file for their outcome as JUnit's XML; "": none
+  std::optional<std::string> paraphrase;  // templates to judge by again, see find_paraphrases()
   std::string win_rates;  // pairs of models to compare, labelled or not; "": those of data
   std::vector<std::filesystem::path> win_rate_files;  // as `files`
   std::string family;                 // of models that the judge may favour; "": that of `model`
@@ -104,6 +106,7 @@ struct EvalResult {
   std::vector<ProbeResult> probes;
   std::vector<CalibrationTrial> trials;  // where it was fitted now
   JudgedSet compared;                    // of the pairs for win rates, where there are such
+  ParaphraseReport paraphrases;
 };
 
 // eval.json: metrics with intervals, classes, confusion, reliability, speed and cost of each judge,

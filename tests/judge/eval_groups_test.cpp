@@ -71,7 +71,7 @@ TEST(EvalGroups, RareValuesAreOneGroup) {
 
 TEST(EvalGroups, MeasuresEachGroupAsIfItWereAll) {
   std::vector<JudgePair> pairs;
-  EvalResult result{{"tuned", {}, {}}, {}, {}, {}, {}, {}};
+  EvalResult result{{"tuned", {}, {}}, {}, {}, {}, {}, {}, {}};
   for (int i = 0; i < 12; ++i) {
     pairs.push_back(with({{"turn", i < 8 ? "1" : "2"}}));
     Judgement j;

@@ -153,7 +153,7 @@ TEST(WinRates, StandInTheEvaluationWherePairsNameModels) {
   for (int i = 0; i < 30; ++i)
     judged.add(i % 2 == 0 ? "qwen" : "gpt", i % 2 == 0 ? "gpt" : "qwen",
                i % 5 == 0 ? Verdict::b : Verdict::a, i % 3 == 0 ? Verdict::b : Verdict::a, i * 10);
-  EvalResult result{{"tuned", {}, {}}, {judged.judgements, {}}, {}, {}, {}, {}};
+  EvalResult result{{"tuned", {}, {}}, {judged.judgements, {}}, {}, {}, {}, {}, {}};
   EvalRequest request;
   request.model = "org/Qwen2-1B";
   request.bootstrap = few();
