@@ -1,8 +1,10 @@
 // gavel judge and gavel eval.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -60,6 +62,38 @@ void add_quality_flags(CLI::App& c, EvalRequest& r) {
   kwh->needs(watts);
 }
 
+// "NAME=FILE,NAME,...": files of one suite may be given one after the other.
+std::vector<SuiteRequest> suite_requests(const std::string& text, const std::string& split,
+                                         const CLI::Option& split_asked) {
+  std::vector<SuiteRequest> requests;
+  std::istringstream list(text);
+  for (std::string item; std::getline(list, item, ',');) {
+    const size_t equals = item.find('=');
+    const Suite& suite = find_suite(item.substr(0, equals));
+    std::vector<std::filesystem::path> files;
+    if (equals != std::string::npos) {
+      const std::string name = item.substr(equals + 1);
+      if (name.empty()) throw UsageError(fmt::format("--suite {}: there is no file", item));
+      files = data_set_files(name, split).value_or(std::vector<std::filesystem::path>{name});
+    } else {
+      if (std::string_view(suite.data_set).empty())
+        throw UsageError(fmt::format("--suite {0}: name its file: {0}=FILE", suite.name));
+      std::istringstream splits(split_asked.count() > 0 ? split : suite.splits);
+      for (std::string one; std::getline(splits, one, ',');) {
+        const auto more = data_set_files(suite.data_set, one);
+        if (more) files.insert(files.end(), more->begin(), more->end());
+      }
+    }
+    const auto same = std::find_if(requests.begin(), requests.end(),
+                                   [&](const SuiteRequest& r) { return r.suite == &suite; });
+    if (same == requests.end())
+      requests.push_back({&suite, std::move(files)});
+    else
+      same->files.insert(same->files.end(), files.begin(), files.end());
+  }
+  return requests;
+}
+
 }  // namespace
 
 void add_eval_command(CLI::App& app) {
@@ -85,6 +119,14 @@ void add_eval_command(CLI::App& app) {
       "known cases instead: labelled pairs; exit code 1 where a verdict is another (the "
       "base model is judged only where there is no --adapter-path)");
   cases->excludes(data);
+  auto suite_names = std::make_shared<std::string>();
+  auto* suite = c->add_option(
+      "--suite", *suite_names,
+      "benchmarks of judges instead, scored as their papers do: NAME=FILE,... with a file as it is "
+      "published (LLMBar: its folder) or a data set of the hub; NAME alone for its own data set. "
+      "Names: rewardbench, rewardbench2, judgebench, llmbar, rm-bench, pandalm, auto-j, "
+      "mt-bench-human, judgelm");
+  suite->type_name("NAME[=FILE],...")->excludes(data)->excludes(cases);
   c->add_option("--output", r->output,
                 "directory for eval.json and judgements.jsonl (default: the adapter's)");
   auto* calibrate = c->add_option(
@@ -167,7 +209,9 @@ void add_eval_command(CLI::App& app) {
       "  gavel eval --model M --adapter-path judge --data data/test.jsonl \\\n"
       "    --require 'agreement_balanced>=0.5,consistency>=0.9' --junit gate.xml");
   c->callback([=] {
-    if (r->data.empty() && r->cases.empty()) throw UsageError("--data or --cases is needed");
+    if (r->data.empty() && r->cases.empty() && suite_names->empty())
+      throw UsageError("--data, --suite or --cases is needed");
+    if (!suite_names->empty()) r->suites = suite_requests(*suite_names, *split, *split_asked);
     if (*one_order && modes->both_orders)
       throw UsageError("--one-order and --both-orders exclude each other");
     r->calibrate_with.reset();
@@ -180,6 +224,7 @@ void add_eval_command(CLI::App& app) {
     if (!r->win_rates.empty())
       r->win_rate_files = data_set_files_of(r->win_rates, *split, *split_asked);
     if (!r->data.empty()) r->files = data_set_files_of(r->data, *split, *split_asked);
+    if (!r->suites.empty()) r->data = *suite_names;
     r->with_base = !*no_base;
     r->options.second_order = !*one_order;
     r->mode_asked = apply(*c, *modes, r->options);

@@ -114,7 +114,10 @@ class Evaluation {
     request_.form = prompt_.form();
     request_.options = options_for(request_.form, request_.options, request_.mode_asked);
     check_form();
-    const auto pairs = limited_pairs(request_.files, data, request_.limit, request_.form);
+    suites_ = read_suites(request_.suites, request_.limit);
+    const auto pairs = request_.suites.empty()
+                           ? limited_pairs(request_.files, data, request_.limit, request_.form)
+                           : suites_.pairs;
     const auto validation =
         request_.calibrate.empty()
             ? std::vector<JudgePair>()
@@ -172,6 +175,7 @@ class Evaluation {
     if (request_.form.of_pairs()) return;
     const char* asked = !request_.calibrate.empty()   ? "--calibrate"
                         : !request_.probes.empty()    ? "--probes"
+                        : !request_.suites.empty()    ? "--suite"
                         : request_.paraphrase         ? "--paraphrase"
                         : !request_.win_rates.empty() ? "--win-rates"
                         : !request_.family.empty()    ? "--family"
@@ -287,6 +291,7 @@ class Evaluation {
                           : raters_json(pairs, request_.form, request_.bootstrap);
         !people.is_null())
       evaluation["people"] = std::move(people);
+    add_suites(evaluation, results, suites_, request_.bootstrap);
     add_table(evaluation, reasons_table(evaluation));
     add_table(evaluation, paraphrases_table(evaluation));
     add_table(evaluation, trials_table(evaluation));
@@ -351,6 +356,7 @@ class Evaluation {
   std::shared_ptr<Session> session_;
   std::vector<PairGroups> groups_;
   std::vector<Paraphrase> paraphrases_;
+  SuiteData suites_;
   std::vector<JudgePair> compared_;  // of models, for win rates
 };
 

@@ -20,6 +20,7 @@
 #include "judge/paraphrase.h"
 #include "judge/probes.h"
 #include "judge/score_metrics.h"
+#include "judge/suites.h"
 #include "ops/device.h"
 
 namespace gavel {
@@ -45,6 +46,7 @@ struct EvalRequest {
                      // with test.jsonl, or what `files` come from
   // The files of `data` and `calibrate`, where these are no files themselves; empty: they are.
   std::vector<std::filesystem::path> files, calibrate_files;
+  std::vector<SuiteRequest> suites;  // instead of data
   std::string output;     // directory; "": the adapter's own where there is one, else "eval"
   std::string calibrate;  // validation pairs to fit calibrations on; "": none
   std::optional<CalibrationMethod> calibrate_with = CalibrationMethod::temperature;  // none: best
