@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "data/dataset.h"
 #include "generate/session.h"
+#include "judge/eval_csv.h"
 #include "judge/eval_groups.h"
 #include "judge/eval_parts.h"
 #include "judge/pairs.h"
@@ -297,13 +298,15 @@ class Evaluation {
     add_table(evaluation, trials_table(evaluation));
     if (request_.form.of_pairs()) add_win_rates(evaluation, results, pairs, compared_, request_);
     write_file_atomic(output_ / "eval.json", evaluation.dump(2) + "\n");
+    write_file_atomic(output_ / "eval.csv", evaluation_csv(evaluation));
     if (request_.json)
       fmt::print("{}\n", evaluation.dump(2));
     else
       fmt::print("{}{}{}", evaluation_table(evaluation), tables_text(evaluation),
                  groups_tables(evaluation));
-    say(fmt::format("Written: {} and judgements.jsonl beside it; gavel report {} shows them.",
-                    (output_ / "eval.json").string(), output_.string()));
+    say(fmt::format(
+        "Written: {}, eval.csv and judgements.jsonl beside it; gavel report {} shows them.",
+        (output_ / "eval.json").string(), output_.string()));
     if (!request_.require.empty()) check_gate(evaluation);
   }
 
