@@ -223,7 +223,8 @@ SuiteScores auto_j(Rows rows) {
   return {{"agreement", means.of("agreement")}, {"consistency", means.of("consistency")}};
 }
 
-// The pair's verdict is a tie where the orders contradict each other. S1: all votes; S2: those
+// Votes of experts; the benchmark's authors voted too, and are left out as they leave themselves
+// out. The pair's verdict is a tie where the orders contradict each other. S1: all votes; S2: those
 // where neither the judge nor the person says tie.
 SuiteScores mt_bench_human(Rows rows) {
   Means means;
@@ -233,9 +234,12 @@ SuiteScores mt_bench_human(Rows rows) {
       const bool one = !j.second_order;
       const Verdict verdict =
           one || j.first_order == *j.second_order ? j.first_order : Verdict::tie;
-      std::string turn = "1";
-      for (const auto& [key, value] : p.pair->meta)
+      std::string turn = "1", annotator;
+      for (const auto& [key, value] : p.pair->meta) {
         if (key == "turn") turn = value;
+        if (key == "annotator") annotator = value;
+      }
+      if (annotator.starts_with("author")) continue;
       const double agrees = verdict == j.label ? 1 : 0;
       means.add("turn " + turn + ", S1", agrees);
       const bool decided = verdict == Verdict::a || verdict == Verdict::b;
@@ -281,7 +285,17 @@ constexpr const char* kJudgeLm =
     "JudgeLM's README (github.com/baaivision/JudgeLM), without reference";
 constexpr const char* kLlmBar =
     "LLMBar's statistics.json (github.com/princeton-nlp/LLMBar), prompt Vanilla";
+constexpr const char* kPandaLm =
+    "PandaLM's data/compute_metrics.py (github.com/WeOpenML/PandaLM), unreadable verdicts as ties";
 constexpr PublishedScore kPublished[] = {
+    {"pandalm", "accuracy", "PandaLM-7B", 0.6677, kPandaLm},
+    {"pandalm", "precision", "PandaLM-7B", 0.5738, kPandaLm},
+    {"pandalm", "recall", "PandaLM-7B", 0.5750, kPandaLm},
+    {"pandalm", "F1", "PandaLM-7B", 0.5743, kPandaLm},
+    {"pandalm", "accuracy", "gpt-3.5-turbo", 0.7107, kPandaLm},
+    {"pandalm", "precision", "gpt-3.5-turbo", 0.5879, kPandaLm},
+    {"pandalm", "recall", "gpt-3.5-turbo", 0.5736, kPandaLm},
+    {"pandalm", "F1", "gpt-3.5-turbo", 0.5755, kPandaLm},
     {"judgelm", "agreement", "JudgeLM-7B", 0.8111, kJudgeLm},
     {"judgelm", "precision", "JudgeLM-7B", 0.6967, kJudgeLm},
     {"judgelm", "recall", "JudgeLM-7B", 0.7839, kJudgeLm},

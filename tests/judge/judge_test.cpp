@@ -94,6 +94,14 @@ TEST(Judge, BothOrdersAverage) {
   const auto cooler = judge_pairs(fake_judge(biased), kPairs, options);
   EXPECT_LT(*confidence(cooler[0]), 0.65);
   EXPECT_EQ(cooler[0].verdict, Verdict::a);
+  // A map of the confidence changes the probabilities, and no verdict.
+  options.map = {};
+  options.map.method = CalibrationMethod::isotonic;
+  options.map.confidence = {0.5, 0.7};
+  options.map.right = {0.2, 0.4};
+  const auto mapped_pairs = judge_pairs(fake_judge(biased), kPairs, options);
+  EXPECT_NEAR(*confidence(mapped_pairs[0]), 0.35, 1e-6);
+  EXPECT_EQ(mapped_pairs[0].verdict, Verdict::a);
 }
 
 TEST(Judge, WithoutAVerdictThereIsNone) {

@@ -211,7 +211,8 @@ TEST_F(Suites, AutoJAgreesWhereBothOrdersDo) {
 }
 
 TEST_F(Suites, MtBenchCountsVotesWithAndWithoutTies) {
-  const auto row = [](int id, const std::string& winner, int turn) -> Json {
+  const auto row = [](int id, const std::string& winner, int turn,
+                      const std::string& who = "expert_1") -> Json {
     const auto talk = [&](const std::string& answer) {
       Json turns = Json::array();
       for (int t = 0; t < turn; ++t) {
@@ -224,23 +225,24 @@ TEST_F(Suites, MtBenchCountsVotesWithAndWithoutTies) {
             {"model_a", "m"},
             {"model_b", "n"},
             {"winner", winner},
-            {"judge", "expert_1"},
+            {"judge", who},
             {"conversation_a", talk("x")},
             {"conversation_b", talk("y")},
             {"turn", turn}};
   };
   const auto data =
       read("mt-bench-human",
-           write("mt.jsonl", {row(1, "model_a", 1), row(2, "tie", 1), row(3, "model_b", 1),
-                              row(4, "model_b", 1), row(5, "model_a", 2)}));
+           write("mt.jsonl",
+                 {row(1, "model_a", 1), row(2, "tie", 1), row(3, "model_b", 1),
+                  row(4, "model_b", 1), row(5, "model_a", 2), row(6, "model_a", 2, "author_0")}));
   // Contradicting orders are a tie, which is what the second vote says.
-  std::vector<Judgement> judgements = judged(data, "rrttrwwwrr");
+  std::vector<Judgement> judgements = judged(data, "rrttrwwwrrww");
   judgements[1].first_order = Verdict::a;
   judgements[1].second_order = Verdict::b;
   auto s = scores(data, judgements);
   EXPECT_DOUBLE_EQ(s["turn 1, S1"], 0.5);  // the first two of four
   EXPECT_DOUBLE_EQ(s["turn 1, S2"], 0.5);  // of the first and the last
-  EXPECT_DOUBLE_EQ(s["turn 2, S2"], 1);
+  EXPECT_DOUBLE_EQ(s["turn 2, S2"], 1);    // an author's vote is left out
 }
 
 TEST_F(Suites, PandaLmAndJudgeLmAreMeasuredAsClasses) {
@@ -270,6 +272,33 @@ TEST_F(Suites, PandaLmAndJudgeLmAreMeasuredAsClasses) {
   const auto own = measure(judged(second, orders));
   EXPECT_EQ(scores(second, judged(second, orders))["agreement"], value_of(own, Metric::agreement));
   EXPECT_DOUBLE_EQ(scores(second, judged(second, orders))["consistency"], 5.0 / 6);
+}
+
+// PandaLM-7B's verdicts on its test set (labels 1, 2, tie by verdicts 1, 2, tie), as counted from
+// the published judgements, give the figures that are published with them.
+TEST_F(Suites, PandaLmGivesThePublishedFigures) {
+  constexpr int kCounts[3][3] = {{298, 84, 40}, {100, 337, 35}, {35, 38, 32}};
+  std::vector<Judgement> judgements;
+  for (size_t label = 0; label < 3; ++label)
+    for (size_t verdict = 0; verdict < 3; ++verdict)
+      for (int n = 0; n < kCounts[label][verdict]; ++n) {
+        Judgement& j = judgements.emplace_back();
+        j.label = kVerdicts[label];
+        j.verdict = j.first_order = kVerdicts[verdict];
+      }
+  const JudgePair pair;
+  std::vector<SuiteRow> rows;
+  for (const Judgement& j : judgements) rows.push_back({{&pair, &j}});
+  std::vector<const SuiteRow*> all;
+  for (const SuiteRow& row : rows) all.push_back(&row);
+  int compared = 0;
+  for (const auto& [part, value] : find_suite("pandalm").score(all))
+    for (const PublishedScore& p : published_scores())
+      if (p.judge == std::string("PandaLM-7B") && p.part == part) {
+        EXPECT_NEAR(value, p.value, 5e-5) << part;
+        ++compared;
+      }
+  EXPECT_EQ(compared, 4);
 }
 
 TEST_F(Suites, StandInTheEvaluationBesidePublishedFigures) {
