@@ -205,6 +205,8 @@ void add_eval_command(CLI::App& app) {
       "  gavel eval --model M --adapter-path judge --data data/test.jsonl\n"
       "  gavel eval --model M --adapter-path judge --all-checkpoints --data data/test.jsonl \\\n"
       "    --mode verdict --calibrate data/valid.jsonl --both-orders\n"
+      "  gavel eval --model M --adapter-path judge --suite "
+      "judgebench,llmbar=LLMBar/Dataset/LLMBar\n"
       "  gavel eval --model M --adapter-path judge --cases known.jsonl\n"
       "  gavel eval --model M --adapter-path judge --data data/test.jsonl \\\n"
       "    --require 'agreement_balanced>=0.5,consistency>=0.9' --junit gate.xml");

@@ -29,6 +29,9 @@ struct Comparisons {
   std::vector<ComparedPair> pairs;
   int64_t unreadable = 0;  // pairs of two models without a verdict
 };
+// More models than that are no comparison of models, and would take memory by their square.
+inline constexpr size_t kMostModels = 128;
+
 // Of the pairs whose meta names two models (model_a, model_b).
 Comparisons comparisons_of(std::span<const JudgePair> pairs, std::span<const Judgement> judgements);
 
@@ -81,7 +84,8 @@ std::string family_of(const std::string& model);
 
 // `win_rates` of eval.json and its tables, where the pairs name two models or more: `compared`,
 // judged as each result's `compared` says, or where there are none those of --data. Throws Error
-// where there are, and no pair names two.
+// where there are, and no pair names two or they name more than kMostModels; of --data's own pairs
+// so many are left out with a warning.
 void add_win_rates(nlohmann::ordered_json& evaluation, std::span<const EvalResult> results,
                    std::span<const JudgePair> pairs, std::span<const JudgePair> compared,
                    const EvalRequest& request);

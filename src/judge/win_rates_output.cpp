@@ -1,5 +1,6 @@
 // Win rates in eval.json, and their tables.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cmath>
@@ -76,6 +77,14 @@ void add_win_rates(Json& evaluation, std::span<const EvalResult> results,
     const auto& judgements = own ? result.set.judgements : result.compared.judgements;
     const Comparisons c = comparisons_of(own ? pairs : compared, judgements);
     if (c.pairs.empty() && c.unreadable == 0) break;
+    if (c.models.size() > kMostModels) {
+      const std::string what =
+          fmt::format("the pairs name {} models, and win rates are of at most {}", c.models.size(),
+                      kMostModels);
+      if (!own || !request.family.empty()) fail("{}", what);
+      spdlog::warn("{}: they are left out", what);
+      return;
+    }
     Json models = Json::array();
     const auto labelled = own ? std::span<const Judgement>() : result.set.judgements;
     for (const ModelRates& r : model_rates(c, judgements, labelled, request.bootstrap))

@@ -169,6 +169,18 @@ TEST(WinRates, StandInTheEvaluationWherePairsNameModels) {
   EXPECT_NE(text.find("Preference for its own family"), std::string::npos) << text;
   request.family = "llama";
   EXPECT_THROW(add_win_rates(evaluation, std::span(&result, 1), judged.pairs, {}, request), Error);
+  // Too many models: nothing, unless they were asked for.
+  Judged many;
+  for (size_t i = 0; i <= kMostModels; ++i)
+    many.add("m" + std::to_string(i), "x", Verdict::a, Verdict::a);
+  EvalResult of_many{
+      {"tuned", {}, {}}, {many.judgements, {}}, {}, {}, {}, {many.judgements, {}}, {}};
+  request.family = "";
+  Json left_out = Json::object();
+  add_win_rates(left_out, std::span(&of_many, 1), many.pairs, {}, request);
+  EXPECT_TRUE(left_out.empty());
+  EXPECT_THROW(add_win_rates(left_out, std::span(&of_many, 1), many.pairs, many.pairs, request),
+               Error);
   // Pairs without models: nothing, unless they were asked for.
   for (JudgePair& pair : judged.pairs) pair.meta.clear();
   request.family = "";
