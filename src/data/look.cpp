@@ -98,7 +98,7 @@ void add_row(std::string& out, const JudgePair& pair, const std::string& path) {
 void add_shares(std::string& out, const std::string& title,
                 const std::map<std::string, int64_t>& counts, int64_t whole) {
   std::vector<std::pair<int64_t, std::string>> most;
-  for (const auto& [name, n] : counts) most.emplace_back(-n, name.empty() ? "no text" : name);
+  for (const auto& [name, n] : counts) most.emplace_back(-n, name);
   std::sort(most.begin(), most.end());
   out += title;
   for (size_t i = 0; i < std::min<size_t>(most.size(), 5); ++i)
@@ -120,7 +120,8 @@ void count(LookReport& r, const JudgePair& pair) {
   r.mean_bytes[1] += static_cast<double>(a + b);
   r.longest_bytes[0] = std::max(r.longest_bytes[0], static_cast<int64_t>(pair.question.size()));
   r.longest_bytes[1] = std::max(r.longest_bytes[1], static_cast<int64_t>(std::max(a, b)));
-  ++r.languages[std::string(language_of(pair.question))];
+  const auto language = language_of(pair.question);
+  ++r.languages[std::string(!language.empty() ? language : "too few letters to tell")];
   if (!pair.category.empty() &&
       (r.categories.size() < kCategories || r.categories.contains(pair.category)))
     ++r.categories[pair.category];
