@@ -146,6 +146,11 @@ void add_eval_command(CLI::App& app) {
        "wrong (with probability --level); those less sure go to for_people.jsonl")
       ->check(CLI::Range(0.001, 0.999))
       ->needs(calibrate);
+  c->add_option(
+       "--exported", r->exported,
+       "a model that was made of the judge (fused, converted, quantized; a directory or a "
+       ".gguf file) as a judge of its own, beside the adapter (may be given several times)")
+      ->type_name("MODEL");
   add_chat_template_option(*c, r->chat_template);
   c->add_option("--template", r->prompt_template,
                 "judging prompt (default: template.txt beside the adapter or the data)");

@@ -45,8 +45,10 @@ class Join {
     read();
     write_file_atomic(out, [&](std::ostream& to) { write(to); });
     if (report_.pairs == 0)
-      fail("{} ({}): no two of the {} answers are to the same question, so there is no pair{}",
-           files_[0].string(), forms_[0].form->data, report_.answers, first_fault());
+      fail(
+          "{} ({}): no two of the {} answers are to the same question, so there is no pair; "
+          "with --form score or --form pass each answer is judged alone{}",
+          files_[0].string(), forms_[0].form->data, report_.answers, first_fault());
     return std::move(report_);
   }
 

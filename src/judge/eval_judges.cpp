@@ -33,9 +33,27 @@ fs::path weights_file(const fs::path& adapter) {
   return adapter / "adapters.safetensors";
 }
 
+// Weights of gigabytes are not read for it.
+std::string files_fingerprint(const fs::path& model) {
+  std::vector<fs::path> files;
+  if (fs::is_directory(model)) {
+    for (const auto& entry : fs::directory_iterator(model))
+      if (entry.is_regular_file()) files.push_back(entry.path());
+  } else {
+    files.push_back(model);
+  }
+  std::sort(files.begin(), files.end());
+  std::string all = fs::absolute(model).lexically_normal().string();
+  for (const fs::path& file : files)
+    all += fmt::format("\n{} {} {}", file.filename().string(), fs::file_size(file),
+                       fs::last_write_time(file).time_since_epoch().count());
+  return fmt::format("{:016x}", stable_hash(all));
+}
+
 }  // namespace
 
 std::string weights_fingerprint(const EvalJudge& judge) {
+  if (!judge.model.empty()) return files_fingerprint(judge.model);
   if (judge.adapter.empty()) return "";
   const MappedFile file(weights_file(judge.adapter));
   const auto bytes = file.bytes();
@@ -44,7 +62,7 @@ std::string weights_fingerprint(const EvalJudge& judge) {
 }
 
 std::vector<EvalJudge> find_judges(const std::vector<std::string>& adapter_paths,
-                                   bool all_checkpoints, bool with_base) {
+                                   bool all_checkpoints, bool with_base, bool may_be_none) {
   std::vector<EvalJudge> judges;
   if (with_base) judges.push_back({"base", {}, {}});
   std::error_code ignored;
@@ -80,7 +98,8 @@ std::vector<EvalJudge> find_judges(const std::vector<std::string>& adapter_paths
   for (EvalJudge& judge : judges)
     if (const int seen = names[judge.name]++; seen > 0)
       judge.name += fmt::format(" ({})", seen + 1);
-  if (judges.empty()) fail("there is no judge: give --adapter-path, or leave out --no-base");
+  if (judges.empty() && !may_be_none)
+    fail("there is no judge: give --adapter-path, or leave out --no-base");
   return judges;
 }
 

@@ -29,9 +29,11 @@ Json reliability_json(std::span<const Judgement> judgements) {
 }  // namespace
 
 Json judge_head(const EvalJudge& judge) {
-  return {{"name", judge.name},
-          {"adapter", judge.adapter.string()},
-          {"step", judge.step ? Json(*judge.step) : Json()}};
+  Json head = {{"name", judge.name},
+               {"adapter", judge.adapter.string()},
+               {"step", judge.step ? Json(*judge.step) : Json()}};
+  if (!judge.model.empty()) head["model"] = judge.model;
+  return head;
 }
 
 Json comparison_head(const EvalResult& first, const EvalResult& second, int64_t only_first,

@@ -17,6 +17,7 @@
 #include "judge/eval_csv.h"
 #include "judge/eval_groups.h"
 #include "judge/eval_parts.h"
+#include "judge/exported.h"
 #include "judge/pairs.h"
 #include "judge/reason.h"
 #include "judge/selective.h"
@@ -106,12 +107,16 @@ class Evaluation {
   bool run() {
     const bool is_cases = !request_.cases.empty();
     // Known cases test the user's judge, not the model that it was made of.
-    const bool with_base = request_.with_base && !(is_cases && !request_.adapter_paths.empty());
-    const auto judges = find_judges(request_.adapter_paths, request_.all_checkpoints, with_base);
+    const bool has_own = !request_.adapter_paths.empty() || !request_.exported.empty();
+    auto judges =
+        find_judges(request_.adapter_paths, request_.all_checkpoints,
+                    request_.with_base && !(is_cases && has_own), !request_.exported.empty());
+    const fs::path adapter = judges.empty() ? fs::path() : judges.back().adapter;
+    add_exported(judges, request_.exported);
     std::string data = is_cases ? request_.cases : request_.data;
     if (fs::is_directory(data))
       data = find_split(data, "test").value_or(fs::path(data) / "test.jsonl").string();
-    prompt_ = template_for(request_.prompt_template, judges.back().adapter, data);
+    prompt_ = template_for(request_.prompt_template, adapter, data);
     request_.form = prompt_.form();
     request_.options = options_for(request_.form, request_.options, request_.mode_asked);
     check_form();
@@ -129,8 +134,7 @@ class Evaluation {
     for (const std::string& field : request_.group_by) groups_.push_back(groups_by(pairs, field));
     if (request_.paraphrase) paraphrases_ = find_paraphrases(*request_.paraphrase, prompt_);
     fs::create_directories(output_);
-    say("Loading " + request_.model);
-    session_ = open_session(request_.model, make_backend(request_.device), request_.chat_template);
+    session_ = load(request_.model);
     std::map<std::string, std::string> weights;
     for (const EvalJudge& judge : judges) {
       weights[judge.name] = weights_fingerprint(judge);
@@ -170,6 +174,11 @@ class Evaluation {
   }
 
  private:
+  std::shared_ptr<Session> load(const std::string& model) const {
+    say("Loading " + model);
+    return open_session(model, make_backend(request_.device), request_.chat_template);
+  }
+
   // What there is for pairs only, and measures that the form has not.
   void check_form() const {
     check_measures(request_.require, request_.form);
@@ -190,10 +199,10 @@ class Evaluation {
                                       const std::vector<JudgePair>& validation, JudgementLog& log,
                                       std::optional<JudgementLog>& validation_log,
                                       std::optional<JudgementLog>& compared_log) {
-    const auto lora = load_lora(*session_, judge.adapter.string());
-    const auto model =
-        make_judge_model(session_->model, lora ? &*lora : nullptr, session_->encoder, prompt_,
-                         session_->loaded.eos_token_ids, request_.max_batch);
+    const auto session = judge.model.empty() ? session_ : load(judge.model);
+    const auto lora = load_lora(*session, judge.adapter.string());
+    const auto model = make_judge_model(session->model, lora ? &*lora : nullptr, session->encoder,
+                                        prompt_, session->loaded.eos_token_ids, request_.max_batch);
     EvalResult result{judge, {}, {}, {}, {}, {}, {}};
     const JudgeOptions& options = request_.options;
     if (!judge.adapter.empty())
@@ -293,6 +302,8 @@ class Evaluation {
         !people.is_null())
       evaluation["people"] = std::move(people);
     add_suites(evaluation, results, suites_, request_.bootstrap);
+    if (request_.form.of_pairs())
+      add_table(evaluation, exported_table(results, request_.bootstrap));
     add_table(evaluation, reasons_table(evaluation));
     add_table(evaluation, paraphrases_table(evaluation));
     add_table(evaluation, trials_table(evaluation));

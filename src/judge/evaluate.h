@@ -30,18 +30,21 @@ struct EvalJudge {
   std::string name;               // "base", "tuned", "step 500", or of several the directory's name
   std::filesystem::path adapter;  // empty: the base model
   std::optional<int64_t> step;    // of a checkpoint
+  std::string model = {};         // an exported judge: a model of its own; "": the evaluation's
 };
 
 // The judges that the flags ask for: base first (unless without), then the adapters in the order
 // given; with `all_checkpoints` every NNNNNNN_adapters.safetensors of each directory, by step.
-// Names are unique. Throws Error for a path that is no adapter.
+// Names are unique. Throws Error for a path that is no adapter, and where there is no judge unless
+// there `may_be_none`.
 std::vector<EvalJudge> find_judges(const std::vector<std::string>& adapter_paths,
-                                   bool all_checkpoints, bool with_base);
+                                   bool all_checkpoints, bool with_base, bool may_be_none = false);
 
 struct EvalRequest {
   std::string model;
   std::vector<std::string> adapter_paths;
   bool all_checkpoints = false, with_base = true;
+  std::vector<std::string> exported;  // models that were made of a judge, as judges of their own
   std::string data;  // labelled pairs (or answers, as the template's form has it): a file, a folder
                      // with test.jsonl, or what `files` come from
   // The files of `data` and `calibrate`, where these are no files themselves; empty: they are.
@@ -85,7 +88,8 @@ JudgeTemplate template_for(const std::string& given, const std::filesystem::path
 
 // --- the parts, for tests and other commands -----------------------------------------------------
 
-// A hash of the adapter's weights; "" for the base model.
+// A hash of the adapter's weights; "" for the base model. Of an exported model names, sizes and
+// times of its files.
 std::string weights_fingerprint(const EvalJudge& judge);
 
 // All judgements of one judge, those of the log taken from there. `progress` gets the number of

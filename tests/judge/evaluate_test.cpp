@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "fake_judge.h"
+#include "judge/exported.h"
+#include "judge/exported.h"
 #include "judge/pairs.h"
 
 namespace gavel {
@@ -188,6 +190,46 @@ TEST_F(Evaluate, FindsTheJudgesThatAreAskedFor) {
   EXPECT_THROW(find_judges({}, false, false), Error);
   fs::create_directories(directory_ / "empty");
   EXPECT_THROW(find_judges({run + "/empty"}, true, true), Error);
+}
+
+TEST_F(Evaluate, ExportsAreJudgesBesideTheAdapter) {
+  write("judge.gguf", "weights");
+  const std::string gguf = (directory_ / "judge.gguf").string();
+  auto judges = find_judges({}, false, false, true);
+  EXPECT_TRUE(judges.empty());
+  add_exported(judges, {gguf, directory_.string() + "/", gguf});
+  ASSERT_EQ(judges.size(), 3u);
+  EXPECT_EQ(judges[0].name, "judge.gguf");
+  EXPECT_EQ(judges[1].name, directory_.filename().string());
+  EXPECT_EQ(judges[2].name, "judge.gguf (2)");
+  EXPECT_THROW(add_exported(judges, {gguf + ".none"}), Error);
+  // Other files are other weights.
+  const std::string before = weights_fingerprint(judges[1]);
+  EXPECT_EQ(before, weights_fingerprint(judges[1]));
+  write("more.safetensors", "x");
+  EXPECT_NE(before, weights_fingerprint(judges[1]));
+
+  // Three of four verdicts are the same, and P(A) moves by 0.1 in the two where it is known.
+  const auto result = [&](const EvalJudge& judge, std::initializer_list<Verdict> verdicts,
+                          double p) {
+    EvalResult r{judge, {}, {}, {}, {}, {}, {}};
+    for (const Verdict v : verdicts)
+      r.set.judgements.push_back({.label = Verdict::a, .verdict = v});
+    r.set.judgements[0].probabilities = Probabilities{p, 1 - p, 0};
+    r.set.judgements[1].probabilities = Probabilities{p, 1 - p, 0};
+    return r;
+  };
+  using enum Verdict;
+  const std::vector<EvalResult> results = {result({"base", {}, {}}, {b, b, b, b}, 0.2),
+                                           result({"tuned", "x", {}}, {a, a, b, a}, 0.8),
+                                           result(judges[0], {a, a, b, b}, 0.7)};
+  const auto table = exported_table(results, {.resamples = 100});
+  ASSERT_EQ(table.rows.size(), 2u);
+  EXPECT_EQ(table.rows[1][1], "tuned");
+  EXPECT_EQ(table.rows[1][3].substr(0, 4), "75.0");
+  EXPECT_EQ(table.rows[1][4], "10.00");
+  EXPECT_EQ(table.rows[1][5].substr(0, 4), "50.0");
+  EXPECT_EQ(table.rows[1][6].substr(0, 4), "75.0");
 }
 
 TEST_F(Evaluate, CalibrationIsKeptWithTheAdapter) {
