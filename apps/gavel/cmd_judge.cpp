@@ -10,6 +10,7 @@
 #include "base/interrupt.h"
 #include "commands.h"
 #include "data_sets.h"
+#include "judge/best_of.h"
 #include "judge/evaluate.h"
 #include "judge/judge_stream.h"
 #include "options.h"
@@ -287,6 +288,41 @@ void add_judge_command(CLI::App& app) {
     if (!r->input.empty() && r->input != "-")
       r->files = data_set_files_of(r->input, *split, *split_asked);
     run_judge(*r, interrupted);
+  });
+}
+
+void add_best_command(CLI::App& app) {
+  auto* c = app.add_subcommand("best", "the best of several answers, or their order, by a judge");
+  auto r = std::make_shared<BestRequest>();
+  auto modes = std::make_shared<Modes>();
+  add_model_option(*c, r->model);
+  c->add_option("--adapter-path", r->adapter_path, "the judge's adapter");
+  c->add_option(
+       "-i,--input", r->input,
+       "records {\"question\", \"answers\": [text, ...], \"reference\", \"id\"}: a file, or - for "
+       "standard input")
+      ->required();
+  c->add_flag("--order", r->whole_order, "the whole order, not the best alone");
+  add_chat_template_option(*c, r->chat_template);
+  c->add_option("--template", r->prompt_template,
+                "judging prompt (default: template.txt beside the adapter)");
+  add_judging_flags(*c, r->options, *modes);
+  add_batch_option(*c, r->max_batch);
+  add_json_flag(*c, r->json, "a JSON object for each record; answers are counted from 0 there");
+  add_inference_options(*c, r->device);
+  c->footer(
+      "A judge of pairs compares n - 1 times for the best of n (knock-out), about n log2 n times "
+      "for\n"
+      "the order (merge sort); of a tie the earlier answer stands. A judge of the form rank "
+      "scores\n"
+      "each answer once.\n"
+      "Examples:\n"
+      "  gavel best --model M --adapter-path judge --mode verdict --both-orders -i answers.jsonl\n"
+      "  gavel best --model M --adapter-path judge --order --json -i - < answers.jsonl");
+  c->callback([=] {
+    r->mode_asked = apply(*c, *modes, r->options);
+    r->options.second_order = modes->both_orders;
+    run_best(*r, interrupted);
   });
 }
 

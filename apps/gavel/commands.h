@@ -14,6 +14,7 @@ void add_generate_command(CLI::App& app);
 void add_chat_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_judge_command(CLI::App& app);
+void add_best_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_sweep_command(CLI::App& app);
 void add_fuse_command(CLI::App& app);

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
     gavel::add_chat_command(app);
     gavel::add_eval_command(app);
     gavel::add_judge_command(app);
+    gavel::add_best_command(app);
     gavel::add_report_command(app);
     gavel::add_sweep_command(app);
     gavel::add_fuse_command(app);

@@ -10,7 +10,6 @@
 #include "base/file.h"
 #include "fake_judge.h"
 #include "judge/exported.h"
-#include "judge/exported.h"
 #include "judge/pairs.h"
 
 namespace gavel {
