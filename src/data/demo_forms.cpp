@@ -7,55 +7,10 @@
 #include <vector>
 
 #include "data/demo_topics.h"
+#include "data/demo_words.h"
 
 namespace gavel::demo {
 namespace {
-
-using Words = std::vector<std::string>;
-
-std::string replaced(std::string_view pattern, std::string_view what, std::string_view with) {
-  std::string out(pattern);
-  for (size_t at = 0; (at = out.find(what, at)) != std::string::npos; at += with.size())
-    out.replace(at, what.size(), with);
-  return out;
-}
-
-std::string filled(std::string_view pattern, const Fact& fact) {
-  return replaced(replaced(pattern, "{k}", fact.key), "{v}", fact.value);
-}
-
-char upper(char c) { return static_cast<char>(std::toupper(static_cast<unsigned char>(c))); }
-char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
-
-std::string capitalized(std::string_view text) {
-  std::string out(text);
-  if (!out.empty()) out[0] = upper(out[0]);
-  return out;
-}
-
-std::string in_capitals(std::string text) {
-  for (char& c : text) c = upper(c);
-  return text;
-}
-
-Words split_words(std::string_view text) {
-  Words words;
-  for (size_t i = 0; i < text.size();) {
-    const size_t end = std::min(text.find(' ', i), text.size());
-    if (end > i) words.emplace_back(text.substr(i, end - i));
-    i = end + 1;
-  }
-  return words;
-}
-
-std::string join(std::span<const std::string> words, std::string_view separator = " ") {
-  std::string out;
-  for (const auto& w : words) {
-    if (!out.empty()) out += separator;
-    out += w;
-  }
-  return out;
-}
 
 template <typename T, size_t N>
 const T& other_than(Random& random, std::span<const T, N> items, const T& one) {
@@ -78,9 +33,7 @@ std::string topic_question(Random& random, const Topic& topic) {
 }
 
 std::string topic_answer(Random& random, const Topic& topic) {
-  std::string text = fmt::format("{} {}.", capitalized(topic.name), topic.text);
-  if (random.below(2) == 0) text += fmt::format(" {}", topic.extra);
-  return text;
+  return topic_text(topic, random.below(2) == 0);
 }
 
 Item about_topic(Random& random, const Topic& topic) {
@@ -149,18 +102,8 @@ Item misspelled(Random& random) {
 }
 
 Item broken_english(Random& random) {
-  static constexpr std::string_view kSmall[] = {"a",    "an",    "the", "is",  "are",
-                                                "that", "which", "of",  "to",  "it",
-                                                "in",   "on",    "and", "its", "with"};
   Item item = about_topic(random, any_topic(random));
-  Words kept;
-  for (const std::string& word : split_words(item.good)) {
-    std::string plain = word;
-    for (char& c : plain) c = lower(c);
-    if (std::find(std::begin(kSmall), std::end(kSmall), plain) == std::end(kSmall))
-      kept.push_back(plain);
-  }
-  item.bad = join(kept);
+  item.bad = without_small_words(item.good);
   item.flaw = "is broken English";
   return item;
 }
@@ -213,8 +156,6 @@ Item opening_asked(Random& random) {
 }
 
 // ---- lists -------------------------------------------------------------------------------------
-
-constexpr std::string_view kNumbers[] = {"zero", "one", "two", "three", "four", "five", "six"};
 
 // Another category, none of whose things could also pass for this one's.
 const Category& other_category(Random& random, const Category& category) {
