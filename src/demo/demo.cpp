@@ -7,8 +7,9 @@
 #include <filesystem>
 
 #include "data/judge_prompt.h"
+#include "demo/ask.h"
+#include "demo/reasons.h"
 #include "judge/evaluate.h"
-#include "judge/judge_stream.h"
 #include "train/run.h"
 
 namespace gavel {
@@ -31,12 +32,12 @@ TrainRun training_of(const DemoOptions& o, const fs::path& data, const fs::path&
   run.lora.targets.emplace();
   for (int p = 0; p < kProjections; ++p) run.lora.targets->push_back(static_cast<Projection>(p));
   auto& c = run.config;
-  c.iters = o.iters > 0 ? o.iters : 240;
+  c.iters = o.iters > 0 ? o.iters : 320;
   c.batch_size = 4;
   c.steps_per_report = 10;
-  c.steps_per_eval = 60;
+  c.steps_per_eval = 80;
   c.val_batches = 16;
-  c.save_every = 60;
+  c.save_every = 80;
   c.seed = o.seed;
   c.order = BatchOrder::shuffled;
   c.clip_grad_norm = 1.0f;
@@ -83,25 +84,16 @@ void run_demo(const DemoOptions& o, const std::function<bool()>& stop_requested)
   eval.data = (data / "test.jsonl").string();
   eval.output = (directory / "eval").string();
   eval.options.mode = JudgeMode::reason;
-  eval.options.max_tokens = 64;
+  eval.options.max_tokens = kDemoMaxTokens;
   eval.overwrite = !o.resume;
-  eval.max_batch = 32;
+  eval.max_batch = kDemoMaxBatch;
   if (!run_evaluation(eval, stop_requested)) return say_how_to_go_on();
+  fmt::print("{}",
+             to_text(check_reasons(directory / "eval" / "judgements.jsonl", "tuned", set.test)));
   std::fflush(stdout);
 
-  say("4/4  One of the test pairs, judged in both orders");
-  JudgeRequest judge;
-  judge.model = o.model;
-  judge.device = o.device;
-  judge.adapter_path = (adapter / "best").string();
-  const JudgePair& pair = set.test.front();
-  judge.question = pair.question;
-  judge.answer_a = pair.answer_a;
-  judge.answer_b = pair.answer_b;
-  judge.options.max_tokens = 64;
-  fmt::print("\nQuestion: {}\nAnswer A: {}\nAnswer B: {}\n\n", judge.question, judge.answer_a,
-             judge.answer_b);
-  run_judge(judge, stop_requested);
+  say("4/4  A test pair, and one outside of what the judge has learned, each in both orders");
+  if (!ask_judge(o, adapter / "best", set, stop_requested)) return say_how_to_go_on();
 
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   say(

@@ -11,6 +11,9 @@
 
 namespace gavel {
 
+// Of a written judgement; and pairs judged at once.
+inline constexpr int kDemoMaxTokens = 64, kDemoMaxBatch = 32;
+
 struct DemoOptions {
   std::string model;
   std::string directory = "demo";
@@ -22,7 +25,7 @@ struct DemoOptions {
   DemoCounts counts;
 };
 
-// Loss lines, the evaluation table and the judged question go to stdout, all else to stderr.
+// Loss lines, the evaluation's tables and the judged questions go to stdout, all else to stderr.
 // A second run trains anew without `resume`. Throws Error as the steps do.
 void run_demo(const DemoOptions& options, const std::function<bool()>& stop_requested);
 
