@@ -203,7 +203,7 @@ Item wrong_category(Random& random) {
   Item item = list_item(random, category, n);
   item.good = as_sentence(some_of(random, category, n));
   item.bad = as_sentence(some_of(random, other, n));
-  item.flaw = fmt::format("names {}, not {}", other.many, category.many);
+  item.flaw = fmt::format("names no {}", category.many);
   return item;
 }
 
@@ -219,7 +219,7 @@ Item wrong_count(Random& random) {
   };
   item.good = write(n);
   item.bad = write(wrong);
-  item.flaw = fmt::format("gives only {}", kNumbers[wrong]);
+  item.flaw = fmt::format("gives fewer than {}", kNumbers[n]);
   return item;
 }
 

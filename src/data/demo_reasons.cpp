@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
 #include "data/demo_topics.h"
 #include "data/demo_words.h"
@@ -264,20 +265,17 @@ bool lacks_opening(const Asked& asked, const Words& said) {
 }
 
 bool is_of_other_category(const Asked& asked, const Words& said) {
-  const Category *named = category_of(said[0]), *wanted = category_of(said[1]);
-  if (named == nullptr || wanted == nullptr || !has_words(asked.question, said[1])) return false;
+  const Category* wanted = category_of(said[0]);
+  if (wanted == nullptr || !has_words(asked.question, said[0])) return false;
   const Words items = listed(asked.answer);
-  return std::all_of(items.begin(), items.end(), [&](const std::string& item) {
-    return is_in(*named, item) && !is_in(*wanted, item);
-  });
+  return std::none_of(items.begin(), items.end(),
+                      [&](const std::string& item) { return is_in(*wanted, item); });
 }
 
 bool is_too_short(const Asked& asked, const Words& said) {
-  const size_t n = listed(asked.answer).size();
-  if (n >= std::size(kNumbers) || kNumbers[n] != said[0]) return false;
-  for (size_t wanted = n + 1; wanted < std::size(kNumbers); ++wanted)
-    if (has_words(asked.question, kNumbers[wanted])) return true;
-  return false;
+  const auto wanted = std::find(std::begin(kNumbers), std::end(kNumbers), said[0]);
+  return wanted != std::end(kNumbers) && has_words(asked.question, said[0]) &&
+         std::cmp_less(listed(asked.answer).size(), wanted - std::begin(kNumbers));
 }
 
 bool is_not_numbered(const Asked& asked, const Words&) {
@@ -339,8 +337,8 @@ constexpr Statement kStatements[] = {
     {"only repeats the question", is_echo},
     {"is not in capital letters", lacks_capitals},
     {"does not begin with \"{}\"", lacks_opening},
-    {"names {}, not {}", is_of_other_category},
-    {"gives only {}", is_too_short},
+    {"names no {}", is_of_other_category},
+    {"gives fewer than {}", is_too_short},
     {"is not a numbered list", is_not_numbered},
     {"is not a list with dashes", is_not_dashed},
     {"is wrong", is_wrong},
