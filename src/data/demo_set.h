@@ -7,9 +7,10 @@
 //   all linear layers, scale 2, learning rate 1e-3     88-91% agreement, 77-85% consistency (5
 //   runs) all linear layers, scale 20, learning rate 2e-4    92%, 87% q_proj and v_proj, scale 20,
 //   learning rate 1e-3    90%, 84%; at 5e-4 86%, 78%
-// when it writes its reasoning (the base model is at chance). 160 steps give 85%, 300 to 360 steps
-// 91-94%. Single orders, or reasons that discuss both answers before they name the better one, stay
-// far below.
+// when it writes its reasoning (the base model is at chance), of 480 pairs. 160 steps give 85%, 300
+// to 360 steps 91-94%. 640 pairs in 320 steps, as the demo has them, give 92.5% and 85.8%, and 84%
+// of the reasons are true. Single orders, or reasons that discuss both answers before they name the
+// better one, stay far below.
 #pragma once
 
 #include <cstdint>
