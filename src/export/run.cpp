@@ -98,6 +98,13 @@ void run_fuse(const FuseRequest& r) {
     c = compare_logits(base, &lora, make_model(loaded), ids);
   }
   write_model_directory(loaded, r.save_path);
+  constexpr double kFar = 0.05;  // KL
+  if (c && !dense && c->kl > kFar)
+    spdlog::warn(
+        "the fused model is far from base and adapter (KL {:.2g}), since quantized matrices are "
+        "rounded anew; --dequantize keeps what was learned, and gavel eval --exported {} says what "
+        "it comes to",
+        c->kl, r.save_path);
   const SizeReport size = size_of(loaded);
   if (r.json) {
     ordered_json j{{"path", r.save_path},
