@@ -7,31 +7,14 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/random.h"
 #include "data/demo_reasons.h"
 #include "data/jsonl.h"
+#include "judge/score_metrics.h"
 
 namespace gavel {
 namespace {
 
 constexpr size_t kLargestLog = size_t{1} << 30;
-
-// Percentile interval of the mean over pairs.
-Interval share_of(const std::vector<double>& pairs, const BootstrapOptions& options) {
-  const auto mean_of = [&](auto&& index) {
-    double sum = 0;
-    for (size_t i = 0; i < pairs.size(); ++i) sum += pairs[index(i)];
-    return sum / static_cast<double>(pairs.size());
-  };
-  std::vector<double> means;
-  for (int r = 0; r < options.resamples && !pairs.empty(); ++r) {
-    Random random(options.seed, static_cast<uint64_t>(r));
-    means.push_back(mean_of([&](size_t) { return random.below(pairs.size()); }));
-  }
-  const double tail = (1 - options.level) / 2 * 100;
-  return {mean_of([](size_t i) { return i; }), percentile(means, tail),
-          percentile(means, 100 - tail)};
-}
 
 }  // namespace
 
@@ -63,7 +46,11 @@ ReasonCheck check_reasons(const std::filesystem::path& judgements, const std::st
   if (held.size() != pairs.size())
     fail("{} has {} judgements of {}, not one for each of {} pairs", judgements.string(),
          held.size(), judge, pairs.size());
-  check.share = share_of(held, options);
+  check.share = bootstrap_interval(held.size(), options, [&](std::span<const uint32_t> sample) {
+    double sum = 0;
+    for (const uint32_t i : sample) sum += held[i];
+    return sum / static_cast<double>(sample.size());
+  });
   return check;
 }
 

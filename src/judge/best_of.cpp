@@ -9,9 +9,8 @@
 
 #include "base/error.h"
 #include "data/raw_records.h"
-#include "generate/session.h"
-#include "judge/calibration.h"
 #include "judge/evaluate.h"
+#include "judge/judge_stream.h"
 #include "judge/pair_sort.h"
 
 namespace gavel {
@@ -159,15 +158,8 @@ void run_best(BestRequest request, const std::function<bool()>& stop_requested) 
   RecordReader reader = request.input == "-"
                             ? RecordReader(TextSource::standard_input(), kMaxRecordBytes)
                             : RecordReader(request.input, kMaxRecordBytes);
-  const auto session =
-      open_session(request.model, make_backend(request.device), request.chat_template);
-  const auto lora = load_lora(*session, request.adapter_path);
-  if (!request.adapter_path.empty())
-    if (const auto calibration = load_calibration(request.adapter_path, request.options.mode,
-                                                  request.options.both_orders))
-      request.options.map = calibration->map;
-  const auto model = make_judge_model(session->model, lora ? &*lora : nullptr, session->encoder,
-                                      prompt, session->loaded.eos_token_ids, request.max_batch);
+  const auto judge = open_judge(request.model, request.adapter_path, request.chat_template, prompt,
+                                request.device, request.max_batch, request.options);
   int64_t records = 0, bad = 0;
   while (!stop_requested()) {
     const auto raw = reader.next(static_cast<size_t>(request.max_batch));
@@ -182,7 +174,7 @@ void run_best(BestRequest request, const std::function<bool()>& stop_requested) 
         fmt::print(stderr, "gavel: {}:{}: {}: {}\n", name, record.line, fault.kind, fault.detail);
       }
     }
-    const auto rankings = rank_answers(model, lists, request.options, request.whole_order);
+    const auto rankings = rank_answers(judge.model, lists, request.options, request.whole_order);
     for (size_t i = 0; i < lists.size(); ++i) print(lists[i], rankings[i], request);
     std::fflush(stdout);
   }

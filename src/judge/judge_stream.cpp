@@ -7,8 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "generate/session.h"
-#include "judge/calibration.h"
 #include "judge/evaluate.h"
 #include "judge/pairs.h"
 
@@ -211,21 +209,29 @@ JudgePair row_of(const JudgeRequest& request, const JudgeForm& form) {
 
 }  // namespace
 
+OpenedJudge open_judge(const std::string& model, const std::string& adapter_path,
+                       const std::string& chat_template, const JudgeTemplate& prompt,
+                       const DeviceOptions& device, int max_batch, JudgeOptions& options) {
+  const auto session = open_session(model, make_backend(device), chat_template);
+  std::shared_ptr<const ModelLora> lora;
+  if (auto found = load_lora(*session, adapter_path))
+    lora = std::make_shared<const ModelLora>(std::move(*found));
+  std::optional<Calibration> calibration;
+  if (!adapter_path.empty())
+    calibration = load_calibration(adapter_path, options.mode, options.both_orders);
+  if (calibration) options.map = calibration->map;
+  return {session, lora, calibration,
+          make_judge_model(session->model, lora.get(), session->encoder, prompt,
+                           session->loaded.eos_token_ids, max_batch)};
+}
+
 void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested) {
   const JudgeTemplate prompt = template_for(request.prompt_template, request.adapter_path, {});
   request.options = options_for(prompt.form(), request.options, request.mode_asked);
   if (request.input.empty()) row_of(request, prompt.form());
-  const auto session =
-      open_session(request.model, make_backend(request.device), request.chat_template);
-  const auto lora = load_lora(*session, request.adapter_path);
-  std::optional<Calibration> calibration;
-  if (!request.adapter_path.empty())
-    calibration =
-        load_calibration(request.adapter_path, request.options.mode, request.options.both_orders);
-  if (calibration) request.options.map = calibration->map;
-  const auto model = make_judge_model(session->model, lora ? &*lora : nullptr, session->encoder,
-                                      prompt, session->loaded.eos_token_ids, request.max_batch);
-  JudgeStream stream(request, model, calibration);
+  const auto judge = open_judge(request.model, request.adapter_path, request.chat_template, prompt,
+                                request.device, request.max_batch, request.options);
+  JudgeStream stream(request, judge.model, judge.calibration);
   if (request.input.empty()) {
     const JudgePair pair = row_of(request, prompt.form());
     stream.judge(std::span(&pair, 1));

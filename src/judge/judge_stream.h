@@ -2,9 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "generate/session.h"
+#include "judge/calibration.h"
 #include "judge/judge.h"
 #include "ops/device.h"
 
@@ -23,6 +26,17 @@ struct JudgeRequest {
   DeviceOptions device;
   int max_batch = 16;
 };
+
+// A model and an adapter ("": none) opened as a judge; the options get the adapter's calibration.
+struct OpenedJudge {
+  std::shared_ptr<Session> session;
+  std::shared_ptr<const ModelLora> lora;  // null: none; `model` uses both
+  std::optional<Calibration> calibration;
+  JudgeModel model;
+};
+OpenedJudge open_judge(const std::string& model, const std::string& adapter_path,
+                       const std::string& chat_template, const JudgeTemplate& prompt,
+                       const DeviceOptions& device, int max_batch, JudgeOptions& options);
 
 // Prints each pair's explanation and verdict to stdout, in the order of the input. Pairs of a
 // stream are judged as they come, those that wait together. A line that is no pair is told on
