@@ -23,7 +23,9 @@ std::string asked_device(const std::string& option) {
 // Sets an environment variable that MLX reads once, unless the user has.
 void suggest(const char* name, const std::string& value) { ::setenv(name, value.c_str(), 0); }
 
-void set_up_gpu() {
+void set_up_gpu(bool float32) {
+  // cuBLAS would round the factors of float32 products to 10 bits.
+  if (float32) suggest("MLX_ENABLE_TF32", "0");
   // MLX frees a buffer once the batch of operations that used it is done: small batches keep a
   // training step's memory small, at no cost in time.
   suggest("MLX_MAX_OPS_PER_BUFFER", "8");
@@ -89,7 +91,7 @@ Backend make_backend(const DeviceOptions& options) {
     mx::set_default_device(mx::Device::cpu);
     return cpu_backend(options.precision);
   }
-  set_up_gpu();
+  set_up_gpu(options.dtype == "float32");
   if (options.dtype == "float32") return composed_backend(mx::float32);
   return is_cuda() ? cuda_backend() : composed_backend(mx::bfloat16);
 }

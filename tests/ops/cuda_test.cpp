@@ -84,6 +84,9 @@ TEST(CudaProgram, KernelsCompile) {
     EXPECT_NO_THROW(cuda::compile(Source::elementwise, name, architecture));
   EXPECT_NO_THROW(cuda::compile(Source::cross_entropy, "cross_entropy", architecture));
   EXPECT_NO_THROW(cuda::compile(Source::inference, "rotate_and_store<64>", architecture));
+  for (const char* name :
+       {"embed_quantized<3, half>", "embed_dense<float>", "gather_rows", "scatter_rows"})
+    EXPECT_NO_THROW(cuda::compile(Source::rows, name, architecture));
   EXPECT_NO_THROW(cuda::compile(Source::paged_attention, "paged_attention_few<64>", architecture));
   EXPECT_NO_THROW(cuda::compile(
       Source::products, "quantized_product<4, 64, bf16, bf16, 1, 1, 1, false>", architecture));
@@ -299,13 +302,15 @@ TEST_F(Cuda, NormRopeSwigluRowsEmbedding) {
   expect_close([&](const Backend& b, const Arrays& in) { return Arrays{swiglu(b, in[0], in[1])}; },
                {normal({51, 96}, 4), normal({51, 96}, 5)}, 2, 2);
   const auto rows = std::make_shared<const std::vector<int32_t>>(std::vector<int32_t>{0, 3, 8});
-  expect_close(
-      [&](const Backend& b, const Arrays& in) { return Arrays{select_rows(b, in[0], rows)}; },
-      {normal({9, 6}, 1)}, 1, 1);
-  const Weight table = quantized(100, 64, 4, 32);
+  for (const int width : {6, 64})
+    expect_close(
+        [&](const Backend& b, const Arrays& in) { return Arrays{select_rows(b, in[0], rows)}; },
+        {normal({9, width}, 1)}, 1, 1);
   const mx::array ids({3, 99, 0, 42, 42}, {5}, mx::int32);
-  expect_close([&](const Backend& b, const Arrays&) { return Arrays{embedding(b, table, ids)}; },
-               {}, 0, 0);
+  for (const Weight& table :
+       {quantized(100, 64, 4, 32), quantized(100, 96, 3, 32), Weight{.data = normal({100, 30}, 5)}})
+    expect_close([&](const Backend& b, const Arrays&) { return Arrays{embedding(b, table, ids)}; },
+                 {}, 0, 0);
 }
 
 TEST_F(Cuda, AttentionOverTrees) {

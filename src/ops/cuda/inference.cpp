@@ -10,13 +10,6 @@
 namespace gavel::cuda {
 namespace {
 
-const char* type_name(mx::Dtype dtype) {
-  if (dtype == mx::float32) return "float";
-  if (dtype == mx::float16) return "half";
-  if (dtype == mx::bfloat16) return "bf16";
-  fail("a weight is neither float32, float16 nor bfloat16");
-}
-
 void* pointer(const mx::array* a) { return a == nullptr ? nullptr : address(*a); }
 
 }  // namespace
@@ -64,19 +57,18 @@ Inference::Inference()
 void Inference::embed(const Weight& table, const int32_t* ids, const Rows& out) {
   const Launch shape{.blocks_x = out.rows, .threads = 128};
   if (!table.quantized()) {
-    const auto f = queue_.function(Source::inference,
+    const auto f = queue_.function(Source::rows,
                                    fmt::format("embed_dense<{}>", type_name(table.data.dtype())));
     return queue_.launch(f, shape, address(table.data), ids, out.data, out.width);
   }
-  const auto f = queue_.function(
-      Source::inference,
-      fmt::format("embed_quantized<{}, {}>", table.bits, type_name(table.scales->dtype())));
+  const auto f = queue_.function(Source::rows, fmt::format("embed_quantized<{}, {}>", table.bits,
+                                                           type_name(table.scales->dtype())));
   queue_.launch(f, shape, address(table.data), address(*table.scales), address(*table.biases), ids,
                 out.data, out.width / 8, table.group_size / 8);
 }
 
 void Inference::gather(const Rows& x, const int32_t* rows, const Rows& out) {
-  queue_.launch(queue_.function(Source::inference, "gather_rows"),
+  queue_.launch(queue_.function(Source::rows, "gather_rows"),
                 {.blocks_x = out.rows, .threads = 128}, x.data, rows, out.data, x.width / 8);
 }
 

@@ -9,13 +9,6 @@ namespace {
 
 constexpr int kFewRows = 64;
 
-const char* type_name(mx::Dtype dtype) {
-  if (dtype == mx::float32) return "float";
-  if (dtype == mx::float16) return "half";
-  if (dtype == mx::bfloat16) return "bf16";
-  fail("a weight is neither float32, float16 nor bfloat16");
-}
-
 // As the kernel has them (ops/cuda/products.cu).
 struct ProductPart {
   const void *weights, *scales, *biases, *bias, *lora_b, *lora_xa, *residual;

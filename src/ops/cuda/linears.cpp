@@ -18,13 +18,6 @@ namespace {
 using cuda::Launch;
 using cuda::Source;
 
-const char* type_name(mx::Dtype dtype) {
-  if (dtype == mx::float32) return "float";
-  if (dtype == mx::float16) return "half";
-  if (dtype == mx::bfloat16) return "bf16";
-  fail("a weight is neither float32, float16 nor bfloat16");
-}
-
 // x y, or scale * x y + add.
 mx::array product(const mx::array& x, const mx::array& y, const std::optional<mx::array>& add = {},
                   float scale = 1.0f) {

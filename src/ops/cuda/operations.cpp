@@ -36,8 +36,19 @@ mx::array rope_launch(const mx::array& x, const mx::array& positions, const mx::
 
 }  // namespace
 
+// (MLX's gather and scatter would be compiled on the first step, for three seconds each.)
 mx::array cuda::embedding(const Backend& backend, const Weight& table, const mx::array& ids) {
-  return composed::embedding(backend, table, ids);
+  const int width = table.in_features(), rows = ids.shape(0);
+  const Launch shape{.blocks_x = rows, .threads = 128};
+  if (!table.quantized())
+    return cuda::launch(
+        cuda::kernel(Source::rows, fmt::format("embed_dense<{}>", type_name(table.data.dtype()))),
+        shape, {table.data, ids}, {{rows, width}}, {backend.dtype}, {width})[0];
+  if (table.group_size % 8 != 0) return composed::embedding(backend, table, ids);
+  return cuda::launch(cuda::kernel(Source::rows, fmt::format("embed_quantized<{}, {}>", table.bits,
+                                                             type_name(table.scales->dtype()))),
+                      shape, {table.data, *table.scales, *table.biases, ids}, {{rows, width}},
+                      {backend.dtype}, {width / 8, table.group_size / 8})[0];
 }
 
 mx::array cuda::rms_norm(const Backend& backend, const mx::array& x, const mx::array& weight,
@@ -97,7 +108,20 @@ mx::array cuda::attention(const Backend& backend, const mx::array& q, const mx::
 }
 
 mx::array cuda::select_rows(const Backend& backend, const mx::array& x, const Rows& rows) {
-  return composed::select_rows(backend, x, rows);
+  const int all = x.shape(0), width = x.shape(1), count = static_cast<int>(rows->size());
+  if (width % 8 != 0) return composed::select_rows(backend, x, rows);
+  std::vector<int32_t> places(static_cast<size_t>(all), -1);
+  for (int i = 0; i < count; ++i) places[static_cast<size_t>((*rows)[static_cast<size_t>(i)])] = i;
+  const mx::array from(rows->begin(), {count}), to(places.begin(), {all});
+  const auto moved = [width](const char* name, const mx::array& a, const mx::array& where) {
+    return cuda::launch(cuda::kernel(Source::rows, name),
+                        {.blocks_x = where.shape(0), .threads = 128}, {a, where},
+                        {{where.shape(0), width}}, {a.dtype()}, {width / 8});
+  };
+  return mx::custom_vjp([=](const Arrays& in) { return moved("gather_rows", in[0], from); },
+                        [=](const Arrays&, const Arrays& dy, const Arrays&) {
+                          return moved("scatter_rows", dy[0], to);
+                        })({x})[0];
 }
 
 Arrays cuda::cross_entropy(const Backend& backend, const mx::array& h, const Weight& head,

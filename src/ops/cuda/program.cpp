@@ -84,6 +84,9 @@ std::string text_of(Source source) {
     case Source::products:
       text = kProducts;
       break;
+    case Source::rows:
+      text = kRows;
+      break;
     case Source::wide_products:
       return std::string(kCommon) + std::string(kTiles) + std::string(kProducts) +
              std::string(kWideProducts);
@@ -115,6 +118,13 @@ void keep(const fs::path& file, const Kernel& kernel) {
 }
 
 }  // namespace
+
+const char* type_name(mx::Dtype dtype) {
+  if (dtype == mx::float32) return "float";
+  if (dtype == mx::float16) return "half";
+  if (dtype == mx::bfloat16) return "bf16";
+  fail("a weight is neither float32, float16 nor bfloat16");
+}
 
 int compute_capability() {
   const auto& info = mx::device_info(mx::Device(mx::Device::gpu));

@@ -19,6 +19,7 @@ enum class Source {
   inference,
   paged_attention,
   products,
+  rows,
   wide_products
 };
 
@@ -29,6 +30,9 @@ struct Kernel {
 // The kernel `expression` of a source, such as "attention<128>"; made once in a process. Throws
 // Error where it cannot be compiled.
 const Kernel& kernel(Source source, const std::string& expression);
+
+// A weight's type in the kernels' code; throws Error for others than float32, float16 and bfloat16.
+const char* type_name(mx::Dtype dtype);
 
 // Ten times the major plus the minor compute capability of the default GPU.
 int compute_capability();
