@@ -90,7 +90,7 @@ void add_loop_flags(CLI::App& c, TrainArguments& a) {
   c.add_option(
        "--micro-batch-tokens", t.micro_batch_tokens,
        "run a batch in parts of about so many tokens: same result, less memory; 0: 512 on the "
-       "CPU, 4096 on a GPU, or less to fit the memory")
+       "CPU, 16384 on an NVIDIA card, or less to fit the memory")
       ->capture_default_str();
   add_device_options(c, a.run.device);
   c.add_option("--matmul", a.matmul,

@@ -61,11 +61,13 @@ size_t matrices_in_flight(const MemoryModel& m) {
 }
 
 // What a card may still hold of work that is under way or just done, so that the host, which runs
-// ahead, need not wait: less is slower.
+// ahead, need not wait: less is slower. MLX hands over work by the batch, of so many operations or
+// so many bytes, which bounds it where arrays are large.
 size_t under_way(const MemoryModel& m, const PartSize& part) {
   if (m.kernels == Kernels::cpu) return 0;
-  return 22 * 2 * static_cast<size_t>(m.shape.config.intermediate_size) *
-         static_cast<size_t>(part.rows);
+  const size_t array =
+      2 * static_cast<size_t>(m.shape.config.intermediate_size) * static_cast<size_t>(part.rows);
+  return std::min(16 * array, std::max(6 * array, size_t{3'500'000'000}));
 }
 
 // While the loss is made: a chunk's logits (with their gradient), the head, hidden rows.
@@ -131,20 +133,23 @@ MemoryNeed largest_need(const MemoryModel& model, const std::vector<std::vector<
   return most;
 }
 
-// What would be tried, the fastest first: `tokens` and fractions of it, with ever more computed
-// again. What the settings fix stays.
-std::vector<Passes> candidates(const TrainConfig& config, int64_t tokens) {
+// What would be tried, the fastest first: parts of `tokens` and fractions of it, with ever more
+// computed again. What the settings fix stays. `least`: the fraction from which on computing again
+// is faster than smaller parts (on a card, parts of 16,384 tokens dequantize the weights a quarter
+// as often as those of 4,096, but little is gained where that costs computing gate and up again).
+std::vector<Passes> candidates(const TrainConfig& config, int64_t tokens, int least) {
   using enum Recompute;
   std::vector<Passes> all;
-  const std::pair<int, Recompute> order[] = {{1, none},  {2, none},  {1, mlp},   {2, mlp},
-                                             {1, layer}, {2, layer}, {4, layer}, {8, layer}};
-  for (const auto& [divisor, recompute] : order) {
-    if (config.micro_batch_tokens > 0 && divisor > 1) continue;
-    if (config.recompute && recompute != *config.recompute) continue;
+  const auto add = [&](int divisor, Recompute recompute) {
+    if (config.micro_batch_tokens > 0 && divisor > 1) return;
+    if (config.recompute && recompute != *config.recompute) return;
     all.push_back({tokens / divisor, recompute, config.recompute_group});
-  }
+  };
+  for (int divisor = 1; divisor <= 2 * least; divisor *= 2) add(divisor, none);
+  for (const int divisor : {least, 2 * least}) add(divisor, mlp);
+  for (const int divisor : {least, 2 * least, 4 * least, 8 * least}) add(divisor, layer);
   if (config.recompute && config.micro_batch_tokens == 0 && *config.recompute != layer)
-    all.push_back({tokens / 4, *config.recompute, config.recompute_group});
+    all.push_back({tokens / (4 * least), *config.recompute, config.recompute_group});
   return all;
 }
 
@@ -170,7 +175,9 @@ Kernels kernels_of(const Backend& backend) {
   return on_card(backend) ? Kernels::cuda : Kernels::composed;
 }
 
-int64_t usual_micro_batch_tokens(Kernels kernels) { return kernels == Kernels::cpu ? 512 : 4096; }
+int64_t usual_micro_batch_tokens(Kernels kernels) {
+  return kernels == Kernels::cpu ? 512 : kernels == Kernels::cuda ? 16384 : 4096;
+}
 
 MemoryNeed memory_need(const MemoryModel& m, const PartSize& part, const Passes& passes) {
   const auto parameters = static_cast<size_t>(m.shape.parameters());
@@ -191,7 +198,8 @@ MemoryPlan plan_memory(const MemoryModel& model, const Dataset& train_set,
   MemoryPlan best;
   int64_t tokens = 0;
   std::vector<std::vector<PartSize>> batches;
-  for (const Passes& passes : candidates(config, usual)) {
+  const int least = model.kernels == Kernels::cuda && config.micro_batch_tokens == 0 ? 4 : 1;
+  for (const Passes& passes : candidates(config, usual, least)) {
     if (passes.micro_batch_tokens != tokens) {
       tokens = passes.micro_batch_tokens;
       batches = epoch_parts(train_set, config, tokens);

@@ -33,7 +33,8 @@ struct TrainConfig {
   int64_t val_batches = 25;  // -1: the whole validation set
   int64_t save_every = 100;
   // How batches are run (train/passes.h); what is open is chosen to fit the memory, and the usual
-  // is nothing computed again and parts of 512 tokens on the CPU, 4096 on a GPU.
+  // is nothing computed again and parts of 512 tokens on the CPU, 16384 on an
+  // NVIDIA card, 4096 on another GPU.
   int64_t micro_batch_tokens = 0;      // 0: open
   std::optional<Recompute> recompute;  // nothing: open
   int recompute_group = 1;

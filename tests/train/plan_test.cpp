@@ -62,8 +62,10 @@ TEST(MemoryPlan, TheFastestWayThatFits) {
   const auto qv = seven_billion({Projection::q, Projection::v});
   const auto roomy = plan(qv, 79.0_GB);
   EXPECT_TRUE(roomy.fits);
-  EXPECT_EQ(roomy.passes.micro_batch_tokens, 4096);
+  EXPECT_EQ(roomy.passes.micro_batch_tokens, 16384);
   EXPECT_EQ(roomy.passes.recompute, Recompute::none);
+  EXPECT_EQ(plan(qv, 40.0_GB).passes.micro_batch_tokens, 8192);
+  EXPECT_EQ(plan(qv, 20.0_GB).passes.micro_batch_tokens, 4096);
   size_t before = SIZE_MAX;
   for (const size_t limit : {24.0_GB, 16.0_GB, 12.6_GB, 10.0_GB, 8.0_GB}) {
     const auto p = plan(qv, limit);
@@ -73,6 +75,7 @@ TEST(MemoryPlan, TheFastestWayThatFits) {
     before = p.need.activations;
   }
   EXPECT_EQ(plan(qv, 12.6_GB).passes.recompute, Recompute::none);
+  EXPECT_EQ(plan(qv, 12.6_GB).passes.micro_batch_tokens, 2048);
   EXPECT_EQ(plan(qv, 10.0_GB).passes.recompute, Recompute::mlp);
   // More matrices to adapt, more to keep.
   const auto more = seven_billion({Projection::q, Projection::v, Projection::down});
