@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA card: builds, tests the operations there against the CPU's kernels (which
-# are tested against float64), and times training against bitsandbytes + Liger, all in one run:
+# are tested against float64) and the models against torch's goldens, and times training, judging and
+# generating against the peers, all in one run, as one table:
 #   scripts/check_gpu.sh [--no-peer]
-# The peer is installed into .peers-gpu; the model of 7 billion random weights into bench-out/7b.
+# The peers are installed into .peers-gpu; the model of 7 billion random weights into bench-out/7b.
 set -eu
 cd "$(dirname "$0")/.."
 ./run build
+cmake -DGAVEL_BENCH=ON build >&2
+cmake --build build --target generate_bench >&2
 build/gavel devices
 build/tests/ops_tests --gtest_brief=1
-build/tests/train_tests --gtest_brief=1 --gtest_filter='ModelGolden*:Trainer*:PlannedRun*:Gpu*'
+build/tests/generate_tests --gtest_brief=1 --gtest_filter='ForwardOnCard*'
+build/tests/train_tests --gtest_brief=1 --gtest_filter='ModelGolden*:Trainer*:PlannedRun*'
 python=.venv/bin/python
 peer=()
 if [ "${1:-}" != --no-peer ]; then
   [ -e .peers-gpu/bin/python ] || /usr/bin/python3 -m venv .peers-gpu
-  .peers-gpu/bin/pip -q install torch transformers peft bitsandbytes liger-kernel numpy
+  .peers-gpu/bin/pip -q install torch transformers peft bitsandbytes liger-kernel numpy \
+    "mlx[cuda13]" mlx-lm
   python=.peers-gpu/bin/python
   peer=(--peer-python "$python")
 fi
@@ -23,4 +28,7 @@ if [ ! -e bench-out/7b/config.json ]; then
   build/gavel convert --model models/SmolLM2-135M-Instruct.Q4_1.gguf -q --mlx-path bench-out/tokenizer >&2
   "$python" bench/gpu_model.py bench-out/7b bench-out/tokenizer
 fi
-exec "$python" bench/gpu.py --gavel build/gavel --model bench-out/7b ${peer[@]+"${peer[@]}"}
+[ -e bench-out/small/config.json ] ||
+  build/gavel convert --model models/SmolLM2-135M-Instruct.Q4_1.gguf --dequantize --dtype bfloat16 \
+    --mlx-path bench-out/small >&2
+exec "$python" bench/gpu.py --gavel build/gavel --model bench-out/7b --small bench-out/small ${peer[@]+"${peer[@]}"}
