@@ -67,8 +67,7 @@ void add_quality_flags(CLI::App& c, EvalRequest& r) {
 std::vector<SuiteRequest> suite_requests(const std::string& text, const std::string& split,
                                          const CLI::Option& split_asked) {
   std::vector<SuiteRequest> requests;
-  std::istringstream list(text);
-  for (std::string item; std::getline(list, item, ',');) {
+  for (const std::string& item : split_suites(text)) {
     const size_t equals = item.find('=');
     const Suite& suite = find_suite(item.substr(0, equals));
     std::vector<std::filesystem::path> files;

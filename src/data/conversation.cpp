@@ -143,6 +143,8 @@ Conversation conversation_of(const Json& value, const std::string& role, bool js
                     {{"<extra_id_1>User\n", "user"}, {"<extra_id_1>Assistant\n", "assistant"}});
   }
   if (const auto text = text_of(value)) return {{role, std::string(trimmed(*text))}};
+  // What was the text "True" before a spreadsheet or a script read it (PandaLM's test set).
+  if (value.is_boolean()) return {{role, value.get<bool>() ? "True" : "False"}};
   if (value.is_object() && (value.contains("role") || value.contains("from")))
     return {turn_of(value, field)};
   if (!value.is_array())

@@ -104,8 +104,9 @@ void set_texts(const PairRow& row, JudgePair& pair, const Conversation& question
 
 namespace {
 
-void check_answers(const JudgePair& pair) {
-  if (pair.label && pair.answer_a == pair.answer_b && pair.label != Verdict::tie)
+void check_answers(const JudgePair& pair, const RawOptions& options) {
+  if (pair.label && pair.answer_a == pair.answer_b && pair.label != Verdict::tie &&
+      !options.equal_answers)
     throw Fault{"equal answers", fmt::format("the answers are the same, but the label is {}",
                                              to_string(*pair.label))};
 }
@@ -128,7 +129,7 @@ JudgePair two_answers(const PairRow& row) {
   }
   take_scores_line(pair.reason);  // a review may repeat the scores that were given apart
   pair.reason = with_letters(pair.reason);
-  check_answers(pair);
+  check_answers(pair, row.options);
   return pair;
 }
 
@@ -138,7 +139,7 @@ JudgePair better_and_worse(const PairRow& row, JudgePair pair, const Conversatio
                            const Conversation& better, const Conversation& worse, Verdict label) {
   set_texts(row, pair, question, better, worse);
   pair.label = label;
-  check_answers(pair);
+  check_answers(pair, row.options);
   uint64_t hash = row.options.seed ^ 0x0D2E;
   for (const std::string* text : {&pair.question, &pair.answer_a, &pair.answer_b})
     hash = stable_hash(*text, hash);

@@ -28,7 +28,8 @@ struct RawOptions {
   // Records of single answers are rows of their own, of this form of one answer, and are not joined
   // to pairs.
   std::optional<JudgeForm> answers;
-  uint64_t seed = 0;  // of the order in which a better and a worse answer stand
+  bool equal_answers = false;  // pairs of the same answers keep their label, and are no fault
+  uint64_t seed = 0;           // of the order in which a better and a worse answer stand
 };
 
 // What became of one row: a pair, or the kind of fault ("missing field") and its particulars.

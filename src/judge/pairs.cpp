@@ -12,8 +12,9 @@
 namespace gavel {
 namespace {
 
-RawOptions options_for(bool needs_label, const JudgeForm& form) {
+RawOptions options_for(bool needs_label, const JudgeForm& form, bool equal_answers = false) {
   RawOptions options;
+  options.equal_answers = equal_answers;
   set_answers(options, form);
   options.max_record_bytes = options.max_text_bytes = size_t{64} << 20;
   // Of an answer that is to be judged, people's scores may be on another scale.
@@ -24,13 +25,15 @@ RawOptions options_for(bool needs_label, const JudgeForm& form) {
 }
 
 bool may_be_left_out(const std::string& kind) {
-  return kind == "no label" || kind == "no majority" || kind == "not text alone";
+  return kind == "no label" || kind == "no majority" || kind == "equal answers" ||
+         kind == "not text alone";
 }
 
 }  // namespace
 
-PairFile::PairFile(const std::filesystem::path& path, bool needs_label, const JudgeForm& form)
-    : reader_(path, options_for(needs_label, form)) {}
+PairFile::PairFile(const std::filesystem::path& path, bool needs_label, const JudgeForm& form,
+                   bool equal_answers)
+    : reader_(path, options_for(needs_label, form, equal_answers)) {}
 
 PairFile::PairFile(TextSource source, bool needs_label, const JudgeForm& form)
     : reader_(std::move(source), "standard input", options_for(needs_label, form)) {}
@@ -49,10 +52,10 @@ std::vector<PairOrProblem> PairFile::next(size_t count) {
 }
 
 std::vector<JudgePair> read_pairs(const std::filesystem::path& path, bool needs_label,
-                                  const JudgeForm& form) {
+                                  const JudgeForm& form, bool equal_answers) {
   std::vector<JudgePair> pairs;
   std::map<std::string, std::pair<int64_t, std::string>> left_out;  // by kind: how many, the first
-  PairFile file(path, needs_label, form);
+  PairFile file(path, needs_label, form, equal_answers);
   for (auto items = file.next(1024); !items.empty(); items = file.next(1024))
     for (PairOrProblem& item : items) {
       if (item.pair) {

@@ -26,7 +26,8 @@ struct PairOrProblem {
 // The pairs of a file, or of standard input, as they come.
 class PairFile {
  public:
-  PairFile(const std::filesystem::path& path, bool needs_label, const JudgeForm& form = {});
+  PairFile(const std::filesystem::path& path, bool needs_label, const JudgeForm& form = {},
+           bool equal_answers = false);
   PairFile(TextSource source, bool needs_label, const JudgeForm& form = {});
   // Those of up to `count` records, the ones that are there soonest; none at the end. Throws Error
   // where the file is damaged, or of no known form.
@@ -41,10 +42,11 @@ class PairFile {
 };
 
 // A whole file. Throws Error naming file and line, and where there is no pair in it. Of published
-// data what has no answer that won (no label, no majority) and what is not text alone is left out,
-// with a warning that counts it.
+// data what has no answer that won (no label, no majority, the same answer twice) and what is not
+// text alone is left out, with a warning that counts it; with `equal_answers` the same answer twice
+// is a pair like others.
 std::vector<JudgePair> read_pairs(const std::filesystem::path& path, bool needs_label,
-                                  const JudgeForm& form = {});
+                                  const JudgeForm& form = {}, bool equal_answers = false);
 
 // A hash of everything in the pairs that a judgement depends on.
 uint64_t pairs_fingerprint(const std::vector<JudgePair>& pairs);

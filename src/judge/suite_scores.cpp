@@ -1,4 +1,6 @@
 // How each suite is scored.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -67,8 +69,8 @@ constexpr Subset kSubsets[] = {{"Chat", "alpacaeval-easy", 100},
                                {"Chat Hard", "llmbar-adver-manual", 46},
                                {"Safety", "refusals-dangerous", 100},
                                {"Safety", "refusals-offensive", 100},
-                               {"Safety", "xstest-should-refuse", 250},
-                               {"Safety", "xstest-should-respond", 154},
+                               {"Safety", "xstest-should-refuse", 154},
+                               {"Safety", "xstest-should-respond", 250},
                                {"Safety", "donotanswer", 136},
                                {"Reasoning", "math-prm", 984},
                                {"Reasoning", "hep-cpp", 164},
@@ -144,11 +146,12 @@ SuiteScores rm_bench(Rows rows) {
       const int better = place_of(*p.pair, a ? "place_a" : "place_b");
       const int worse = place_of(*p.pair, a ? "place_b" : "place_a");
       const char* level = better < worse ? "hard" : better == worse ? "normal" : "easy";
-      means.add(p.pair->category + " " + level, right(*p.judgement) ? 1 : 0);
+      const std::string& part = p.pair->category;  // safety has two, whose rows count alike
+      means.add((part.starts_with("safety") ? "safety" : part) + " " + level,
+                right(*p.judgement) ? 1 : 0);
     }
   const auto level_of = [&](const std::string& domain, const std::string& level) {
-    if (domain != "safety") return means.of(domain + " " + level);
-    return mean_of({means.of("safety-refuse " + level), means.of("safety-response " + level)});
+    return means.of(domain + " " + level);
   };
   SuiteScores out;
   for (const char* domain : {"chat", "math", "code", "safety"})
@@ -199,7 +202,9 @@ SuiteScores llm_bar(Rows rows) {
       double value = j.first_order == j.label ? 1 : 0;
       if (j.second_order) value = (value + (*j.second_order == j.label ? 1 : 0)) / 2;
       means.add(p.pair->category, value);
-      if (j.second_order) means.add("same in both orders", same_in_both(j) ? 1 : 0);
+      // Its authors count two unreadable verdicts as the same.
+      if (j.second_order)
+        means.add("same in both orders", j.first_order == *j.second_order ? 1 : 0);
     }
   SuiteScores out;
   for (const char* part : {"Natural", "Neighbor", "GPTInst", "GPTOut", "Manual"})
@@ -281,41 +286,9 @@ constexpr Suite kSuites[] = {
      mt_bench_human},
     {"judgelm", "judgelm", "", "", judge_lm}};
 
-constexpr const char* kJudgeLm =
-    "JudgeLM's README (github.com/baaivision/JudgeLM), without reference";
-constexpr const char* kLlmBar =
-    "LLMBar's statistics.json (github.com/princeton-nlp/LLMBar), prompt Vanilla";
-constexpr const char* kPandaLm =
-    "PandaLM's data/compute_metrics.py (github.com/WeOpenML/PandaLM), unreadable verdicts as ties";
-constexpr PublishedScore kPublished[] = {
-    {"pandalm", "accuracy", "PandaLM-7B", 0.6677, kPandaLm},
-    {"pandalm", "precision", "PandaLM-7B", 0.5738, kPandaLm},
-    {"pandalm", "recall", "PandaLM-7B", 0.5750, kPandaLm},
-    {"pandalm", "F1", "PandaLM-7B", 0.5743, kPandaLm},
-    {"pandalm", "accuracy", "gpt-3.5-turbo", 0.7107, kPandaLm},
-    {"pandalm", "precision", "gpt-3.5-turbo", 0.5879, kPandaLm},
-    {"pandalm", "recall", "gpt-3.5-turbo", 0.5736, kPandaLm},
-    {"pandalm", "F1", "gpt-3.5-turbo", 0.5755, kPandaLm},
-    {"judgelm", "agreement", "JudgeLM-7B", 0.8111, kJudgeLm},
-    {"judgelm", "precision", "JudgeLM-7B", 0.6967, kJudgeLm},
-    {"judgelm", "recall", "JudgeLM-7B", 0.7839, kJudgeLm},
-    {"judgelm", "F1", "JudgeLM-7B", 0.7221, kJudgeLm},
-    {"judgelm", "consistency", "JudgeLM-7B", 0.8357, kJudgeLm},
-    {"judgelm", "agreement", "JudgeLM-33B", 0.8903, kJudgeLm},
-    {"judgelm", "precision", "JudgeLM-33B", 0.8097, kJudgeLm},
-    {"judgelm", "recall", "JudgeLM-33B", 0.8476, kJudgeLm},
-    {"judgelm", "F1", "JudgeLM-33B", 0.8264, kJudgeLm},
-    {"judgelm", "consistency", "JudgeLM-33B", 0.9136, kJudgeLm},
-    {"llmbar", "Natural", "GPT-4", 0.955, kLlmBar},
-    {"llmbar", "Neighbor", "GPT-4", 0.7873, kLlmBar},
-    {"llmbar", "GPTInst", "GPT-4", 0.8641, kLlmBar},
-    {"llmbar", "GPTOut", "GPT-4", 0.7766, kLlmBar},
-    {"llmbar", "Manual", "GPT-4", 0.8043, kLlmBar}};
-
 }  // namespace
 
 std::span<const Suite> suites() { return kSuites; }
-std::span<const PublishedScore> published_scores() { return kPublished; }
 
 const Suite& find_suite(std::string_view name) {
   std::string names;
@@ -324,6 +297,23 @@ const Suite& find_suite(std::string_view name) {
     names += (names.empty() ? "" : ", ") + std::string(suite.name);
   }
   throw UsageError(fmt::format("--suite {}: there are {}", name, names));
+}
+
+std::vector<std::string> split_suites(std::string_view text) {
+  std::vector<std::string> items;
+  while (true) {
+    const size_t comma = text.find(',');
+    const std::string_view piece = text.substr(0, comma);
+    const std::string_view name = piece.substr(0, piece.find('='));
+    const bool begins = std::any_of(std::begin(kSuites), std::end(kSuites),
+                                    [&](const Suite& suite) { return name == suite.name; });
+    if (items.empty() || begins)
+      items.emplace_back(piece);
+    else
+      items.back().append(1, ',').append(piece);
+    if (comma == std::string_view::npos) return items;
+    text.remove_prefix(comma + 1);
+  }
 }
 
 }  // namespace gavel

@@ -35,13 +35,19 @@ std::vector<fs::path> files_of(const fs::path& path) {
 
 std::vector<JudgePair> pairs_of_file(const Suite& suite, const fs::path& file) {
   const FormFields form = form_of_file(file, {});
-  if (std::string_view(form.form->name) != suite.form)
+  // RM-Bench's files of one domain are named after it, and have RewardBench 2's fields.
+  const bool by_name = std::string_view(suite.name) == "rm-bench" &&
+                       std::string_view(form.form->name) == "rewardbench2";
+  if (std::string_view(form.form->name) != suite.form && !by_name)
     fail("--suite {}: {} is not of the form {} but of {}", suite.name, file.string(), suite.form,
          form.form->name);
-  auto pairs = read_pairs(file, true);
+  // One of JudgeBench's pairs has the same answer twice; its authors count it.
+  auto pairs = read_pairs(file, true, {}, true);
   const bool by_folder = std::string_view(suite.name) == "llmbar";
   for (JudgePair& pair : pairs)
-    if (by_folder)
+    if (by_name)
+      pair.category = file.stem().string().substr(0, file.stem().string().find('_'));
+    else if (by_folder)
       pair.category = file.filename() == "dataset.json"
                           ? fs::absolute(file).parent_path().filename().string()
                           : file.stem().string();

@@ -38,8 +38,12 @@ struct Suite {
 std::span<const Suite> suites();
 // Throws UsageError for another name, and says which there are.
 const Suite& find_suite(std::string_view name);
+// The items of "NAME=FILE,NAME,...". Files may have commas in their names (JudgeBench's do): a
+// comma ends an item only where the name of a suite follows. Throws UsageError where the text does
+// not begin with a suite.
+std::vector<std::string> split_suites(std::string_view text);
 
-// A part of what a suite's own authors report of other judges.
+// A part of what a suite's authors, or the source that is named, report of other judges.
 struct PublishedScore {
   const char* suite;
   const char* part;

@@ -221,6 +221,16 @@ TEST_F(RawPairs, NumbersAreAnswersAndIds) {
             "3");
 }
 
+// PandaLM's test set has six answers "True" that are booleans.
+TEST_F(RawPairs, BooleansAreTheTextsThatTheyWere) {
+  const auto pairs =
+      good(file("b.jsonl", R"({"question": "q", "answer_a": true, "answer_b": false, "label": "A"})"
+                           "\n"));
+  ASSERT_EQ(pairs.size(), 1u);
+  EXPECT_EQ(pairs[0].answer_a, "True");
+  EXPECT_EQ(pairs[0].answer_b, "False");
+}
+
 TEST_F(RawPairs, ReadsWhatSpreadsheetsWrite) {
   const auto pairs = good(file("s.csv",
                                "\xEF\xBB\xBFId;Question;Answer A;Answer B;Label\r\n"

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "judge/evaluate.h"
@@ -100,6 +101,54 @@ TEST_F(Suites, RewardBenchWeighsItsSubsets) {
   EXPECT_DOUBLE_EQ(s["overall"], (s["Chat"] + s["Reasoning"] + s["Safety"]) / 3);
 }
 
+// Right answers by subset of a reward model in RewardBench's README, and what its
+// calculate_scores_per_section makes of them.
+TEST_F(Suites, RewardBenchGivesThePublishedSections) {
+  struct Part {
+    const char* subset;
+    int right, of;
+  };
+  constexpr Part kParts[] = {{"alpacaeval-easy", 50, 100},
+                             {"alpacaeval-hard", 67, 95},
+                             {"alpacaeval-length", 56, 95},
+                             {"mt-bench-easy", 16, 28},
+                             {"mt-bench-med", 29, 40},
+                             {"mt-bench-hard", 20, 37},
+                             {"llmbar-natural", 52, 100},
+                             {"llmbar-adver-neighbor", 58, 134},
+                             {"llmbar-adver-GPTInst", 36, 92},
+                             {"llmbar-adver-GPTOut", 22, 47},
+                             {"llmbar-adver-manual", 17, 46},
+                             {"refusals-dangerous", 97, 100},
+                             {"refusals-offensive", 100, 100},
+                             {"xstest-should-refuse", 154, 154},
+                             {"xstest-should-respond", 71, 250},
+                             {"donotanswer", 112, 136},
+                             {"math-prm", 132, 447},
+                             {"hep-cpp", 103, 164},
+                             {"hep-go", 104, 164},
+                             {"hep-java", 116, 164},
+                             {"hep-js", 109, 164},
+                             {"hep-python", 90, 164},
+                             {"hep-rust", 106, 164}};
+  SuiteData data;
+  data.suites.push_back({&find_suite("rewardbench"), {}});
+  std::string orders;
+  for (const Part& part : kParts)
+    for (int i = 0; i < part.of; ++i) {
+      data.suites[0].rows.push_back({data.pairs.size()});
+      JudgePair& pair = data.pairs.emplace_back();
+      pair.label = Verdict::a;
+      pair.category = part.subset;
+      orders += i < part.right ? "r " : "w ";
+    }
+  auto s = scores(data, judged(data, orders));
+  EXPECT_NEAR(s["Chat"], 0.6089385474860335, 1e-12);
+  EXPECT_NEAR(s["Chat Hard"], 0.44956140350877194, 1e-12);
+  EXPECT_NEAR(s["Safety"], 0.7216216216216216, 1e-12);
+  EXPECT_NEAR(s["Reasoning"], 0.46675669776831996, 1e-12);
+}
+
 TEST_F(Suites, RewardBench2AsksForTheBestOfFour) {
   const auto row = [](const std::string& subset, int id) -> Json {
     return {{"id", std::to_string(id)},
@@ -152,6 +201,28 @@ TEST_F(Suites, RmBenchHasThreeLevels) {
   EXPECT_NEAR(s["average"], (s["easy"] + s["normal"] + s["hard"]) / 3, 1e-12);
 }
 
+// The domain's files have no field of it; of safety, both kinds' rows count alike.
+TEST_F(Suites, RmBenchIsReadByDomainToo) {
+  const auto row = [](int id) -> Json {
+    return {{"id", id},
+            {"prompt", "q" + std::to_string(id)},
+            {"subset", "some"},
+            {"chosen", {"c0", "c1", "c2"}},
+            {"rejected", {"r0", "r1", "r2"}}};
+  };
+  const auto refuse = write("safety-refuse_filtered.json", {row(1), row(2), row(3)});
+  const auto respond = write("safety-response_filtered.json", {row(4)});
+  const SuiteRequest request{&find_suite("rm-bench"), {refuse, respond}};
+  const auto data = read_suites(std::span(&request, 1), 0);
+  ASSERT_EQ(data.pairs.size(), 36u);
+  std::string orders;
+  for (int i = 0; i < 36; ++i) orders += i < 27 ? "r " : "w ";
+  auto s = scores(data, judged(data, orders));
+  EXPECT_DOUBLE_EQ(s["safety"], 0.75);
+  EXPECT_DOUBLE_EQ(s["hard"], 0.75);
+  EXPECT_TRUE(std::isnan(s["chat"]));
+}
+
 TEST_F(Suites, JudgeBenchCountsBothOrders) {
   std::vector<Json> rows;
   for (const char* source : {"mmlu-pro-law", "mmlu-pro-math", "livebench-math", "livecodebench"})
@@ -169,6 +240,17 @@ TEST_F(Suites, JudgeBenchCountsBothOrders) {
   EXPECT_DOUBLE_EQ(s["coding"], 0);
   EXPECT_DOUBLE_EQ(s["overall"], 0.5);
   EXPECT_DOUBLE_EQ(s["same in both orders"], 0.5);
+}
+
+TEST_F(Suites, JudgeBenchHasAPairOfTheSameAnswer) {
+  const auto row = [](const char* id, const char* b) -> Json {
+    return {{"pair_id", id},         {"source", "livecodebench"}, {"question", id},
+            {"response_model", "m"}, {"response_A", "x"},         {"response_B", b},
+            {"label", "B>A"}};
+  };
+  const auto data = read("judgebench", write("jb.jsonl", {row("one", "y"), row("two", "x")}));
+  ASSERT_EQ(data.pairs.size(), 2u);
+  EXPECT_EQ(data.pairs[1].label, Verdict::b);
 }
 
 // GPT-4 (Vanilla) on LLMBar's Natural set, by its statistics.json: 95 right in the given order, 96
@@ -325,6 +407,39 @@ TEST_F(Suites, StandInTheEvaluationBesidePublishedFigures) {
   const std::string text = tables_text(evaluation);
   EXPECT_NE(text.find("JudgeLM-7B 81.1, JudgeLM-33B 89.0"), std::string::npos) << text;
   EXPECT_NE(text.find("github.com/baaivision/JudgeLM"), std::string::npos) << text;
+}
+
+TEST_F(Suites, LlmBarCountsUnreadableVerdictsOfBothOrdersAsTheSame) {
+  const Json row = {{"input", "q"}, {"output_1", "x"}, {"output_2", "y"}, {"label", 1}};
+  write("LLMBar/Natural/dataset.json", {row, row});
+  const auto data = read("llmbar", directory_ / "LLMBar");
+  auto s = scores(data, judged(data, "nnrn"));
+  EXPECT_DOUBLE_EQ(s["same in both orders"], 0.5);
+  EXPECT_DOUBLE_EQ(s["Natural"], 0.25);
+}
+
+// JudgeBench's own files are named so.
+TEST_F(Suites, FilesMayHaveCommasInTheirNames) {
+  EXPECT_EQ(split_suites("judgebench=d/dataset=judgebench,response_model=gpt-4o.jsonl,llmbar=x,"
+                         "rewardbench,rm-bench=a,b"),
+            (std::vector<std::string>{"judgebench=d/dataset=judgebench,response_model=gpt-4o.jsonl",
+                                      "llmbar=x", "rewardbench", "rm-bench=a,b"}));
+  EXPECT_EQ(split_suites("nobench,llmbar"), (std::vector<std::string>{"nobench", "llmbar"}));
+}
+
+TEST_F(Suites, HaveAPublishedFigureEachOfAPartThatTheyScore) {
+  for (const Suite& suite : suites()) {
+    std::set<std::string> parts;
+    for (const auto& [part, value] : suite.score({})) parts.insert(part);
+    int figures = 0;
+    for (const PublishedScore& p : published_scores())
+      if (p.suite == std::string(suite.name)) {
+        EXPECT_EQ(parts.count(p.part), 1u) << suite.name << ", " << p.part;
+        EXPECT_TRUE(p.value > 0 && p.value < 1);
+        ++figures;
+      }
+    EXPECT_GT(figures, 0) << suite.name;
+  }
 }
 
 TEST_F(Suites, OtherNamesAndFormsAreRefused) {
