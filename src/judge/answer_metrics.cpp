@@ -27,9 +27,16 @@ constexpr std::array<const char*, 12> kScore = {"agreement",
 constexpr std::array<const char*, 12> kPass = {"accuracy",   "tpr", "tnr",   "precision",
                                                "recall",     "f1",  "kappa", "pass_rate",
                                                "unparsable", "ece", "nll",   "tokens"};
-constexpr std::array<const char*, 8> kCriteria = {
-    "agreement", "weighted_kappa",     "total.spearman", "total.kendall_tau",
-    "total.mae", "total.mae_expected", "unparsable",     "tokens"};
+constexpr std::array<const char*, 10> kCriteria = {"agreement",
+                                                   "weighted_kappa",
+                                                   "total.spearman",
+                                                   "total.kendall_tau",
+                                                   "total.mae",
+                                                   "total.mae_expected",
+                                                   "unparsable",
+                                                   "ece",
+                                                   "nll",
+                                                   "tokens"};
 constexpr std::array<const char*, 6> kOfCriterion = {
     "agreement", "weighted_kappa", "spearman", "kendall_tau", "mae", "mae_expected"};
 
@@ -76,43 +83,12 @@ double share_unparsable(std::span<const Judgement> judgements, std::span<const u
   return sample.empty() ? kNaN : count / static_cast<double>(sample.size());
 }
 
-// Of the first part, where probabilities are known: expected calibration error of the value's, and
-// the label's negative log.
-struct Honesty {
-  double ece = kNaN, nll = kNaN;
-};
-
-Honesty honesty(std::span<const Judgement> judgements, std::span<const uint32_t> sample) {
-  struct Bin {
-    double count = 0, confidence = 0, right = 0;
-  };
-  std::array<Bin, kReliabilityBins> bins;
-  double count = 0, nll = 0;
-  constexpr double kLeast = 1e-12;  // of a probability
-  for (const uint32_t i : sample) {
-    const Rating& r = judgements[i].ratings[0];
-    if (r.probabilities.empty() || !r.value) continue;
-    const double sure = r.probabilities.at(static_cast<size_t>(*r.value - r.low));
-    const auto bin = static_cast<size_t>(
-        std::clamp(std::ceil(sure * kReliabilityBins) - 1, 0.0, kReliabilityBins - 1.0));
-    ++bins[bin].count;
-    bins[bin].confidence += sure;
-    bins[bin].right += r.value == r.label ? 1 : 0;
-    ++count;
-    nll -= std::log(std::max(r.probabilities.at(static_cast<size_t>(*r.label - r.low)), kLeast));
-  }
-  if (count == 0) return {};
-  double ece = 0;
-  for (const Bin& bin : bins) ece += std::abs(bin.confidence - bin.right) / count;
-  return {ece, nll / count};
-}
-
 double if_known(const Columns& c, double value) { return c.has_expected ? value : kNaN; }
 
 std::vector<double> measure_score(std::span<const Judgement> judgements,
                                   std::span<const uint32_t> sample) {
   const Columns c = columns_of(1, judgements, sample)[0];
-  const Honesty h = honesty(judgements, sample);
+  const RatingHonesty h = rating_honesty(judgements, sample);
   return {c.right / static_cast<double>(sample.size()),
           weighted_kappa(c.label, c.value, KappaWeights::quadratic),
           spearman(c.labels, c.values),
@@ -141,7 +117,7 @@ std::vector<double> measure_pass(std::span<const Judgement> judgements,
   const double precision = said > 0 ? right / said : kNaN;
   const double f1 = precision + rates.tpr > 0 ? 2 * precision * rates.tpr / (precision + rates.tpr)
                                               : precision + rates.tpr;
-  const Honesty h = honesty(judgements, sample);
+  const RatingHonesty h = rating_honesty(judgements, sample);
   return {c.right / static_cast<double>(sample.size()),
           rates.tpr,
           rates.tnr,
@@ -185,6 +161,7 @@ std::vector<double> measure_criteria(const std::vector<RatedPart>& parts,
           if_known(c, mean_absolute_error(c.labels, c.expected))})
       rest.push_back(value);
   }
+  const RatingHonesty h = rating_honesty(judgements, sample);
   std::vector<double> out = {right / static_cast<double>(sample.size()),
                              weighted_total(parts, kappas),
                              spearman(labels, values),
@@ -192,6 +169,8 @@ std::vector<double> measure_criteria(const std::vector<RatedPart>& parts,
                              mean_absolute_error(labels, values),
                              if_known(columns[0], mean_absolute_error(labels, expected)),
                              share_unparsable(judgements, sample),
+                             h.ece,
+                             h.nll,
                              mean_tokens(judgements, sample)};
   out.insert(out.end(), rest.begin(), rest.end());
   return out;
@@ -239,6 +218,41 @@ std::vector<Interval> bootstrap_answers(const JudgeForm& form,
   return bootstrap_numbers(judgements.size(), options, [&](std::span<const uint32_t> sample) {
     return measure_answers(form, judgements, sample);
   });
+}
+
+RatingHonesty rating_honesty(std::span<const Judgement> judgements,
+                             std::span<const uint32_t> sample) {
+  struct Bin {
+    double confidence = 0, right = 0;
+  };
+  std::array<Bin, kReliabilityBins> bins;
+  double count = 0, nll = 0, brier = 0;
+  constexpr double kLeast = 1e-12;  // of a probability
+  for (const uint32_t i : sample)
+    for (const Rating& r : judgements[i].ratings) {
+      if (r.probabilities.empty() || !r.value) continue;
+      const double sure = r.probabilities.at(static_cast<size_t>(*r.value - r.low));
+      const auto label = static_cast<size_t>(*r.label - r.low);
+      const auto bin = static_cast<size_t>(
+          std::clamp(std::ceil(sure * kReliabilityBins) - 1, 0.0, kReliabilityBins - 1.0));
+      bins[bin].confidence += sure;
+      bins[bin].right += r.value == r.label ? 1 : 0;
+      ++count;
+      nll -= std::log(std::max(r.probabilities.at(label), kLeast));
+      for (size_t k = 0; k < r.probabilities.size(); ++k) {
+        const double distance = r.probabilities[k] - (k == label ? 1 : 0);
+        brier += distance * distance;
+      }
+    }
+  if (count == 0) return {kNaN, kNaN, kNaN};
+  double ece = 0;
+  for (const Bin& bin : bins) ece += std::abs(bin.confidence - bin.right) / count;
+  return {ece, nll / count, brier / count};
+}
+
+bool is_right(const Judgement& judgement) {
+  return judgement.ratings.empty() ? judgement.verdict == judgement.label
+                                   : is_right(judgement.ratings);
 }
 
 bool is_right(const std::vector<Rating>& ratings) {

@@ -21,8 +21,9 @@ namespace gavel {
 //             verdicts), unparsable, ece, nll, tokens
 //   criteria  agreement (of all criteria), weighted_kappa (the criteria's mean by their weights),
 //             total.spearman, total.kendall_tau, total.mae, total.mae_expected (of the mean score
-//             by the weights), unparsable, tokens, and NAME.agreement, NAME.weighted_kappa,
-//             NAME.spearman, NAME.kendall_tau, NAME.mae, NAME.mae_expected of each
+//             by the weights), unparsable, ece, nll, tokens, and NAME.agreement,
+//             NAME.weighted_kappa, NAME.spearman, NAME.kendall_tau, NAME.mae, NAME.mae_expected of
+//             each
 std::vector<std::string> answer_metric_names(const JudgeForm& form);
 // Whether any form of one answer may have a measure of this name.
 bool is_answer_metric(std::string_view name);
@@ -36,8 +37,19 @@ std::vector<Interval> bootstrap_answers(const JudgeForm& form,
                                         std::span<const Judgement> judgements,
                                         const BootstrapOptions& options);
 
+// How honest the probabilities are, where they are known, of all parts together: expected
+// calibration error of the values' (10 bins), the label's mean negative log, and the squared
+// distance from the label (0 to 2). NaN where none are known.
+struct RatingHonesty {
+  double ece, nll, brier;
+};
+RatingHonesty rating_honesty(std::span<const Judgement> judgements,
+                             std::span<const uint32_t> sample);
+
 // Whether every part is what people say.
 bool is_right(const std::vector<Rating>& ratings);
+// The same of a pair's verdict, or of one answer.
+bool is_right(const Judgement& judgement);
 // The share of such judgements.
 double share_right(std::span<const Judgement> judgements);
 

@@ -27,6 +27,18 @@ Json confusion_json(const RatedPart& part, std::span<const Judgement> judgements
           {"counts", rating_confusion(judgements, place)}};
 }
 
+void add_calibrated(Json& metrics, std::vector<Judgement> judgements,
+                    const Calibration& calibration, const EvalRequest& request) {
+  for (Judgement& j : judgements) j = calibrated(j, calibration);
+  const auto after = bootstrap_numbers(judgements.size(), request.bootstrap,
+                                       [&](std::span<const uint32_t> sample) {
+                                         const RatingHonesty h = rating_honesty(judgements, sample);
+                                         return std::vector<double>{h.ece, h.nll};
+                                       });
+  metrics["ece_calibrated"] = interval_json(after[0]);
+  metrics["nll_calibrated"] = interval_json(after[1]);
+}
+
 // "tpr" as a head of a column.
 std::string head_of(const std::string& name) {
   std::string head = name;
@@ -84,6 +96,40 @@ std::string confusion_table(const Json& judge, const Json& confusion) {
   return "\n" + aligned(rows);
 }
 
+// How honest the probabilities are, and after the calibration where there is one.
+std::string honesty_table(const Json& evaluation) {
+  TableRows rows = {{"judge", "ece %", "nll", "temp."}};
+  for (const Json& judge : evaluation["judges"]) {
+    const auto cell = [&](const std::string& name, double unit, int digits) {
+      const auto number = [&](const std::string& of) {
+        return short_number(unit * value_at(judge["metrics"], of.c_str()), digits);
+      };
+      const bool calibrated = judge["metrics"].contains(name + "_calibrated");
+      return number(name) + (calibrated ? " -> " + number(name + "_calibrated") : "");
+    };
+    rows.push_back(
+        {judge["name"], cell("ece", 100, 1), cell("nll", 1, 3), calibration_text(judge)});
+  }
+  return aligned(rows);
+}
+
+std::string probes_table(const Json& evaluation) {
+  TableRows rows = {{"judge", "the answer", "answers", "raised %", "change"}};
+  for (const Json& judge : evaluation["judges"])
+    for (const Json& p : judge.contains("probes") ? judge["probes"] : Json::array()) {
+      const auto at = [&](const char* key) {
+        return short_number(number_or_nan(p["change"][key]), 2);
+      };
+      rows.push_back({judge["name"], p["what"], p["answers"].dump(),
+                      percent_with_interval(p["rate"]),
+                      fmt::format("{} [{}, {}]", at("value"), at("low"), at("high"))});
+    }
+  return rows.size() == 1 ? ""
+                          : "\nAnswers that are not the best, dressed up (change: of the expected "
+                            "value)\n" +
+                                aligned(rows);
+}
+
 std::string raters_lines(const Json& evaluation) {
   const auto it = evaluation.find("people");
   if (it == evaluation.end()) return "";
@@ -131,7 +177,19 @@ Json answer_judge_json(const EvalResult& result, const EvalRequest& request) {
     for (size_t k = 0; k < parts.size(); ++k)
       judge["confusions"].push_back(confusion_json(parts[k], judgements, k));
   }
+  add_honesty(judge, result, request);
+  if (result.calibration)
+    add_calibrated(judge["metrics"], judgements, *result.calibration, request);
   judge["speed"] = speed_json(result, request);
+  if (!result.paraphrases.results.empty())
+    judge["paraphrases"] = paraphrases_json(result.paraphrases);
+  for (const ProbeResult& p : result.probes)
+    judge["probes"].push_back({{"probe", p.probe->name},
+                               {"what", p.probe->what},
+                               {"answers", p.pairs},
+                               {"raised", p.flipped},
+                               {"rate", interval_json(p.rate)},
+                               {"change", interval_json(p.change)}});
   return judge;
 }
 
@@ -170,22 +228,21 @@ std::string answer_table(const Json& evaluation) {
   if (form == "pass") {
     headline = "accuracy";
     out += table_of(evaluation, {"accuracy", "kappa", "tpr", "tnr", "unparsable"}) + "\n" +
-           table_of(evaluation, {"precision", "recall", "f1", "pass_rate", "ece", "nll"});
+           table_of(evaluation, {"precision", "recall", "f1", "pass_rate"});
   } else if (form == "score") {
-    out += table_of(evaluation, {"agreement", "weighted_kappa", "spearman", "kendall_tau", "mae",
-                                 "unparsable"}) +
-           "\n" +
-           table_of(evaluation,
-                    {"spearman_expected", "kendall_tau_expected", "mae_expected", "ece", "nll"});
+    out +=
+        table_of(evaluation,
+                 {"agreement", "weighted_kappa", "spearman", "kendall_tau", "mae", "unparsable"}) +
+        "\n" + table_of(evaluation, {"spearman_expected", "kendall_tau_expected", "mae_expected"});
   } else {
     out += table_of(evaluation, {"agreement", "weighted_kappa", "total.spearman",
                                  "total.kendall_tau", "total.mae", "unparsable"}) +
            "\n" + criteria_table(evaluation);
   }
-  out += "\n" + speed_table(evaluation);
+  out += "\n" + honesty_table(evaluation) + "\n" + speed_table(evaluation);
   for (const Json& judge : evaluation["judges"])
     if (judge.contains("confusion")) out += confusion_table(judge, judge["confusion"]);
-  out += raters_lines(evaluation);
+  out += sure_lines(evaluation) + raters_lines(evaluation) + probes_table(evaluation);
   return out + comparison_lines(evaluation, headline);
 }
 

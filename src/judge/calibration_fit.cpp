@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/random.h"
+#include "judge/answer_metrics.h"
 #include "judge/selective.h"
 
 namespace gavel {
@@ -19,6 +21,12 @@ using Json = nlohmann::ordered_json;
 constexpr double kNeverSure = 2;
 
 CalibrationScores scores_of(std::span<const Judgement> judgements) {
+  if (!judgements.empty() && !judgements[0].ratings.empty()) {
+    std::vector<uint32_t> all(judgements.size());
+    std::iota(all.begin(), all.end(), 0U);
+    const RatingHonesty h = rating_honesty(judgements, all);
+    return {h.nll, h.brier, h.ece};
+  }
   const MetricValues values = measure(judgements);
   return {value_of(values, Metric::nll), value_of(values, Metric::brier),
           value_of(values, Metric::ece)};
@@ -30,7 +38,7 @@ std::vector<int> folds_of(std::span<const Judgement> judgements,
   std::map<std::string, int> fold_of;
   std::vector<std::string> distinct;
   for (size_t i = 0; i < judgements.size(); ++i)
-    if (judgements[i].probabilities && fold_of.emplace(questions[i], -1).second)
+    if (has_probabilities(judgements[i]) && fold_of.emplace(questions[i], -1).second)
       distinct.push_back(questions[i]);
   if (distinct.size() < 2 * kCalibrationFolds) return {};
   Random(seed, 0x63616C6962ULL).shuffle(std::span(distinct));
@@ -38,7 +46,7 @@ std::vector<int> folds_of(std::span<const Judgement> judgements,
     fold_of[distinct[q]] = static_cast<int>(q % kCalibrationFolds);
   std::vector<int> folds(judgements.size(), -1);
   for (size_t i = 0; i < judgements.size(); ++i)
-    if (judgements[i].probabilities) folds[i] = fold_of[questions[i]];
+    if (has_probabilities(judgements[i])) folds[i] = fold_of[questions[i]];
   return folds;
 }
 
@@ -82,7 +90,7 @@ CalibrationMethod best_method(std::span<const CalibrationTrial> trials) {
     if (trial.method && (!best || trial.all.nll < best->all.nll)) best = &trial;
   if (!best)
     fail(
-        "to tell which calibration is best needs probabilities on the pairs of at least {} "
+        "to tell which calibration is best needs probabilities on rows of at least {} "
         "questions: give more with --calibrate, or name a method with --calibrate-with",
         2 * kCalibrationFolds);
   return *best->method;
@@ -94,13 +102,13 @@ Calibration fit_calibration(std::span<const Judgement> judgements,
                             std::optional<double> max_error, double level) {
   std::vector<Judgement> known;
   for (const Judgement& j : judgements)
-    if (j.probabilities) known.push_back(j);
+    if (has_probabilities(j)) known.push_back(j);
   Calibration c;
   c.map = fit_map(known, method ? *method : best_method(trials));
   c.examples = static_cast<int64_t>(known.size());
-  c.nll_before = value_of(measure(known), Metric::nll);
+  c.nll_before = scores_of(known).nll;
   for (Judgement& j : known) j = calibrated(j, c);
-  c.nll_after = value_of(measure(known), Metric::nll);
+  c.nll_after = scores_of(known).nll;
   if (!max_error) return c;
   const auto passed = threshold_for(known, *max_error, level);
   c.threshold = passed ? passed->threshold : kNeverSure;
@@ -113,7 +121,7 @@ std::string threshold_text(std::span<const Judgement> judgements, const Calibrat
   if (!calibration.threshold) return "";
   std::vector<Judgement> known;
   for (const Judgement& j : judgements)
-    if (j.probabilities) known.push_back(calibrated(j, calibration));
+    if (has_probabilities(j)) known.push_back(calibrated(j, calibration));
   const auto passed = threshold_for(known, calibration.max_error, level);
   if (!passed)
     return fmt::format(
@@ -121,7 +129,7 @@ std::string threshold_text(std::span<const Judgement> judgements, const Calibrat
         "people",
         100 * calibration.max_error);
   return fmt::format(
-      "Sure enough from a confidence of {:.3f} on: {:.0f}% of the validation pairs, {:.1f}% of "
+      "Sure enough from a confidence of {:.3f} on: {:.0f}% of the validation data, {:.1f}% of "
       "them wrong",
       passed->threshold, 100 * passed->coverage, 100 * (1 - passed->accuracy));
 }
@@ -163,7 +171,7 @@ EvalTable trials_table(const Json& evaluation) {
   }
   return {
       "Calibrations by held-out folds",
-      "Each is fitted on four fifths of the validation pairs and measured on the rest: all folds "
+      "Each is fitted on four fifths of the validation data and measured on the rest: all folds "
       "together, and in parentheses the least and the most of one.",
       std::move(rows)};
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "judge/answer_metrics.h"
 #include "judge/eval_parts.h"
 #include "judge/reason.h"
 #include "judge/selective.h"
@@ -74,13 +75,33 @@ Json sure_json(std::span<const Judgement> judgements, const Calibration& calibra
   for (const Judgement& j : judgements) {
     if (needs_a_person(calibration, calibrated_confidence(j, calibration))) continue;
     ++sure;
-    wrong += j.verdict != j.label;
+    wrong += !is_right(j);
   }
   return {{"threshold", *calibration.threshold},
           {"max_error", calibration.max_error},
           {"pairs", sure},
           {"error", interval_json(wilson_interval(wrong, sure, request.bootstrap.level))}};
 }
+
+}  // namespace
+
+void add_honesty(Json& judge, const EvalResult& result, const EvalRequest& request) {
+  const auto& judgements = result.set.judgements;
+  judge["coverage"] = Json::array();
+  for (const CoveragePoint& p : coverage_curve(judgements))
+    judge["coverage"].push_back(
+        {{"threshold", p.threshold}, {"coverage", p.coverage}, {"accuracy", p.accuracy}});
+  if (!result.trials.empty()) judge["calibrations"] = trials_json(result.trials);
+  if (!result.calibration) return;
+  const ProbabilityMap& map = result.calibration->map;
+  judge["calibration"] = method_name(map.method);
+  judge["temperature"] = map.temperature;
+  if (map.tie_band > 0) judge["tie_band"] = map.tie_band;
+  if (result.calibration->threshold)
+    judge["sure"] = sure_json(judgements, *result.calibration, request);
+}
+
+namespace {
 
 Json judge_json(const EvalResult& result, const EvalRequest& request) {
   const auto& judgements = result.set.judgements;
@@ -95,25 +116,15 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
                        {"specificity", s.specificity},
                        {"support", s.support},
                        {"predicted", s.predicted}});
-  judge["coverage"] = Json::array();
-  for (const CoveragePoint& p : coverage_curve(judgements))
-    judge["coverage"].push_back(
-        {{"threshold", p.threshold}, {"coverage", p.coverage}, {"accuracy", p.accuracy}});
+  add_honesty(judge, result, request);
   if (result.calibration) {
     auto scaled = judgements;
     for (Judgement& j : scaled) j = calibrated(j, *result.calibration);
     const auto after = bootstrap(scaled, request.bootstrap);
     metrics["ece_calibrated"] = interval_json(after[static_cast<size_t>(Metric::ece)]);
     metrics["nll_calibrated"] = interval_json(after[static_cast<size_t>(Metric::nll)]);
-    const ProbabilityMap& map = result.calibration->map;
-    judge["calibration"] = method_name(map.method);
-    judge["temperature"] = map.temperature;
-    if (map.tie_band > 0) judge["tie_band"] = map.tie_band;
-    if (result.calibration->threshold)
-      judge["sure"] = sure_json(judgements, *result.calibration, request);
     judge["reliability_scaled"] = reliability_json(scaled);
   }
-  if (!result.trials.empty()) judge["calibrations"] = trials_json(result.trials);
   if (Json reasons = reasons_json(judgements, request.bootstrap); !reasons.is_null())
     judge["reasons"] = std::move(reasons);
   judge["metrics"] = std::move(metrics);
@@ -157,14 +168,6 @@ double value_at(const Json& judge, const char* group, const char* name) {
 
 std::string with_interval(const Json& judge, const char* name) {
   return percent_with_interval(judge["metrics"][name]);
-}
-
-// The temperature, or the map's name.
-std::string calibration_text(const Json& judge) {
-  if (!judge.contains("calibration")) return "-";
-  const std::string method = judge["calibration"];
-  if (method != method_name(CalibrationMethod::temperature)) return method;
-  return short_number(judge["temperature"].get<double>(), 2);
 }
 
 }  // namespace
@@ -244,6 +247,31 @@ std::string comparison_lines(const Json& evaluation, const std::string& measure)
   return out + (evaluation["comparisons"].empty() ? "" : "\n");
 }
 
+std::string calibration_text(const Json& judge) {
+  if (!judge.contains("calibration")) return "-";
+  const std::string method = judge["calibration"];
+  if (method != method_name(CalibrationMethod::temperature)) return method;
+  return short_number(judge["temperature"].get<double>(), 2);
+}
+
+std::string sure_lines(const Json& evaluation) {
+  std::string out;
+  for (const Json& judge : evaluation["judges"]) {
+    if (!judge.contains("sure")) continue;
+    const Json& s = judge["sure"];
+    if (s["pairs"] == 0) {
+      out += fmt::format("\n{}: no verdict is sure enough for at most {:.3g}% errors\n",
+                         judge["name"].get<std::string>(), 100 * s["max_error"].get<double>());
+      continue;
+    }
+    out += fmt::format(
+        "\n{}: {} verdicts are sure enough for at most {:.3g}% errors; {}% of them are wrong\n",
+        judge["name"].get<std::string>(), s["pairs"].get<int64_t>(),
+        100 * s["max_error"].get<double>(), percent_with_interval(s["error"]));
+  }
+  return out;
+}
+
 std::string evaluation_table(const Json& evaluation) {
   if (evaluation.contains("parts")) return answer_table(evaluation);
   TableRows quality = {
@@ -284,14 +312,7 @@ std::string evaluation_table(const Json& evaluation) {
                                                         : "verdict of the first order",
                   100 * evaluation["bootstrap"]["level"].get<double>());
   out += aligned(quality) + "\n" + aligned(classes) + "\n" + aligned(length) + "\n" + aligned(rest);
-  for (const Json& judge : evaluation["judges"]) {
-    if (!judge.contains("sure")) continue;
-    const Json& s = judge["sure"];
-    out += fmt::format(
-        "\n{}: {} verdicts are sure enough for at most {:.3g}% errors; {}% of them are wrong\n",
-        judge["name"].get<std::string>(), s["pairs"].get<int64_t>(),
-        100 * s["max_error"].get<double>(), percent_with_interval(s["error"]));
-  }
+  out += sure_lines(evaluation);
   const Json& b = evaluation["baselines"];
   out += fmt::format(
       "\nWithout a judge: always the most frequent label {}%; always the longer answer {}% of what "

@@ -15,6 +15,13 @@ namespace gavel {
 nlohmann::ordered_json judge_head(const EvalJudge& judge);
 // Latency, answers per second and cost, with intervals.
 nlohmann::ordered_json speed_json(const EvalResult& result, const EvalRequest& request);
+// `coverage`; where it was calibrated `calibration`, `temperature`, `sure`, and `calibrations`.
+void add_honesty(nlohmann::ordered_json& judge, const EvalResult& result,
+                 const EvalRequest& request);
+// The temperature of a judge of eval.json, or its map's name; "-" where it is not calibrated.
+std::string calibration_text(const nlohmann::ordered_json& judge);
+// A line for each judge that has a threshold: how many verdicts are sure enough, and how wrong.
+std::string sure_lines(const nlohmann::ordered_json& evaluation);
 // `only_first`, ... of a comparison.
 nlohmann::ordered_json comparison_head(const EvalResult& first, const EvalResult& second,
                                        int64_t only_first, int64_t only_second, double p);

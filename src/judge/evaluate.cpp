@@ -88,7 +88,7 @@ int64_t print_flips(const EvalJudge& judge, const std::vector<JudgePair>& pairs,
   for (size_t i = 0; i < pairs.size(); ++i) {
     const Judgement& j = set.judgements[i];
     const bool rated = !j.ratings.empty();
-    const bool same = rated ? is_right(j.ratings) : j.verdict == j.label;
+    const bool same = is_right(j);
     flips += !same;
     fmt::print("{}  {}: case {}{}: expected {}, judged {}\n", same ? "ok  " : "FLIP", judge.name,
                pairs[i].source_line, pairs[i].id.empty() ? "" : " (" + pairs[i].id + ")",
@@ -151,11 +151,12 @@ class Evaluation {
     if (!validation.empty())
       validation_log.emplace(output_ / "calibration_judgements.jsonl",
                              settings_of(request_, validation, prompt_), weights,
-                             request_.overwrite);
+                             request_.overwrite, request_.form);
     std::optional<JudgementLog> compared_log;
     if (!compared_.empty())
       compared_log.emplace(output_ / "win_rate_judgements.jsonl",
-                           settings_of(request_, compared_, prompt_), weights, request_.overwrite);
+                           settings_of(request_, compared_, prompt_), weights, request_.overwrite,
+                           request_.form);
     std::vector<EvalResult> results;
     int64_t flips = 0;
     for (const EvalJudge& judge : judges) {
@@ -183,10 +184,7 @@ class Evaluation {
   void check_form() const {
     check_measures(request_.require, request_.form);
     if (request_.form.of_pairs()) return;
-    const char* asked = !request_.calibrate.empty()   ? "--calibrate"
-                        : !request_.probes.empty()    ? "--probes"
-                        : !request_.suites.empty()    ? "--suite"
-                        : request_.paraphrase         ? "--paraphrase"
+    const char* asked = !request_.suites.empty()      ? "--suite"
                         : !request_.win_rates.empty() ? "--win-rates"
                         : !request_.family.empty()    ? "--family"
                                                       : nullptr;
@@ -234,9 +232,19 @@ class Evaluation {
       auto after = judge_set(model, name, name, changed, log);
       if (!after) return std::nullopt;
       add_ties(*after, result.calibration);
-      result.probes.push_back(measure_probe(*probe, after->judgements, request_.bootstrap.level));
+      result.probes.push_back(measured(*probe, right, result.set, *after));
     }
     return paraphrase(model, pairs, log, result) ? std::optional(std::move(result)) : std::nullopt;
+  }
+
+  ProbeResult measured(const Probe& probe, const std::vector<size_t>& asked, const JudgedSet& all,
+                       const JudgedSet& after) const {
+    if (request_.form.of_pairs())
+      return measure_probe(probe, after.judgements, request_.bootstrap.level);
+    std::vector<Judgement> before;
+    for (const size_t i : asked) before.push_back(all.judgements[i]);
+    return measure_answer_probe(probe, rated_parts(request_.form), before, after.judgements,
+                                request_.bootstrap);
   }
 
   bool paraphrase(const JudgeModel& model, const std::vector<JudgePair>& pairs, JudgementLog& log,
@@ -337,11 +345,19 @@ class Evaluation {
         if (!needs_a_person(result.calibration, sure)) continue;
         ++unsure;
         const JudgePair& p = pairs[i];
-        const Json line = {
-            {"judge", result.judge.name},      {"id", p.id},
-            {"line", p.source_line},           {"question", p.question},
-            {"answer_a", p.answer_a},          {"answer_b", p.answer_b},
-            {"verdict", to_string(j.verdict)}, {"confidence", sure ? Json(*sure) : Json()}};
+        Json line = {{"judge", result.judge.name},
+                     {"id", p.id},
+                     {"line", p.source_line},
+                     {"question", p.question}};
+        if (p.single) {
+          line["answer"] = p.answer_a;
+          line["verdict"] = describe_ratings(rated_parts(request_.form), values_of(j.ratings));
+        } else {
+          line["answer_a"] = p.answer_a;
+          line["answer_b"] = p.answer_b;
+          line["verdict"] = to_string(j.verdict);
+        }
+        line["confidence"] = sure ? Json(*sure) : Json();
         lines += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
       }
       say(fmt::format("{}: {} of {} verdicts are for people: {}", result.judge.name, unsure,

@@ -85,7 +85,9 @@ void check_measures(const std::vector<Requirement>& requirements, const JudgeFor
       continue;
     }
     const auto names = answer_metric_names(form);
-    if (std::find(names.begin(), names.end(), r.metric) == names.end())
+    if (std::find(names.begin(), names.end(), r.metric) == names.end() &&
+        std::find(std::begin(kCalibrated), std::end(kCalibrated), r.metric) ==
+            std::end(kCalibrated))
       throw UsageError(
           fmt::format("--require: judges of the form {} have no measure '{}'; there "
                       "are {}",

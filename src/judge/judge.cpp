@@ -135,11 +135,7 @@ JudgeOptions options_for(const JudgeForm& form, JudgeOptions options, bool mode_
 }
 
 std::optional<double> confidence(const JudgedPair& judged) {
-  if (judged.ratings.size() == 1) {
-    const Rating& r = judged.ratings[0];
-    if (!r.value || r.probabilities.empty()) return std::nullopt;
-    return r.probabilities[static_cast<size_t>(*r.value - r.low)];
-  }
+  if (!judged.ratings.empty()) return confidence_of(judged.ratings);
   if (!judged.probabilities || judged.verdict == Verdict::none) return std::nullopt;
   return (*judged.probabilities)[static_cast<size_t>(judged.verdict)];
 }

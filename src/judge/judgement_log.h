@@ -40,8 +40,7 @@ class JudgementLog {
   // weights are others now (`weights`: fingerprint by judge), are dropped. Throws Error where the
   // settings are not those that the file was begun with, unless `overwrite`.
   JudgementLog(const std::filesystem::path& path, const nlohmann::ordered_json& settings,
-               const std::map<std::string, std::string>& weights, bool overwrite,
-               JudgeForm form = {});
+               const std::map<std::string, std::string>& weights, bool overwrite, JudgeForm form);
 
   const LoggedJudgement* find(const std::string& judge, int64_t index) const;
   // Adds a line and flushes it.

@@ -325,29 +325,40 @@ std::vector<ReliabilityBin> reliability(std::span<const Judgement> judgements, i
   return result;
 }
 
-Probabilities scale_by_temperature(const Probabilities& probabilities, double temperature) {
-  Probabilities logits;
-  for (size_t k = 0; k < logits.size(); ++k)
-    logits[k] = std::log(std::max(probabilities[k], kSmallest)) / temperature;
-  const double top = *std::max_element(logits.begin(), logits.end());
+bool has_probabilities(const Judgement& j) {
+  return j.probabilities || std::any_of(j.ratings.begin(), j.ratings.end(),
+                                        [](const Rating& r) { return !r.probabilities.empty(); });
+}
+
+void scale_by_temperature(std::span<double> p, double temperature) {
+  for (double& x : p) x = std::log(std::max(x, kSmallest)) / temperature;
+  const double top = *std::max_element(p.begin(), p.end());
   double sum = 0;
-  for (double& x : logits) sum += x = std::exp(x - top);
-  for (double& x : logits) x /= sum;
-  return logits;
+  for (double& x : p) sum += x = std::exp(x - top);
+  for (double& x : p) x /= sum;
+}
+
+Probabilities scale_by_temperature(const Probabilities& probabilities, double temperature) {
+  Probabilities out = probabilities;
+  scale_by_temperature(std::span(out), temperature);
+  return out;
 }
 
 double fit_temperature(std::span<const Judgement> judgements) {
   const auto nll = [&](double log_t) {
     double sum = 0;
-    for (const Judgement& j : judgements)
-      if (j.probabilities)
-        sum -= std::log(std::max(
-            scale_by_temperature(*j.probabilities, std::exp(log_t))[index(j.label)], kSmallest));
+    const auto add = [&](auto p, size_t label) {
+      scale_by_temperature(std::span(p), std::exp(log_t));
+      sum -= std::log(std::max(p[label], kSmallest));
+    };
+    for (const Judgement& j : judgements) {
+      if (j.probabilities) add(*j.probabilities, index(j.label));
+      for (const Rating& r : j.ratings)
+        if (!r.probabilities.empty()) add(r.probabilities, static_cast<size_t>(*r.label - r.low));
+    }
     return sum;
   };
-  const bool known = std::any_of(judgements.begin(), judgements.end(),
-                                 [](const Judgement& j) { return j.probabilities.has_value(); });
-  if (!known) return 1;
+  if (std::none_of(judgements.begin(), judgements.end(), has_probabilities)) return 1;
   // NLL is convex in 1/T, so it has one minimum in log T: golden-section search finds it.
   return std::exp(golden_section(std::log(0.05), std::log(20.0), nll));
 }

@@ -126,9 +126,14 @@ struct ReliabilityBin {
 std::vector<ReliabilityBin> reliability(std::span<const Judgement> judgements,
                                         int bins = kReliabilityBins);
 
+// Whether the probabilities of a verdict, or of one part of an answer, are known.
+bool has_probabilities(const Judgement& judgement);
+
 // p^(1/T), normalized. T > 1 makes a judge less sure. Never changes which class is most probable.
+void scale_by_temperature(std::span<double> probabilities, double temperature);
 Probabilities scale_by_temperature(const Probabilities& probabilities, double temperature);
-// The T in [0.05, 20] of least NLL on these judgements; 1 where none has probabilities.
+// The T in [0.05, 20] of least NLL on these judgements, of one answer on all its parts; 1 where
+// none has probabilities.
 double fit_temperature(std::span<const Judgement> judgements);
 
 // --- speed and cost -----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "judge/answer_metrics.h"
 #include "judge/score_metrics.h"
 
 namespace gavel {
@@ -76,6 +78,10 @@ Paraphrase with_name(const std::string& name, JudgeTemplate prompt) {
 }
 
 bool same(const Judgement& x, const Judgement& y) {
+  const auto values = values_of(x.ratings);
+  if (!values.empty())
+    return values == values_of(y.ratings) &&
+           std::all_of(values.begin(), values.end(), [](const auto& v) { return v.has_value(); });
   return x.verdict != Verdict::none && x.verdict == y.verdict;
 }
 
@@ -124,8 +130,7 @@ ParaphraseResult measure_paraphrase(const std::string& name, std::span<const Jud
   ParaphraseResult result{name, static_cast<int64_t>(before.size()), {}, {}};
   result.same =
       share_of(before.size(), options, [&](size_t i) { return same(before[i], after[i]); });
-  result.agreement = share_of(before.size(), options,
-                              [&](size_t i) { return after[i].verdict == after[i].label; });
+  result.agreement = share_of(before.size(), options, [&](size_t i) { return is_right(after[i]); });
   return result;
 }
 
@@ -150,12 +155,15 @@ Json paraphrases_json(const ParaphraseReport& report) {
 }
 
 EvalTable paraphrases_table(const Json& evaluation) {
-  TableRows rows = {{"judge", "template", "pairs", "same verdict %", "agreement %"}};
+  TableRows rows = {{"judge", "template", evaluation.contains("parts") ? "answers" : "pairs",
+                     "same verdict %", "agreement %"}};
   for (const Json& judge : evaluation["judges"]) {
     if (!judge.contains("paraphrases")) continue;
     const Json& p = judge["paraphrases"];
-    rows.push_back({judge["name"], "its own", evaluation["examples"].dump(), "",
-                    percent_with_interval(judge["metrics"]["agreement"])});
+    const Json& metrics = judge["metrics"];
+    rows.push_back(
+        {judge["name"], "its own", evaluation["examples"].dump(), "",
+         percent_with_interval(metrics[metrics.contains("agreement") ? "agreement" : "accuracy"])});
     for (const Json& t : p["templates"])
       rows.push_back({judge["name"], t["template"], t["pairs"].dump(),
                       percent_with_interval(t["same"]), percent_with_interval(t["agreement"])});

@@ -23,7 +23,8 @@ struct Paraphrase {
 // UsageError where the built-in ones are asked for and `prompt` is not of the form pair.
 std::vector<Paraphrase> find_paraphrases(const std::string& asked, const JudgeTemplate& prompt);
 
-// `verdicts` of the same pairs by another template. An unreadable verdict is the same as none.
+// Verdicts on the same pairs, or what is said of the same answers in all their parts, by another
+// template. An unreadable verdict is the same as none.
 struct ParaphraseResult {
   std::string name;
   int64_t pairs = 0;

@@ -20,12 +20,27 @@ double log_odds(double p) {
   return std::log(p / (1 - p));
 }
 
-size_t top_of(const Probabilities& p) { return static_cast<size_t>(most_probable(p)); }
+size_t top_of(std::span<const double> p) {
+  return static_cast<size_t>(std::max_element(p.begin(), p.end()) - p.begin());
+}
 
 double mapped_confidence(double confidence, const ProbabilityMap& map) {
   if (map.method == CalibrationMethod::platt)
     return sigmoid(map.slope * log_odds(confidence) + map.intercept);
   return interpolated(map.confidence, map.right, confidence);
+}
+
+void map_confidence(std::span<double> p, const ProbabilityMap& map) {
+  if (map.method == CalibrationMethod::temperature) return;
+  const size_t top = top_of(p);
+  const double confidence = mapped_confidence(p[top], map);
+  double rest = 0;
+  for (size_t k = 0; k < p.size(); ++k)
+    if (k != top) rest += p[k];
+  for (size_t k = 0; k < p.size(); ++k)
+    p[k] = k == top   ? confidence
+           : rest > 0 ? (1 - confidence) * (p[k] / rest)
+                      : (1 - confidence) / static_cast<double>(p.size() - 1);
 }
 
 }  // namespace
@@ -36,22 +51,19 @@ std::string_view method_name(CalibrationMethod method) {
 }
 
 Probabilities with_confidence(const Probabilities& probabilities, const ProbabilityMap& map) {
-  if (map.method == CalibrationMethod::temperature) return probabilities;
-  const size_t top = top_of(probabilities);
-  const double confidence = mapped_confidence(probabilities[top], map);
-  Probabilities out;
-  double rest = 0;
-  for (size_t k = 0; k < out.size(); ++k)
-    if (k != top) rest += probabilities[k];
-  for (size_t k = 0; k < out.size(); ++k)
-    out[k] = k == top   ? confidence
-             : rest > 0 ? (1 - confidence) * (probabilities[k] / rest)
-                        : (1 - confidence) / 2;
+  Probabilities out = probabilities;
+  map_confidence(out, map);
   return out;
 }
 
 Probabilities mapped(const Probabilities& probabilities, const ProbabilityMap& map) {
   return with_confidence(scale_by_temperature(probabilities, map.temperature), map);
+}
+
+std::vector<double> mapped(std::vector<double> probabilities, const ProbabilityMap& map) {
+  scale_by_temperature(std::span(probabilities), map.temperature);
+  map_confidence(probabilities, map);
+  return probabilities;
 }
 
 Judgement mapped(const Judgement& judgement, const ProbabilityMap& map) {
@@ -65,6 +77,8 @@ Judgement mapped(const Judgement& judgement, const ProbabilityMap& map) {
   } else if (judgement.probabilities) {
     out.probabilities = mapped(*judgement.probabilities, map);
   }
+  for (Rating& r : out.ratings)
+    if (!r.probabilities.empty()) r.probabilities = mapped(std::move(r.probabilities), map);
   return out;
 }
 
@@ -130,9 +144,9 @@ double interpolated(std::span<const double> x, std::span<const double> y, double
 ProbabilityMap fit_map(std::span<const Judgement> judgements, CalibrationMethod method) {
   std::vector<Judgement> known;
   for (const Judgement& j : judgements)
-    if (j.probabilities) known.push_back(j);
+    if (has_probabilities(j)) known.push_back(j);
   if (known.empty())
-    fail("no verdict on the calibration pairs has probabilities, so nothing can be fitted");
+    fail("no verdict on the calibration data has probabilities, so nothing can be fitted");
   ProbabilityMap map;
   if (known[0].scores) {
     const RankFit ranks = fit_ranks(known);
@@ -144,10 +158,15 @@ ProbabilityMap fit_map(std::span<const Judgement> judgements, CalibrationMethod 
   if (method == CalibrationMethod::temperature) return map;
   std::vector<double> x;
   std::vector<uint8_t> right;
-  for (const Judgement& j : known) {
-    const Probabilities p = *mapped(j, map).probabilities;
+  const auto add = [&](std::span<const double> p, size_t label) {
     x.push_back(p[top_of(p)]);
-    right.push_back(most_probable(p) == j.label);
+    right.push_back(top_of(p) == label);
+  };
+  for (const Judgement& j : known) {
+    const Judgement now = mapped(j, map);
+    if (now.probabilities) add(*now.probabilities, static_cast<size_t>(j.label));
+    for (const Rating& r : now.ratings)
+      if (!r.probabilities.empty()) add(r.probabilities, static_cast<size_t>(*r.label - r.low));
   }
   map.method = method;
   if (method == CalibrationMethod::platt) {

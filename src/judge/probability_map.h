@@ -31,14 +31,18 @@ struct ProbabilityMap {
 
 // At the map's temperature, then with the confidence that it says.
 Probabilities mapped(const Probabilities& probabilities, const ProbabilityMap& map);
-// The latter alone.
+// Of a value's probabilities, likewise.
+std::vector<double> mapped(std::vector<double> probabilities, const ProbabilityMap& map);
+// The confidence alone, without the temperature.
 Probabilities with_confidence(const Probabilities& probabilities, const ProbabilityMap& map);
 
-// The judgement with mapped probabilities. Where the answers are scored alone, the verdict is that
-// of the temperature and the tie band, which may be a tie; elsewhere it stays.
+// The judgement with mapped probabilities, of one answer in all its parts. Where the answers are
+// scored alone, the verdict is that of the temperature and the tie band, which may be a tie;
+// elsewhere it stays.
 Judgement mapped(const Judgement& judgement, const ProbabilityMap& map);
 
-// Fitted on the judgements that have probabilities; throws Error where none has.
+// Fitted on the judgements that have probabilities, of one answer on all its parts together;
+// throws Error where none has.
 //  - temperature: of least NLL (fit_temperature, fit_ranks).
 //  - platt: of least NLL against Platt's targets, (n1 + 1) / (n1 + 2) for the n1 right ones and
 //    1 / (n0 + 2) for the n0 wrong ones, so that it is finite where all are right.

@@ -6,6 +6,7 @@
 
 #include "base/blanks.h"
 #include "base/error.h"
+#include "judge/score_metrics.h"
 
 namespace gavel {
 namespace {
@@ -95,18 +96,48 @@ std::vector<const Probe*> find_probes(std::string_view names) {
 
 JudgePair probed(const JudgePair& pair, const Probe& probe) {
   JudgePair changed = pair;
+  if (pair.single) {
+    changed.answer_a = probe.apply(pair, pair.answer_a);
+    return changed;
+  }
   std::string& worse = pair.label == Verdict::a ? changed.answer_b : changed.answer_a;
   worse = probe.apply(pair, worse);
   return changed;
 }
 
+namespace {
+
+// Whether there is a part that is not given its best value, by people and by the judge.
+bool can_rise(const std::vector<Rating>& ratings) {
+  bool by_people = false, by_judge = false;
+  for (const Rating& r : ratings) {
+    if (!r.value) return false;
+    by_people = by_people || (r.label && *r.label < r.high);
+    by_judge = by_judge || *r.value < r.high;
+  }
+  return by_people && by_judge;
+}
+
+// The mean of the parts by their weights; NaN where one is not known.
+double total_of(const std::vector<RatedPart>& parts, const Judgement& j, bool expected) {
+  std::vector<double> values;
+  for (const Rating& r : j.ratings)
+    values.push_back(expected ? r.expected() : r.value ? *r.value : std::nan(""));
+  return weighted_total(parts, values);
+}
+
+}  // namespace
+
 std::vector<size_t> probed_pairs(std::span<const JudgePair> pairs,
                                  std::span<const Judgement> judgements) {
   std::vector<size_t> chosen;
   for (size_t i = 0; i < pairs.size(); ++i)
-    if (pairs[i].label && *pairs[i].label != Verdict::tie &&
-        judgements[i].verdict == *pairs[i].label)
+    if (pairs[i].single) {
+      if (can_rise(judgements[i].ratings)) chosen.push_back(i);
+    } else if (pairs[i].label && *pairs[i].label != Verdict::tie &&
+               judgements[i].verdict == *pairs[i].label) {
       chosen.push_back(i);
+    }
   return chosen;
 }
 
@@ -119,6 +150,31 @@ ProbeResult measure_probe(const Probe& probe, std::span<const Judgement> after, 
     result.to_worse += j.verdict == swapped(j.label);
   }
   result.rate = wilson_interval(result.flipped, result.pairs, level);
+  return result;
+}
+
+ProbeResult measure_answer_probe(const Probe& probe, const std::vector<RatedPart>& parts,
+                                 std::span<const Judgement> before,
+                                 std::span<const Judgement> after,
+                                 const BootstrapOptions& options) {
+  if (before.size() != after.size())
+    fail("{} judgements are not those of the {} answers before", after.size(), before.size());
+  ProbeResult result;
+  result.probe = &probe;
+  result.pairs = static_cast<int64_t>(after.size());
+  std::vector<double> changes;
+  for (size_t i = 0; i < after.size(); ++i) {
+    result.flipped += total_of(parts, after[i], false) > total_of(parts, before[i], false);
+    const double change = total_of(parts, after[i], true) - total_of(parts, before[i], true);
+    if (!std::isnan(change)) changes.push_back(change);
+  }
+  result.rate = wilson_interval(result.flipped, result.pairs, options.level);
+  result.change =
+      bootstrap_interval(changes.size(), options, [&](std::span<const uint32_t> sample) {
+        double sum = 0;
+        for (const uint32_t i : sample) sum += changes[i];
+        return sum / static_cast<double>(sample.size());
+      });
   return result;
 }
 

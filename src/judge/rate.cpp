@@ -30,13 +30,6 @@ void set_labels(const JudgePair& row, const std::vector<RatedPart>& parts, Judge
   }
 }
 
-std::vector<double> at_temperature(std::vector<double> p, double temperature) {
-  double sum = 0;
-  for (double& x : p) sum += x = std::pow(x, 1 / temperature);
-  for (double& x : p) x /= sum;
-  return p;
-}
-
 void write_reasons(const JudgeModel& model, const std::vector<RatedPart>& parts,
                    std::span<const Row> rows, const JudgeOptions& options,
                    std::span<JudgedPair* const> judged) {
@@ -60,8 +53,7 @@ void write_reasons(const JudgeModel& model, const std::vector<RatedPart>& parts,
       const auto logprobs =
           logprobs_at(model.encoder.tokenizer, written, parsed.begins[k], parts[k].texts,
                       static_cast<size_t>(*rating.value - parts[k].low));
-      if (logprobs)
-        rating.probabilities = at_temperature(softmax(*logprobs), options.map.temperature);
+      if (logprobs) rating.probabilities = mapped(softmax(*logprobs), options.map);
     }
   }
 }
@@ -98,10 +90,10 @@ void score_part(const JudgeModel& model, const RatedPart& part, size_t place, bo
       continue;
     }
     Rating& rating = out.ratings[place];
-    rating.probabilities = at_temperature(candidate_probabilities(asked[i]->candidates, scores[i]),
-                                          options.map.temperature);
-    const auto best = std::max_element(rating.probabilities.begin(), rating.probabilities.end());
-    rating.value = part.low + static_cast<int>(best - rating.probabilities.begin());
+    auto p = candidate_probabilities(asked[i]->candidates, scores[i]);
+    // A map may say that the most probable value is rather wrong; it is said all the same.
+    rating.value = part.low + static_cast<int>(std::max_element(p.begin(), p.end()) - p.begin());
+    rating.probabilities = mapped(std::move(p), options.map);
     rows[i].said += part.text_of(*rating.value);
     out.first.text = model.prompt.verdict_text(rows[i].said);
   }

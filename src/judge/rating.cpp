@@ -1,5 +1,6 @@
 #include "judge/rating.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace gavel {
@@ -49,6 +50,16 @@ std::vector<std::optional<int>> labels_of(const std::vector<Rating>& ratings) {
   std::vector<std::optional<int>> labels;
   for (const Rating& r : ratings) labels.push_back(r.label);
   return labels;
+}
+
+std::optional<double> confidence_of(const std::vector<Rating>& ratings) {
+  std::optional<double> least;
+  for (const Rating& r : ratings) {
+    if (!r.value || r.probabilities.empty()) return std::nullopt;
+    const double p = r.probabilities.at(static_cast<size_t>(*r.value - r.low));
+    least = std::min(least.value_or(p), p);
+  }
+  return least;
 }
 
 double weighted_total(const std::vector<RatedPart>& parts, const std::vector<double>& values) {

@@ -43,6 +43,10 @@ std::string describe_ratings(const std::vector<RatedPart>& parts,
 std::vector<std::optional<int>> values_of(const std::vector<Rating>& ratings);
 std::vector<std::optional<int>> labels_of(const std::vector<Rating>& ratings);
 
+// The probability of the value, of several parts the least of theirs; nothing where one is not
+// known.
+std::optional<double> confidence_of(const std::vector<Rating>& ratings);
+
 // The mean of the parts by their weights, of values or of expectations; NaN where one is not known.
 double weighted_total(const std::vector<RatedPart>& parts, const std::vector<double>& values);
 

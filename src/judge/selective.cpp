@@ -3,8 +3,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "judge/answer_metrics.h"
+
 namespace gavel {
 namespace {
+
+// The probability of the verdict, or of what is said of one answer; nothing where it is not known.
+std::optional<double> confidence_of(const Judgement& j) {
+  if (!j.ratings.empty()) return confidence_of(j.ratings);
+  if (!j.probabilities || j.verdict == Verdict::none) return std::nullopt;
+  return (*j.probabilities)[static_cast<size_t>(j.verdict)];
+}
 
 struct Sureness {
   double confidence = 0;
@@ -13,11 +22,7 @@ struct Sureness {
 
 std::vector<Sureness> surest_first(std::span<const Judgement> judgements) {
   std::vector<Sureness> all;
-  for (const Judgement& j : judgements) {
-    const bool known = j.probabilities && j.verdict != Verdict::none;
-    all.push_back(
-        {known ? (*j.probabilities)[static_cast<size_t>(j.verdict)] : 0.0, j.verdict == j.label});
-  }
+  for (const Judgement& j : judgements) all.push_back({confidence_of(j).value_or(0), is_right(j)});
   std::stable_sort(all.begin(), all.end(), [](const Sureness& x, const Sureness& y) {
     return x.confidence > y.confidence;
   });
@@ -45,9 +50,7 @@ double binomial_tail(int64_t k, int64_t n, double p) {
 }
 
 std::optional<double> calibrated_confidence(const Judgement& j, const Calibration& calibration) {
-  if (!j.probabilities || j.verdict == Verdict::none) return std::nullopt;
-  const Judgement c = calibrated(j, calibration);
-  return (*c.probabilities)[static_cast<size_t>(c.verdict)];
+  return confidence_of(calibrated(j, calibration));
 }
 
 std::vector<CoveragePoint> coverage_curve(std::span<const Judgement> judgements) {

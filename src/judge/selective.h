@@ -19,7 +19,8 @@ struct CoveragePoint {
 };
 
 // For each twentieth of the pairs, the surest first; equally sure ones come together. Judgements
-// without probabilities are the least sure, of confidence 0.
+// without probabilities are the least sure, of confidence 0. Of one answer, the confidence is that
+// of the least sure part, and right is what is right in every part.
 std::vector<CoveragePoint> coverage_curve(std::span<const Judgement> judgements);
 
 // The lowest confidence from which on no more than `max_error` of the verdicts are wrong, said
@@ -30,7 +31,7 @@ std::vector<CoveragePoint> coverage_curve(std::span<const Judgement> judgements)
 std::optional<CoveragePoint> threshold_for(std::span<const Judgement> judgements, double max_error,
                                            double level);
 
-// The probability of the verdict at the calibration's temperature; nothing where it is not known.
+// The confidence as the calibration has it; nothing where it is not known.
 std::optional<double> calibrated_confidence(const Judgement& judgement,
                                             const Calibration& calibration);
 

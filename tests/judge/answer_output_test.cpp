@@ -66,6 +66,41 @@ TEST(AnswerOutput, AnEvaluationHasMeasuresTablesAndGroups) {
     EXPECT_NE(table.find(wanted), std::string::npos) << wanted << "\n" << table;
 }
 
+TEST(AnswerOutput, ACalibrationAndProbesAreReported) {
+  std::vector<JudgePair> rows;
+  for (int i = 0; i < 30; ++i) rows.push_back(row_of(i));
+  EvalRequest request;
+  request.form = parse_form("score 1..5", "t", 1);
+  request.bootstrap.resamples = 50;
+  std::vector<EvalResult> results = {judged("tuned", rows, 3)};
+  for (Judgement& j : results[0].set.judgements) {
+    Rating& r = j.ratings[0];
+    r.probabilities.assign(5, 0.01);
+    r.probabilities[static_cast<size_t>(*r.value - 1)] = 0.96;
+  }
+  std::vector<std::string> questions;
+  for (int i = 0; i < 30; ++i) questions.push_back("q" + std::to_string(i));
+  const auto& judgements = results[0].set.judgements;
+  results[0].trials = calibration_trials(judgements, questions, 1);
+  results[0].calibration =
+      fit_calibration(judgements, results[0].trials, CalibrationMethod::temperature, 0.4, 0.9);
+  results[0].probes.push_back(measure_answer_probe(probes()[0], rated_parts(request.form),
+                                                   judgements, judgements, request.bootstrap));
+  const Json evaluation = evaluation_json(results, request);
+  const Json& judge = evaluation["judges"][0];
+  EXPECT_LT(judge["metrics"]["ece_calibrated"]["value"].get<double>(),
+            judge["metrics"]["ece"]["value"].get<double>());
+  EXPECT_GT(judge["temperature"].get<double>(), 1);
+  EXPECT_EQ(judge["calibrations"].size(), 4u);
+  EXPECT_EQ(judge["coverage"].back()["coverage"], 1.0);
+  EXPECT_TRUE(judge.contains("sure"));
+  EXPECT_EQ(judge["probes"][0]["answers"], 30);
+  EXPECT_EQ(judge["probes"][0]["raised"], 0);
+  const std::string table = evaluation_table(evaluation);
+  for (const char* wanted : {" -> ", "says itself twice", "dressed up", "sure enough"})
+    EXPECT_NE(table.find(wanted), std::string::npos) << wanted << "\n" << table;
+}
+
 using AnswerRows = FolderTest;
 
 TEST_F(AnswerRows, AreReadAsTheTemplateHasThem) {

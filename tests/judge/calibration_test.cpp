@@ -124,6 +124,51 @@ TEST(Calibration, TheMethodThatFitsTheJudgeIsTheBest) {
   EXPECT_NE(calibration_trials(flat, questions, 2)[2].folds[0].nll, second[2].folds[0].nll);
 }
 
+// Of one answer: a score that is right as often as a judge at twice its temperature, whose two
+// parts are fitted together.
+TEST(Calibration, OfOneAnswerHoldsForAllItsParts) {
+  Random random(7);
+  std::vector<Judgement> judgements(400);
+  std::vector<std::string> questions = own_questions(400);
+  for (Judgement& j : judgements)
+    for (int part = 0; part < 2; ++part) {
+      const double c = 0.4 + 0.6 * random.uniform();
+      Rating r{1, 4, {}, 2, {0.5 * (1 - c), c, 0.3 * (1 - c), 0.2 * (1 - c)}};
+      std::vector<double> truth = r.probabilities;
+      scale_by_temperature(truth, 2);
+      double at = random.uniform();
+      int label = 1;
+      while (label < 4 && (at -= truth[static_cast<size_t>(label - 1)]) > 0) ++label;
+      r.label = label;
+      j.ratings.push_back(r);
+    }
+  const auto trials = calibration_trials(judgements, questions, 1);
+  ASSERT_EQ(trials.size(), 4u);
+  EXPECT_LT(trials[1].all.nll, trials[0].all.nll);
+  EXPECT_LT(trials[1].all.ece, 0.5 * trials[0].all.ece);
+  const Calibration c =
+      fit_calibration(judgements, trials, CalibrationMethod::temperature, 0.5, 0.95);
+  EXPECT_NEAR(c.map.temperature, 2, 0.2);
+  EXPECT_EQ(c.examples, 400);
+  EXPECT_LT(c.nll_after, c.nll_before);
+  EXPECT_TRUE(c.threshold);
+  // Values stay, probabilities are the map's, and the confidence is that of the least sure part.
+  const Judgement after = calibrated(judgements[0], c);
+  EXPECT_EQ(after.ratings[0].value, 2);
+  EXPECT_EQ(after.ratings[1].probabilities, mapped(judgements[0].ratings[1].probabilities, c.map));
+  EXPECT_EQ(confidence_of(after.ratings),
+            std::min(after.ratings[0].probabilities[1], after.ratings[1].probabilities[1]));
+  for (const CalibrationMethod method : {CalibrationMethod::platt, CalibrationMethod::isotonic}) {
+    const ProbabilityMap map = fit_map(judgements, method);
+    const auto p = mapped(std::vector<double>{0.05, 0.9, 0.03, 0.02}, map);
+    EXPECT_NEAR(p[0] + p[1] + p[2] + p[3], 1, 1e-12);
+    EXPECT_LT(p[1], 0.85) << method_name(method);
+    EXPECT_NEAR(p[2] / p[0], 0.6, 1e-9);
+  }
+  judgements[0].ratings[0].value.reset();
+  EXPECT_FALSE(confidence_of(judgements[0].ratings));
+}
+
 TEST(Calibration, AQuestionIsNeverOnBothSides) {
   // Every question comes 30 times, always right or always wrong, with a confidence of its own:
   // isotonic regression that saw it would be nearly perfect.

@@ -54,7 +54,7 @@ TEST_F(Evaluate, GoesOnWhereItWasInterrupted) {
   int64_t asked = 0;
   int batches = 0;
   {
-    JudgementLog log(file, settings_, weights_, false);
+    JudgementLog log(file, settings_, weights_, false, {});
     EXPECT_FALSE(judge(log, &asked, [&] { return ++batches > 2; }));
   }
   EXPECT_EQ(asked, 8);  // two batches of two pairs in two orders
@@ -62,11 +62,11 @@ TEST_F(Evaluate, GoesOnWhereItWasInterrupted) {
   std::string text = read_file(file);
   write("judgements.jsonl", text + text.substr(text.size() - 300, 200));
   asked = 0;
-  JudgementLog log(file, settings_, weights_, false);
+  JudgementLog log(file, settings_, weights_, false, {});
   const auto resumed = judge(log, &asked);
   ASSERT_TRUE(resumed);
   EXPECT_EQ(asked, 10);
-  JudgementLog fresh(directory_ / "fresh.jsonl", settings_, weights_, false);
+  JudgementLog fresh(directory_ / "fresh.jsonl", settings_, weights_, false, {});
   const auto whole = judge(fresh);
   ASSERT_EQ(resumed->judgements.size(), whole->judgements.size());
   for (size_t i = 0; i < whole->judgements.size(); ++i) {
@@ -77,7 +77,7 @@ TEST_F(Evaluate, GoesOnWhereItWasInterrupted) {
     EXPECT_EQ(resumed->judgements[i].tokens, whole->judgements[i].tokens);
   }
   // Nothing is left to be asked, and the file holds each pair once.
-  JudgementLog again(file, settings_, weights_, false);
+  JudgementLog again(file, settings_, weights_, false, {});
   asked = 0;
   EXPECT_TRUE(judge(again, &asked));
   EXPECT_EQ(asked, 0);
@@ -89,26 +89,26 @@ TEST_F(Evaluate, OtherSettingsAreRefusedAndOtherWeightsJudgedAnew) {
   const fs::path file = directory_ / "judgements.jsonl";
   int64_t asked = 0;
   {
-    JudgementLog log(file, settings_, weights_, false);
+    JudgementLog log(file, settings_, weights_, false, {});
     judge(log);
   }
-  EXPECT_THROW(JudgementLog(file, {{"mode", "verdict"}}, weights_, false), Error);
+  EXPECT_THROW(JudgementLog(file, {{"mode", "verdict"}}, weights_, false, {}), Error);
   {
-    JudgementLog log(file, settings_, {{"other", "x"}}, false);  // keeps what it does not know
+    JudgementLog log(file, settings_, {{"other", "x"}}, false, {});  // keeps what it does not know
   }
   {
-    JudgementLog log(file, settings_, {{"fake", "w2"}}, false);
+    JudgementLog log(file, settings_, {{"fake", "w2"}}, false, {});
     judge(log, &asked);
     EXPECT_EQ(asked, 18);
   }
-  JudgementLog log(file, {{"mode", "verdict"}}, weights_, true);
+  JudgementLog log(file, {{"mode", "verdict"}}, weights_, true, {});
   EXPECT_EQ(log.find("fake", 0), nullptr);
 }
 
 TEST_F(Evaluate, DamagedLinesAreJudgedAnew) {
   const fs::path file = directory_ / "judgements.jsonl";
   {
-    JudgementLog log(file, settings_, weights_, false);
+    JudgementLog log(file, settings_, weights_, false, {});
     judge(log);
   }
   std::string text = read_file(file);
@@ -122,7 +122,7 @@ TEST_F(Evaluate, DamagedLinesAreJudgedAnew) {
   }
   write("judgements.jsonl", "garbage\n" + text);
   int64_t asked = 0;
-  JudgementLog log(file, settings_, weights_, false);
+  JudgementLog log(file, settings_, weights_, false, {});
   const auto set = judge(log, &asked);
   EXPECT_GE(asked, 2);
   EXPECT_LE(asked, 6);
@@ -130,7 +130,8 @@ TEST_F(Evaluate, DamagedLinesAreJudgedAnew) {
 }
 
 TEST_F(Evaluate, WritesNumbersAndTable) {
-  JudgementLog log(directory_ / "judgements.jsonl", settings_, {{"fake", ""}, {"bad", ""}}, false);
+  JudgementLog log(directory_ / "judgements.jsonl", settings_, {{"fake", ""}, {"bad", ""}}, false,
+                   {});
   EvalResult good{{"bad", {}, {}}, {}, {}},
       fake{{"fake", "x", 500}, {}, Calibration{{.temperature = 2}, 9, 0.3, 0.2}};
   fake.set = *judge(log);

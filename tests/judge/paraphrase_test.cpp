@@ -56,6 +56,24 @@ TEST(Paraphrase, FilesMustBeOfTheJudgesForm) {
   std::filesystem::remove_all(dir);
 }
 
+TEST(Paraphrase, OfOneAnswerAllPartsMustStay) {
+  const auto rated = [](std::optional<int> first, std::optional<int> second) {
+    Judgement j;
+    j.ratings = {{1, 5, 2, first, {}}, {1, 5, 3, second, {}}};
+    return j;
+  };
+  const std::vector<Judgement> before = {rated(2, 3), rated(2, 3), rated(2, std::nullopt),
+                                         rated(4, 4)};
+  const std::vector<Judgement> after = {rated(2, 3), rated(2, 4), rated(2, std::nullopt),
+                                        rated(4, 4)};
+  BootstrapOptions options;
+  options.resamples = 20;
+  const auto result = measure_paraphrase("t", before, after, options);
+  EXPECT_DOUBLE_EQ(result.same.value, 0.5);  // what cannot be read is the same as none
+  EXPECT_DOUBLE_EQ(result.agreement.value, 0.25);
+  EXPECT_DOUBLE_EQ(same_by_all(before, std::vector{after, before}, options).value, 0.5);
+}
+
 TEST(Paraphrase, CountsTheVerdictsThatStay) {
   std::vector<Judgement> before(20), first(20), second(20);
   for (size_t i = 0; i < before.size(); ++i) {

@@ -41,6 +41,63 @@ TEST(Probes, ChangeTheWorseAnswerAndNothingElse) {
   EXPECT_EQ(changed("echo"), "What is 2 + 2?");
 }
 
+Judgement rated(int label, std::optional<int> value, std::vector<double> probabilities = {}) {
+  Judgement j;
+  j.ratings = {{1, 3, label, value, std::move(probabilities)}};
+  return j;
+}
+
+TEST(Probes, OfOneAnswerDressItUpWhereItsScoreCanRise) {
+  JudgePair answer;
+  answer.single = true;
+  answer.question = "What is 2 + 2?";
+  answer.answer_a = "Five.";
+  EXPECT_EQ(probed(answer, *find_probes("echo")[0]).answer_a, "What is 2 + 2?");
+  EXPECT_EQ(probed(answer, *find_probes("echo")[0]).answer_b, "");
+  const std::vector<JudgePair> answers(5, answer);
+  // Not the one that people, nor the one that the judge gives the best, nor an unreadable one.
+  const std::vector<Judgement> before = {rated(1, 2, {0.2, 0.6, 0.2}), rated(3, 2), rated(2, 3),
+                                         rated(1, std::nullopt), rated(2, 1, {0.7, 0.2, 0.1})};
+  EXPECT_EQ(probed_pairs(answers, before), (std::vector<size_t>{0, 4}));
+}
+
+TEST(Probes, OfOneAnswerCountWhatRises) {
+  const auto parts = rated_parts(parse_form("score 1..3", "t", 1));
+  const std::vector<Judgement> before = {rated(1, 2, {0.2, 0.6, 0.2}), rated(2, 1, {0.7, 0.2, 0.1}),
+                                         rated(1, 1), rated(1, 1, {1, 0, 0})};
+  const std::vector<Judgement> after = {rated(1, 3, {0, 0.2, 0.8}), rated(2, 1, {0.8, 0.1, 0.1}),
+                                        rated(1, 2), rated(1, std::nullopt)};
+  BootstrapOptions options;
+  options.resamples = 100;
+  const ProbeResult r = measure_answer_probe(probes()[0], parts, before, after, options);
+  EXPECT_EQ(r.pairs, 4);
+  EXPECT_EQ(r.flipped, 2);
+  EXPECT_DOUBLE_EQ(r.rate.value, 0.5);
+  // Where no probabilities are known the value stands for the mean; the unreadable one is left out.
+  EXPECT_NEAR(r.change.value, ((2.8 - 2.0) + (1.3 - 1.4) + 1) / 3, 1e-12);
+  EXPECT_THROW(measure_answer_probe(probes()[0], parts, before, {}, options), Error);
+}
+
+TEST(Probes, OfPassOrFailAskAboutWhatIsRightlyFailed) {
+  const auto form = parse_form("pass pass fail", "t", 1);
+  const auto judged = [&](int label, int value, double p) {
+    Judgement j;
+    j.ratings = {{0, 1, label, value, {1 - p, p}}};
+    return j;
+  };
+  JudgePair answer;
+  answer.single = true;
+  const std::vector<JudgePair> answers(3, answer);
+  const std::vector<Judgement> before = {judged(0, 0, 0.1), judged(1, 0, 0.4), judged(0, 1, 0.8)};
+  EXPECT_EQ(probed_pairs(answers, before), (std::vector<size_t>{0}));
+  const std::vector<Judgement> one = {before[0]}, after = {judged(0, 1, 0.7)};
+  BootstrapOptions options;
+  options.resamples = 10;
+  const auto r = measure_answer_probe(probes()[0], rated_parts(form), one, after, options);
+  EXPECT_EQ(r.flipped, 1);
+  EXPECT_NEAR(r.change.value, 0.6, 1e-12);
+}
+
 TEST(Probes, AreNamedOrAll) {
   EXPECT_EQ(find_probes("all").size(), probes().size());
   EXPECT_EQ(find_probes("markup, empty").size(), 2u);

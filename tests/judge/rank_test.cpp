@@ -133,10 +133,10 @@ TEST(Rank, ScoresAreKeptInTheLogAndTheCalibration) {
   const auto judged = judge_pairs(judge, std::span(&pair, 1), {});
   const std::map<std::string, std::string> weights = {{"j", ""}};
   {
-    JudgementLog log(dir / "log.jsonl", {{"x", 1}}, weights, false);
+    JudgementLog log(dir / "log.jsonl", {{"x", 1}}, weights, false, {});
     log.append("j", 0, pair, judged[0], 0.1);
   }
-  const JudgementLog log(dir / "log.jsonl", {{"x", 1}}, weights, false);
+  const JudgementLog log(dir / "log.jsonl", {{"x", 1}}, weights, false, {});
   const LoggedJudgement* logged = log.find("j", 0);
   ASSERT_NE(logged, nullptr);
   EXPECT_EQ(logged->judgement.scores, judged[0].scores);
