@@ -4,13 +4,15 @@
   deepeval    GEval, whose score is weighted by the log-probabilities of its token
   inspect-ai  model_graded_qa
   ragas       DiscreteMetric, a judge with a fixed set of verdicts
-  lm-eval     local-completions and local-chat-completions on a small task made here
+  lm-eval     local-completions and local-chat-completions on small tasks made here: of generation,
+              and of log-likelihoods (multiple choice, rolling), whose tokens are counted by the
+              tokenizer that gavel convert writes
 
 Each has a virtual environment of its own, NAME under --venvs:
   for p in deepeval inspect-ai ragas lm-eval; do python3 -m venv DIR/$p; done
   DIR/deepeval/bin/pip install deepeval;  DIR/inspect-ai/bin/pip install inspect-ai openai
   DIR/ragas/bin/pip install ragas 'langchain-community<0.4'
-  DIR/lm-eval/bin/pip install 'lm-eval[api]'
+  DIR/lm-eval/bin/pip install 'lm-eval[api]' transformers
 A table says what each was asked and what came of it; the exit code is 1 where one failed. What is
 checked is that the client gets what it asks for; how good the verdicts are is the model's affair.
 
@@ -122,14 +124,61 @@ metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
 """
 
 
+CHOICES = """
+task: made_up_choices
+dataset_path: json
+dataset_kwargs: {data_files: {test: %s}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "The capital of {{country}} is"
+doc_to_choice: "{{[capital, wrong]}}"
+doc_to_target: 0
+target_delimiter: ""
+metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
+"""
+
+ROLLING = """
+task: made_up_texts
+dataset_path: json
+dataset_kwargs: {data_files: {test: %s}}
+test_split: test
+output_type: loglikelihood_rolling
+doc_to_text: ""
+doc_to_target: "The capital of {{country}} is{{capital}}."
+metric_list: [{metric: word_perplexity}]
+"""
+
+
+def log_likelihoods(library, base, folder, data):
+    from lm_eval.tasks import TaskManager
+    (folder / "choices.yaml").write_text(CHOICES % data)
+    (folder / "rolling.yaml").write_text(ROLLING % data)
+    tasks = TaskManager(include_path=str(folder), include_defaults=False)
+    for batch in (1, 4):  # prompts a request
+        result = library.simple_evaluate(
+            model="local-completions", tasks=["made_up_choices", "made_up_texts"],
+            task_manager=tasks, bootstrap_iters=0, batch_size=batch,
+            model_args={"model": "judge", "base_url": f"{base}/completions",
+                        "tokenizer_backend": "huggingface", "tokenizer": os.environ["TOKENIZER"]})
+        found = [[(round(float(value), 3), greedy) for (value, greedy), *_ in s["resps"]]
+                 for s in result["samples"]["made_up_choices"]]
+        assert all(right > wrong for (right, _), (wrong, _) in found), found
+        perplexity = result["results"]["made_up_texts"]["word_perplexity,none"]
+        assert 1 < perplexity < 1000, perplexity
+        yield (f"local-completions, log-likelihoods, {batch} a request",
+               f"right before wrong in {len(found)} of {len(found)}: {found}; "
+               f"word perplexity {perplexity:.2f}")
+
+
 def lm_eval(base):
     import lm_eval as library
     from lm_eval.tasks import TaskManager
     with tempfile.TemporaryDirectory() as folder:
         data = pathlib.Path(folder) / "capitals.jsonl"
         data.write_text("".join(
-            json.dumps({"country": country, "capital": f" {capital}"}) + "\n"
-            for country, capital in (("France", "Paris"), ("Japan", "Tokyo"), ("Italy", "Rome"))))
+            json.dumps({"country": country, "capital": f" {capital}", "wrong": f" {wrong}"}) + "\n"
+            for country, capital, wrong in (("France", "Paris", "Oslo"), ("Japan", "Tokyo", "Lima"),
+                                            ("Italy", "Rome", "Dublin"))))
         (pathlib.Path(folder) / "task.yaml").write_text(TASK % data)
         tasks = TaskManager(include_path=folder, include_defaults=False)
         for model, path in (("local-completions", "completions"),
@@ -142,6 +191,7 @@ def lm_eval(base):
             score = result["results"]["made_up_capitals"]["exact_match,none"]
             answers = [s["resps"][0][0] for s in result["samples"]["made_up_capitals"]]
             yield f"{model}, 3 questions", f"exact match {score:.2f}: {answers}"
+        yield from log_likelihoods(library, base, pathlib.Path(folder), data)
 
 
 CLIENTS = {"deepeval": deepeval, "inspect-ai": inspect_ai, "ragas": ragas, "lm-eval": lm_eval}
@@ -176,12 +226,17 @@ def main():
         arguments.error("--venvs is needed")
     from check_serve import Server, free_port
     port, failed, rows = free_port(), False, []
+    tokenizer = tempfile.TemporaryDirectory()
+    if "lm-eval" in a.only:
+        subprocess.run([a.gavel, "convert", "--model", a.model, "--mlx-path", tokenizer.name],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with Server([a.gavel, "serve", "--model", a.model, "--name", "judge", "--port", str(port)], port,
                 "/health"):
         for name in a.only.split(","):
             run = subprocess.run([a.venvs / name / "bin" / "python", __file__, "--part", name,
                                   "--base", f"http://127.0.0.1:{port}/v1"],
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 env={**os.environ, "TOKENIZER": tokenizer.name})
             found = [json.loads(line[7:]) for line in run.stdout.splitlines()
                      if line.startswith("RESULT ")]
             if run.returncode != 0 or not found:

@@ -3,7 +3,8 @@
 
   openai   OpenAI's Python client: models, chat, completions, streams, logprobs, errors
   schema   schemathesis against /openapi.json
-  page     headless Chromium: type, submit, read the verdict, drop a file; screenshots to --shots
+  page     headless Chromium: type, submit, read the verdict, judge JSONL and CSV files, save them,
+           read the trust report (--evaluation); screenshots to --shots
   load     --clients at once for --seconds: no error, flat memory, throughput against one client
            and, with --peer-python that has llama_cpp.server, against it
 
@@ -11,7 +12,9 @@ Needs openai, schemathesis, selenium; chromium and chromium-driver (Debian) for 
 usage: check_serve.py [--gavel build/gavel] [--model models/....gguf] [--only openai,schema,page,load]
 """
 import argparse
+import csv
 import http.client
+import io
 import json
 import os
 import pathlib
@@ -266,7 +269,8 @@ def check_page(args):
             By.ID, "error").text
         return b.find_element(By.ID, "verdict").text
 
-    with gavel(args, key=KEY) as server, tempfile.TemporaryDirectory() as scratch:
+    more = ["--evaluation", args.evaluation] if args.evaluation else []
+    with gavel(args, *more, key=KEY) as server, tempfile.TemporaryDirectory() as scratch:
         for name, width, dark in (("light", 1100, False), ("dark", 1100, True),
                                   ("phone", 390, False), ("phone-dark", 390, True)):
             b = browser(width, dark)
@@ -294,9 +298,19 @@ def check_page(args):
                     "return document.documentElement.scrollWidth - innerWidth")
                 assert wide <= 0, f"{name}: the page is {wide} pixels too wide"
                 b.save_screenshot(str(shots / f"{name}.png"))
-                if name == "light":
+                if args.evaluation:  # its summary is opened by the keyboard
+                    b.find_element(By.CSS_SELECTOR, "#trust summary").send_keys(Keys.ENTER)
+                    WebDriverWait(b, 20).until(
+                        lambda b: b.find_elements(By.CSS_SELECTOR, "#trust-report table tr"))
+                    assert "Right" in b.find_element(By.ID, "trust-report").text
+                    assert b.execute_script(
+                        "return document.documentElement.scrollWidth - innerWidth") <= 0
+                    b.find_element(By.ID, "trust").screenshot(str(shots / f"trust-{name}.png"))
+                    b.find_element(By.CSS_SELECTOR, "#trust summary").send_keys(Keys.ENTER)
+                if name in ("light", "phone-dark"):
                     check_page_file(b, judged, pathlib.Path(scratch))
-                    b.save_screenshot(str(shots / "file.png"))
+                    b.save_screenshot(str(shots / f"file-{name}.png"))
+                if name == "light":
                     b.refresh()  # the history outlives the page
                     assert len(b.find_elements(By.CSS_SELECTOR, "#history li")) == 1
                     b.find_element(By.CSS_SELECTOR, "#history .row").click()
@@ -310,10 +324,20 @@ def check_page(args):
                 b.quit()
 
 
+def saved(b, name):
+    """What a link of the page downloads."""
+    return b.execute_async_script(
+        "const done = arguments[1];"
+        "kept[document.getElementById(arguments[0]).href].text().then(done)", name)
+
+
 def check_page_file(b, judged, scratch):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import Select
     Select(b.find_element(By.ID, "mode")).select_by_value("verdict")
+    b.execute_script(  # the page's policy forbids to fetch them
+        "window.kept = {}; const own = URL.createObjectURL;"
+        "URL.createObjectURL = b => { const u = own.call(URL, b); kept[u] = b; return u; }")
     pairs = scratch / "pairs.jsonl"
     pairs.write_text("\n".join(json.dumps(
         {"id": i, "question": f"What is {i} + {i}?", "answer_a": str(2 * i),
@@ -323,7 +347,30 @@ def check_page_file(b, judged, scratch):
     judged(b)
     assert len(b.find_elements(By.CSS_SELECTOR, "#batch-list li")) == 6
     assert "6 of 6" in b.find_element(By.ID, "batch-summary").text
-    assert b.find_element(By.ID, "batch-save").is_displayed()
+    assert saved(b, "batch-save").count("\n") == 6
+    lines = list(csv.DictReader(io.StringIO(saved(b, "batch-csv"))))
+    assert [line["id"] for line in lines] == [str(i) for i in range(6)], lines
+    assert all(line["verdict"] and line["verdict_ab"] and line["verdict_ba"] for line in lines)
+    b.find_element(By.ID, "doubtful").click()
+    sure = [float(p.text.split()[-1].rstrip("%").replace("?", "0"))
+            for p in b.find_elements(By.CSS_SELECTOR, "#batch-list .p")]
+    assert len(sure) == 6 and sure == sorted(sure), sure
+    b.find_element(By.ID, "doubtful").click()
+    # A CSV as a spreadsheet writes it: semicolons, quotes, a line break in a field.
+    (scratch / "pairs.csv").write_text(
+        '\ufeffid;question;answer_a;answer_b\r\nx;"Name a ""big"" city;\r\nin France.";Paris;Lille\r\n'
+        'y;What is 2 + 2?;4;=5\r\n', encoding="utf-8", newline="")
+    b.find_element(By.ID, "file").send_keys(str(scratch / "pairs.csv"))
+    time.sleep(1)
+    judged(b)
+    assert "2 of 2" in b.find_element(By.ID, "batch-summary").text
+    lines = list(csv.DictReader(io.StringIO(saved(b, "batch-csv"), newline="")))
+    assert lines[0]["question"] == 'Name a "big" city;\r\nin France.', lines
+    assert lines[1]["answer_b"] == "'=5", lines  # no formula
+    (scratch / "bad.csv").write_text("question,answer_a\nx,y\n")
+    b.find_element(By.ID, "file").send_keys(str(scratch / "bad.csv"))
+    time.sleep(1)
+    assert "answer_b" in b.find_element(By.ID, "error").text
     (scratch / "bad.jsonl").write_text('{"question": "x"}\n')
     b.find_element(By.ID, "file").send_keys(str(scratch / "bad.jsonl"))
     time.sleep(1)
@@ -403,6 +450,7 @@ def main():
     parser.add_argument("--gavel", default="build/gavel")
     parser.add_argument("--model", default="models/SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--adapter", help="NAME=PATH, served and asked too")
+    parser.add_argument("--evaluation", help="NAME=PATH, a trust report for the page to show")
     parser.add_argument("--only", default="openai,schema,page,load")
     parser.add_argument("--examples", type=int, default=25, help="of schemathesis, an operation")
     parser.add_argument("--shots", default="shots", help="directory for screenshots")

@@ -131,8 +131,8 @@ void add_eval_command(CLI::App& app) {
                 "directory for eval.json and judgements.jsonl (default: the adapter's)");
   auto* calibrate = c->add_option(
       "--calibrate", r->calibrate,
-      "validation pairs to fit a calibration of the probabilities on; it is stored with the "
-      "adapter");
+      "validation pairs (or answers) to fit a calibration of the probabilities on; it is stored "
+      "with the adapter");
   auto with = std::make_shared<std::string>("temperature");
   c->add_option("--calibrate-with", *with,
                 "temperature; platt or isotonic: maps of the confidence; best: the one of least "
@@ -163,8 +163,9 @@ void add_eval_command(CLI::App& app) {
   auto asked = std::make_shared<std::string>();
   auto* probes = c->add_option(
       "--probes", *asked,
-      "ask about the pairs judged rightly again, with the worse answer dressed up: all, or "
-      "some of padding, flattery, authority, instruction, markup, empty, echo");
+      "ask about the pairs judged rightly again, with the worse answer dressed up (of one answer, "
+      "about those that are not the best): all, or some of padding, flattery, authority, "
+      "instruction, markup, empty, echo");
   auto* groups =
       c->add_option("--group-by", r->group_by,
                     "the measures for each value of a field too: category, model, source, turn, "

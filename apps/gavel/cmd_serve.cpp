@@ -69,6 +69,9 @@ void add_serve_command(CLI::App& app) {
   c->add_option("--adapter", r->adapters,
                 "NAME=PATH: an adapter, and the `model` that requests call it by; the first is the "
                 "default");
+  c->add_option("--evaluation", r->evaluations,
+                "NAME=PATH: what gavel eval wrote of that model (a folder with eval.json, or the "
+                "file), for the page; otherwise what lies beside the adapter");
   c->add_option("--name", r->base_name, "`model` of the base model; otherwise its file's name");
   add_chat_template_option(*c, r->chat_template);
   c->add_option("--template", r->prompt_template,
@@ -80,7 +83,7 @@ void add_serve_command(CLI::App& app) {
       "A page for judging is at /, the API's description at /openapi.json and in docs/serve.md.\n"
       "The first Ctrl-C (or SIGTERM) finishes what is running, the second ends at once.\n"
       "Examples:\n"
-      "  gavel serve --model M --adapter judge=demo/judge/best\n"
+      "  gavel serve --model M --adapter judge=demo/judge/best --evaluation judge=demo/eval\n"
       "  GAVEL_API_KEY=secret gavel serve --model M --host 0.0.0.0 --port 9000\n"
       "  curl http://127.0.0.1:8080/v1/judge -H 'Content-Type: application/json' \\\n"
       "    -d '{\"question\": \"2 + 2?\", \"answer_a\": \"4\", \"answer_b\": \"5\"}'");

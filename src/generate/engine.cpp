@@ -1,6 +1,7 @@
 #include "generate/engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -344,6 +345,25 @@ void score_batch(const Model& model, const ModelLora* lora, std::span<const Scor
 }
 
 }  // namespace
+
+std::vector<TokenLogprobs> read_logprobs(const Model& model, const ModelLora* lora,
+                                         const std::vector<int>& tokens, int top,
+                                         PrefixCache* prefixes) {
+  constexpr size_t kPiece = 256;  // whose logits are held at a time
+  std::vector<TokenLogprobs> result;
+  if (tokens.empty()) return result;
+  result.push_back({.chosen = std::nan(""), .top = {}});
+  auto cache = make_cache(model);
+  for (size_t begin = 0; begin < tokens.size(); begin += kPiece) {
+    const size_t count = std::min(kPiece, tokens.size() - begin);
+    const CachedInput input{cache, std::span(tokens).subspan(begin, count), CachedInput::Want::all};
+    const auto logits = cached_forward(model, lora, std::span(&input, 1));
+    for (size_t i = 0; i < count && begin + i + 1 < tokens.size(); ++i)
+      result.push_back(logprobs_of(logits->row(i), tokens[begin + i + 1], top));
+  }
+  if (prefixes != nullptr) prefixes->keep(model, lora, tokens, cache);
+  return result;
+}
 
 std::vector<std::vector<double>> score(const Model& model, const ModelLora* lora,
                                        std::span<const ScoreRequest> requests, int max_batch,

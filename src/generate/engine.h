@@ -92,6 +92,13 @@ std::vector<SequencePtr> generate(const Model& model, const ModelLora* lora,
                                   std::vector<std::vector<int>> prompts,
                                   const GenerateOptions& options, int max_batch = 16);
 
+// The log-probabilities of a text's own tokens, each behind those before it, with the `top` most
+// likely ones in its place; of the first, behind nothing, `chosen` is NaN. Beginnings that
+// `prefixes` holds do not help, since their logits are gone; it keeps this text's.
+std::vector<TokenLogprobs> read_logprobs(const Model& model, const ModelLora* lora,
+                                         const std::vector<int>& tokens, int top,
+                                         PrefixCache* prefixes = nullptr);
+
 // For each prompt, the log-probabilities (natural log) of each of its candidate continuations,
 // token by token and summed. The prompt, and prefixes that prompts share, are computed once.
 struct ScoreRequest {

@@ -1,5 +1,6 @@
 // /v1/chat/completions and /v1/completions: requests, answers and streams in OpenAI's shapes.
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -18,15 +19,17 @@ using Json = nlohmann::ordered_json;
 using Tokens = std::vector<std::pair<int, TokenLogprobs>>;
 
 constexpr int64_t kMaxTopLogprobs = 20, kMaxChoices = 8;
+constexpr size_t kMaxPrompts = 64;
 constexpr size_t kMaxStops = 16, kMaxStopCharacters = 256;
 
 struct Completion {
   bool chat = true;
   const ServedModel* model = nullptr;
-  std::vector<int> prompt;
+  std::vector<std::vector<int>> prompts;  // a chat has one
   GenerateOptions options;
   std::vector<std::string> stops;
-  size_t choices = 1;
+  size_t choices = 1;  // of each prompt
+  bool echo = false;   // the text begins with the prompt
   bool stream = false, include_usage = false;
   std::string id;
   int64_t created = 0;
@@ -73,7 +76,6 @@ void refuse_unsupported(const Fields& fields, bool chat) {
   const auto choices = fields.integer("n", 1, kMaxChoices).value_or(1);
   if (fields.integer("best_of", 1, 128).value_or(choices) != choices)
     bad_request("best_of", "'best_of' other than 'n' is not supported");
-  if (fields.boolean("echo").value_or(false)) bad_request("echo", "'echo' is not supported");
   if (!fields.text("suffix").value_or("").empty())
     bad_request("suffix", "'suffix' is not supported");
 }
@@ -160,21 +162,20 @@ std::vector<int> chat_prompt(const ServeContext& context, const Fields& fields) 
   }
 }
 
-std::vector<int> plain_prompt(const ServeContext& context, const Fields& fields) {
-  const Json* value = fields.value("prompt");
-  if (value == nullptr) bad_request("prompt", "'prompt' is missing");
-  if (value->is_array() && value->size() == 1 && !value->front().is_number())
-    value = &value->front();
-  if (value->is_string())
-    return context.models.session->encoder.tokenizer.encode(value->get_ref<const std::string&>(),
+std::vector<int> plain_prompt(const ServeContext& context, const Json& value) {
+  if (value.is_string())
+    return context.models.session->encoder.tokenizer.encode(value.get_ref<const std::string&>(),
                                                             true);
   const bool ids =
-      value->is_array() && !value->empty() &&
-      std::all_of(value->begin(), value->end(), [](const Json& id) { return id.is_number(); });
-  if (!ids) bad_request("prompt", "'prompt' must be one string, or the token ids of one prompt");
+      value.is_array() && !value.empty() &&
+      std::all_of(value.begin(), value.end(), [](const Json& id) { return id.is_number(); });
+  if (!ids)
+    bad_request("prompt",
+                "'prompt' must be a string, the token ids of one, or a list of at most {} of these",
+                kMaxPrompts);
   std::vector<int> tokens;
   const int vocabulary = context.models.session->model.config.vocab_size;
-  for (const Json& value_of_id : *value) {
+  for (const Json& value_of_id : value) {
     const auto id = whole_number(value_of_id);
     if (!id || *id < 0 || *id >= vocabulary)
       bad_request("prompt", "'prompt' has {}: a token id is an integer from 0 to {}",
@@ -182,6 +183,18 @@ std::vector<int> plain_prompt(const ServeContext& context, const Fields& fields)
     tokens.push_back(static_cast<int>(*id));
   }
   return tokens;
+}
+
+std::vector<std::vector<int>> plain_prompts(const ServeContext& context, const Fields& fields) {
+  const Json* value = fields.value("prompt");
+  if (value == nullptr) bad_request("prompt", "'prompt' is missing");
+  const bool several = value->is_array() && !value->empty() && !value->front().is_number();
+  if (!several) return {plain_prompt(context, *value)};
+  if (value->size() > kMaxPrompts)
+    bad_request("prompt", "'prompt' has {} prompts; {} is the most", value->size(), kMaxPrompts);
+  std::vector<std::vector<int>> prompts;
+  for (const Json& one : *value) prompts.push_back(plain_prompt(context, one));
+  return prompts;
 }
 
 SamplingOptions parse_sampling(const Fields& fields) {
@@ -208,33 +221,40 @@ int parse_logprobs(const Fields& fields, bool chat) {
   return wanted ? static_cast<int>(top.value_or(0)) : -1;
 }
 
-// A number of tokens; -1 is as many as fit.
-std::optional<int64_t> parse_token_count(const Fields& fields, const char* name) {
+// A number of tokens, of at least `least`; -1 is as many as fit.
+std::optional<int64_t> parse_token_count(const Fields& fields, const char* name,
+                                         int64_t least = 1) {
   const Json* value = fields.value(name);
   if (value == nullptr) return std::nullopt;
   if (value->is_number_unsigned() && value->get<uint64_t>() > uint64_t{INT64_MAX}) return INT64_MAX;
   const auto count = fields.integer(name, INT64_MIN, INT64_MAX);
   if (*count == -1) return INT64_MAX;
-  if (*count < 1)
-    bad_request(name, "'{}' is {}; it must be at least 1, or -1 for as many as fit", name, *count);
+  if (*count < least)
+    bad_request(name, "'{}' is {}; it must be at least {}, or -1 for as many as fit", name, *count,
+                least);
   return count;
 }
 
-// The number of tokens to generate: what is asked for, at most what there is room for.
+// The number of tokens to generate: what is asked for, at most what there is room for. None may be
+// asked for where the prompt is echoed.
 void set_max_tokens(const ServeContext& context, const Fields& fields, Completion& c) {
   const int64_t most = context.limits.max_tokens;
-  auto asked = parse_token_count(fields, "max_tokens");
+  auto asked = parse_token_count(fields, "max_tokens", c.echo ? 0 : 1);
   if (c.chat)  // the newer name comes first where both are given
     if (const auto newer = parse_token_count(fields, "max_completion_tokens")) asked = newer;
   if (!c.chat && !asked) asked = 16;  // as OpenAI's
-  const auto length = static_cast<int64_t>(c.prompt.size());
-  const int64_t longest = context.longest_prompt(1);
-  if (length > longest)
+  size_t shortest = SIZE_MAX, length = 0;
+  for (const auto& prompt : c.prompts) {
+    shortest = std::min(shortest, prompt.size());
+    length = std::max(length, prompt.size());
+  }
+  const int64_t longest = asked == 0 ? context.context_length() : context.longest_prompt(1);
+  if (static_cast<int64_t>(length) > longest)
     throw ApiError(400, "invalid_request_error",
                    fmt::format("The prompt has {} tokens; {} is the most.", length, longest),
                    c.chat ? "messages" : "prompt", "context_length_exceeded");
-  if (length == 0) bad_request(c.chat ? "messages" : "prompt", "The prompt has no tokens");
-  const int64_t room = context.context_length() - length;
+  if (shortest == 0) bad_request(c.chat ? "messages" : "prompt", "The prompt has no tokens");
+  const int64_t room = context.context_length() - static_cast<int64_t>(length);
   c.options.max_tokens = static_cast<int>(std::min({asked.value_or(most), room, most}));
 }
 
@@ -258,7 +278,12 @@ Completion parse(const ServeContext& context, const std::string& text, bool chat
   c.options.vocabulary = context.vocabulary;
   c.choices = static_cast<size_t>(fields.integer("n", 1, kMaxChoices).value_or(1));
   c.options.eos_token_ids = context.models.session->loaded.eos_token_ids;
-  c.prompt = chat ? chat_prompt(context, fields) : plain_prompt(context, fields);
+  c.echo = !chat && fields.boolean("echo").value_or(false);
+  if (c.echo && c.stream) bad_request("echo", "'echo' does not go with 'stream'");
+  if (chat)
+    c.prompts.push_back(chat_prompt(context, fields));
+  else
+    c.prompts = plain_prompts(context, fields);
   set_max_tokens(context, fields, c);
   c.id = random_id(chat ? "chatcmpl" : "cmpl");
   c.created = unix_time();
@@ -299,8 +324,9 @@ Json completion_logprobs(const Tokenizer& tokenizer, const Tokens& tokens, int64
   Json texts = Json::array(), values = Json::array(), tops = Json::array(), offsets = Json::array();
   for (const auto& [id, logprobs] : tokens) {
     texts.push_back(token_text(tokenizer, id));
-    values.push_back(logprobs.chosen);
-    Json top = Json::object();
+    const bool known = !std::isnan(logprobs.chosen);  // not of an echoed prompt's first
+    values.push_back(known ? Json(logprobs.chosen) : Json());
+    Json top = known ? Json::object() : Json();
     for (const auto& [other, value] : logprobs.top) top[token_text(tokenizer, other)] = value;
     tops.push_back(std::move(top));
     offsets.push_back(offset);
@@ -321,21 +347,38 @@ class Running {
       : c(std::move(completion)),
         tokenizer_(context.models.session->encoder.tokenizer),
         job_(std::make_shared<Job>()) {
-    for (size_t i = 0; i < c.choices; ++i) {
+    if (c.echo && c.options.top_logprobs >= 0) {
+      job_->to_read = c.prompts;
+      job_->read_top = c.options.top_logprobs;
+    }
+    for (size_t i = 0; i < count(); ++i) {
       Choice& choice = choices_.emplace_back();
       choice.text.emplace(tokenizer_, c.stops,
                           [&choice](const std::string& piece) { choice.ready += piece; });
       choice.sequence = std::make_shared<Sequence>();
-      choice.sequence->prompt = c.prompt;
+      choice.sequence->prompt = prompt_of(i);
       choice.sequence->options = c.options;
-      choice.sequence->options.sampling.seed += i;
+      choice.sequence->options.sampling.seed += i % c.choices;
       choice.sequence->on_token = [this, i](int token) { return accept(i, token); };
-      job_->sequences.push_back(choice.sequence);
+      if (c.options.max_tokens > 0) job_->sequences.push_back(choice.sequence);
     }
     job_->together = c.choices;  // so that the prompt is read once
     job_->lora = c.model->adapter();
     job_->deadline = context.deadline();
     submitted.emplace(context.scheduler, job_);
+  }
+
+  // All prompts' choices.
+  size_t count() const { return c.prompts.size() * c.choices; }
+  const std::vector<int>& prompt_of(size_t i) const { return c.prompts[i / c.choices]; }
+
+  // The prompt as a piece of a choice, once the job is done.
+  Piece echoed(size_t i) const {
+    Piece piece{i, tokenizer_.decode(prompt_of(i)), {}};
+    if (job_->read.empty()) return piece;
+    const auto& read = job_->read[i / c.choices];
+    for (size_t t = 0; t < read.size(); ++t) piece.tokens.emplace_back(prompt_of(i)[t], read[t]);
+    return piece;
   }
 
   // What is left of a choice once the job is done.
@@ -345,16 +388,22 @@ class Running {
   }
 
   const char* finish_reason(size_t i) const {
-    return choices_[i].sequence->finish == FinishReason::length ? "length" : "stop";
+    const bool none = c.options.max_tokens == 0;
+    return none || choices_[i].sequence->finish == FinishReason::length ? "length" : "stop";
   }
 
   Json usage() const {
-    size_t generated = 0;
+    size_t generated = 0, read = 0;
+    int64_t cached = 0;
     for (const Choice& choice : choices_) generated += choice.sequence->tokens.size();
-    return {{"prompt_tokens", c.prompt.size()},
+    for (size_t p = 0; p < c.prompts.size(); ++p) {
+      read += c.prompts[p].size();
+      cached += choices_[p * c.choices].sequence->reused;
+    }
+    return {{"prompt_tokens", read},
             {"completion_tokens", generated},
-            {"total_tokens", c.prompt.size() + generated},
-            {"prompt_tokens_details", {{"cached_tokens", choices_[0].sequence->reused}}}};
+            {"total_tokens", read + generated},
+            {"prompt_tokens_details", {{"cached_tokens", cached}}}};
   }
 
   Json logprobs(size_t i, const Tokens& tokens) {
@@ -407,7 +456,7 @@ class Running {
 };
 
 Json whole_answer(Running& running, Client& client) {
-  std::vector<Piece> all(running.c.choices);
+  std::vector<Piece> all(running.count());
   const auto take = [&](const Piece& piece) {
     Piece& one = all[piece.sequence];
     one.text += piece.text;
@@ -417,6 +466,12 @@ Json whole_answer(Running& running, Client& client) {
   Json choices = Json::array();
   for (size_t i = 0; i < all.size(); ++i) {
     take(running.rest(i));
+    if (running.c.echo) {
+      Piece whole = running.echoed(i);
+      whole.text += all[i].text;
+      whole.tokens.insert(whole.tokens.end(), all[i].tokens.begin(), all[i].tokens.end());
+      all[i] = std::move(whole);
+    }
     Json choice = {{"index", i}};
     if (running.c.chat)
       choice["message"] = {{"role", "assistant"}, {"content", all[i].text}, {"refusal", nullptr}};
@@ -453,10 +508,10 @@ void stream_answer(Running& running, EventWriter& out) {
     send(piece.sequence, {{"content", piece.text}}, piece.text,
          running.logprobs(piece.sequence, piece.tokens), nullptr);
   };
-  for (size_t i = 0; c.chat && i < c.choices; ++i)
+  for (size_t i = 0; c.chat && i < running.count(); ++i)
     send(i, {{"role", "assistant"}, {"content", ""}}, "", nullptr, nullptr);
   running.submitted->wait(send_piece, [&] { out.tick(); });
-  for (size_t i = 0; i < c.choices; ++i) {
+  for (size_t i = 0; i < running.count(); ++i) {
     send_piece(running.rest(i));
     send(i, Json::object(), "", nullptr, running.finish_reason(i));
   }

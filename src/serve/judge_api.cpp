@@ -16,7 +16,8 @@ using Json = nlohmann::ordered_json;
 struct JudgeCall {
   const ServedModel* model = nullptr;
   std::vector<JudgePair> pairs;
-  bool batch = false, stream = false, calibrated = false;
+  bool batch = false, stream = false;
+  std::optional<Calibration> calibration;
   JudgeOptions options;
   Job::Clock::time_point deadline;
 };
@@ -93,9 +94,8 @@ JudgeCall parse(const ServeContext& context, const std::string& text) {
   } catch (const UsageError& e) {
     bad_request(form.of_pairs() ? "mode" : "both_orders", "{}", e.what());
   }
-  const auto& calibration = call.model->calibration(call.options.mode, call.options.both_orders);
-  call.calibrated = calibration.has_value();
-  if (calibration) call.options.map = calibration->map;
+  call.calibration = call.model->calibration(call.options.mode, call.options.both_orders);
+  if (call.calibration) call.options.map = call.calibration->map;
   const int64_t most = std::min(context.limits.max_tokens, context.context_length() - 1);
   call.options.max_tokens = static_cast<int>(
       fields.integer("max_tokens", 1, most).value_or(std::min<int64_t>(512, most)));
@@ -205,9 +205,12 @@ Json order_json(const char* order, const OrderResult& result) {
   return json;
 }
 
-Json judgement_json(const JudgePair& pair, const JudgedPair& judged, const JudgeForm& form) {
+Json judgement_json(const JudgePair& pair, const JudgedPair& judged, const JudgeCall& call) {
+  const JudgeForm& form = call.model->prompt.form();
   Json json = Json::object();
   if (!pair.id.empty()) json["id"] = pair.id;
+  if (call.calibration && call.calibration->threshold)
+    json["needs_a_person"] = needs_a_person(call.calibration, confidence(judged));
   if (!form.of_pairs()) {
     json["form"] = to_string(form.kind);
     json.update(verdict_json(judged, rated_parts(form)));
@@ -235,7 +238,7 @@ Json envelope(const JudgeCall& call) {
           {"model", call.model->name},
           {"mode", mode_name(call.options.mode)},
           {"both_orders", call.options.both_orders},
-          {"calibrated", call.calibrated}};
+          {"calibrated", call.calibration.has_value()}};
 }
 
 // Judges all pairs and gives the whole answer.
@@ -248,7 +251,7 @@ Json judge(const ServeContext& context, const JudgeCall& call, const OnText& on_
   if (call.batch) {
     body["data"] = Json::array();
     for (size_t i = 0; i < judged.size(); ++i)
-      body["data"].push_back(judgement_json(call.pairs[i], judged[i], form));
+      body["data"].push_back(judgement_json(call.pairs[i], judged[i], call));
     return body;
   }
   const auto& only = judged.front();
@@ -258,7 +261,7 @@ Json judge(const ServeContext& context, const JudgeCall& call, const OnText& on_
                      fmt::format("The {} cannot be judged: {}", form.of_pairs() ? "pair" : "answer",
                                  order->problem),
                      "question", "context_length_exceeded");
-  body.update(judgement_json(call.pairs.front(), only, form));
+  body.update(judgement_json(call.pairs.front(), only, call));
   return body;
 }
 

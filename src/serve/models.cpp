@@ -1,10 +1,13 @@
 #include "serve/models.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/error.h"
 #include "judge/evaluate.h"
 #include "serve/api_error.h"
+#include "serve/evaluation.h"
 
 namespace gavel {
 namespace {
@@ -19,22 +22,46 @@ std::string base_name_of(const std::string& model) {
   return (last.extension() == ".gguf" ? last.stem() : last.filename()).string();
 }
 
-ServedModel load_adapter_as(const Session& session, const std::string& given,
-                            const std::string& prompt_template) {
+struct NamedPath {
+  std::string name, path;
+};
+NamedPath named_path(const char* option, const std::string& given) {
   const size_t equals = given.find('=');
   if (equals == std::string::npos || equals == 0 || equals + 1 == given.size())
-    throw UsageError("--adapter takes NAME=PATH, not " + given);
-  const std::string path = given.substr(equals + 1);
-  ServedModel model{given.substr(0, equals),
-                    load_lora(session, path),
-                    template_for(prompt_template, path, {}),
-                    {}};
+    throw UsageError(fmt::format("{} takes NAME=PATH, not {}", option, given));
+  return {given.substr(0, equals), given.substr(equals + 1)};
+}
+
+ServedModel load_adapter_as(const Session& session, const std::string& given,
+                            const std::string& prompt_template) {
+  const auto [name, path] = named_path("--adapter", given);
+  ServedModel model{name, load_lora(session, path), template_for(prompt_template, path, {}), {}};
   evaluate(*model.lora);
   for (const JudgeMode mode : {JudgeMode::reason, JudgeMode::verdict})
     for (const bool both : {false, true})
       model.calibrations[mode == JudgeMode::verdict ? 1 : 0][both ? 1 : 0] =
           load_calibration(path, mode, both);
+  std::error_code ignored;
+  model.evaluation = load_evaluation(
+      fs::is_directory(path, ignored) ? fs::path(path) : fs::path(path).parent_path(), path, name);
   return model;
+}
+
+// Sets the evaluations that were named.
+void add_evaluations(ServedModels& served, const std::vector<std::string>& adapters,
+                     const std::vector<std::string>& evaluations) {
+  for (const std::string& given : evaluations) {
+    const auto [name, path] = named_path("--evaluation", given);
+    const auto it = std::find_if(served.models.begin(), served.models.end(),
+                                 [&, &wanted = name](const auto& m) { return m.name == wanted; });
+    if (it == served.models.end())
+      throw UsageError(fmt::format("--evaluation {}: no model is called {}", given, name));
+    std::string adapter;
+    for (const std::string& one : adapters)
+      if (const auto [of, at] = named_path("--adapter", one); of == name) adapter = at;
+    it->evaluation = load_evaluation(path, adapter, name);
+    if (!it->evaluation) fail("--evaluation {}: there is no eval.json", given);
+  }
 }
 
 }  // namespace
@@ -84,6 +111,7 @@ void evaluate(const ModelLora& lora) {
 ServedModels load_served_models(std::shared_ptr<Session> session, const std::string& model,
                                 const std::string& base_name,
                                 const std::vector<std::string>& adapters,
+                                const std::vector<std::string>& evaluations,
                                 const std::string& prompt_template) {
   ServedModels served{std::move(session), {}};
   const auto add = [&](ServedModel added) {
@@ -98,6 +126,7 @@ ServedModels load_served_models(std::shared_ptr<Session> session, const std::str
   base.name = base_name.empty() ? base_name_of(model) : base_name;
   base.prompt = template_for(prompt_template, {}, {});
   add(std::move(base));
+  add_evaluations(served, adapters, evaluations);
   return served;
 }
 

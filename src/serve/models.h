@@ -22,6 +22,8 @@ struct ServedModel {
   // Stored beside the adapter, by mode and then by one order or both.
   std::array<std::array<std::optional<Calibration>, 2>, 2> calibrations;
 
+  std::optional<std::string> evaluation = {};  // its trust report as JSON; see evaluation.h
+
   const ModelLora* adapter() const { return lora ? &*lora : nullptr; }
   const std::optional<Calibration>& calibration(JudgeMode mode, bool both_orders) const {
     return calibrations[mode == JudgeMode::verdict ? 1 : 0][both_orders ? 1 : 0];
@@ -42,10 +44,13 @@ void evaluate(const Model& model);
 void evaluate(const ModelLora& lora);
 
 // `adapters`: NAME=PATH each. The base is called `base_name`, or after `model` where that is empty.
-// Throws UsageError for what is not NAME=PATH and for a name twice, Error for a bad adapter.
+// `evaluations`: NAME=PATH of evaluations that are not beside their adapter. Throws UsageError for
+// what is not NAME=PATH, for a name twice and for one that no model has, Error for a bad adapter or
+// evaluation.
 ServedModels load_served_models(std::shared_ptr<Session> session, const std::string& model,
                                 const std::string& base_name,
                                 const std::vector<std::string>& adapters,
+                                const std::vector<std::string>& evaluations,
                                 const std::string& prompt_template);
 
 }  // namespace gavel

@@ -123,7 +123,9 @@ std::vector<std::vector<SequencePtr>> Scheduler::admit(size_t room) {
   while (room > 0 && idle < jobs_.size()) {
     Job& job = *jobs_.front();
     jobs_.splice(jobs_.end(), jobs_, jobs_.begin());
-    const size_t count = std::min({job.together, room, job.sequences.size() - job.admitted_});
+    const bool ready = job.read.size() == job.to_read.size();
+    const size_t count =
+        ready ? std::min({job.together, room, job.sequences.size() - job.admitted_}) : 0;
     idle = count == 0 ? idle + 1 : 0;
     if (count == 0) continue;
     auto group = std::find_if(groups.begin(), groups.end(),
@@ -144,7 +146,7 @@ std::vector<std::vector<SequencePtr>> Scheduler::admit(size_t room) {
 
 JobPtr Scheduler::next_scores() {
   const auto it = std::find_if(jobs_.begin(), jobs_.end(), [](const JobPtr& job) {
-    return job->scored.size() < job->scores.size();
+    return job->scored.size() < job->scores.size() || job->read.size() < job->to_read.size();
   });
   if (it == jobs_.end()) return nullptr;
   JobPtr job = *it;
@@ -157,13 +159,20 @@ void Scheduler::start(Job& job) {
   if (!std::exchange(job.started_, true)) --metrics_.waiting;
 }
 
-// One step of the engine and a part of a scoring job. What fails takes all running jobs with it,
-// since the engine's state is not known then.
+// One step of the engine and a part of a job that scores or reads. What fails takes all running
+// jobs with it, since the engine's state is not known then.
 void Scheduler::step(std::vector<std::vector<SequencePtr>> added, const JobPtr& scores) {
   try {
     for (const auto& group : added) engine_->add(group, group.front()->lora);
     engine_->step();
     if (!scores) return;
+    if (scores->read.size() < scores->to_read.size()) {
+      const auto& prompt = scores->to_read[scores->read.size()];
+      scores->read.push_back(
+          read_logprobs(model_, scores->lora, prompt, scores->read_top, &prefixes_));
+      metrics_.prompt_tokens += static_cast<int64_t>(prompt.size());
+      return;
+    }
     size_t count = 0, tokens = 0;
     const auto rest = std::span(scores->scores).subspan(scores->scored.size());
     while (count < rest.size() && (count == 0 || tokens + rest[count].prompt.size() < kScoreTokens))
@@ -186,7 +195,7 @@ void Scheduler::finish_done() {
   for (auto it = jobs_.begin(); it != jobs_.end();) {
     Job& job = **it;
     const bool done =
-        job.scored.size() == job.scores.size() &&
+        job.scored.size() == job.scores.size() && job.read.size() == job.to_read.size() &&
         std::all_of(job.sequences.begin(), job.sequences.end(),
                     [](const SequencePtr& s) { return s->finish != FinishReason::none; });
     if (done) end(job, Job::Outcome::done);

@@ -34,7 +34,12 @@ struct Job {
   std::vector<SequencePtr> sequences;
   std::vector<ScoreRequest> scores;
   std::vector<std::vector<double>> scored;  // results of `scores`
-  const ModelLora* lora = nullptr;          // null: the base model
+  // Prompts whose own log-probabilities are wanted, with so many of the most likely tokens each;
+  // the job's sequences begin when they are known.
+  std::vector<std::vector<int>> to_read;
+  int read_top = 0;
+  std::vector<std::vector<TokenLogprobs>> read;  // results of `to_read`
+  const ModelLora* lora = nullptr;               // null: the base model
   Clock::time_point deadline = Clock::time_point::max();
   size_t together = 2;  // sequences that are admitted in one turn, their common prefix read once
 
@@ -82,7 +87,7 @@ class Scheduler {
   void run();
   void sweep();
   std::vector<std::vector<SequencePtr>> admit(size_t room);
-  JobPtr next_scores();
+  JobPtr next_scores();  // of a job that has something to score or to read
   void start(Job& job);
   void check_room_locked() const;
   // How long a client that is refused should wait, from how long jobs took lately.

@@ -58,9 +58,7 @@ std::string description(const ServedModels& models, const ServeLimits& limits) {
     schemas[name]["properties"]["max_tokens"]["maximum"] = limits.max_tokens;
   schemas["JudgeMany"]["properties"]["pairs"]["maxItems"] = limits.max_pairs;
   schemas["JudgeAnswers"]["properties"]["answers"]["maxItems"] = limits.max_pairs;
-  // The third form of a prompt: token ids.
-  schemas["CompletionRequest"]["properties"]["prompt"]["anyOf"][2]["items"]["maximum"] =
-      models.session->model.config.vocab_size - 1;
+  schemas["TokenIds"]["items"]["maximum"] = models.session->model.config.vocab_size - 1;
   return dump(api);
 }
 
@@ -70,6 +68,7 @@ Json model_json(const ServedModel& model, int64_t created) {
           {"created", created},
           {"owned_by", "gavel"},
           {"adapter", model.lora.has_value()},
+          {"evaluated", model.evaluation.has_value()},
           {"form", to_string(model.prompt.form().kind)}};
 }
 
@@ -78,7 +77,8 @@ Json model_json(const ServedModel& model, int64_t created) {
 Service::Service(std::shared_ptr<Session> session, ServeRequest request)
     : request_(std::move(request)),
       models_(load_served_models(std::move(session), request_.model, request_.base_name,
-                                 request_.adapters, request_.prompt_template)) {
+                                 request_.adapters, request_.evaluations,
+                                 request_.prompt_template)) {
   scheduler_ = std::make_unique<Scheduler>(models_.session->model, request_.scheduler, metrics_);
   context_ = std::make_unique<ServeContext>(
       ServeContext{models_, request_.limits, *scheduler_,
@@ -105,6 +105,8 @@ std::vector<Route> Service::routes() const {
   return {
       file_route("/", "text/html; charset=utf-8", std::string(web::kIndex)),
       file_route("/app.js", "text/javascript; charset=utf-8", std::string(web::kScript)),
+      file_route("/rows.js", "text/javascript; charset=utf-8", std::string(web::kRows)),
+      file_route("/trust.js", "text/javascript; charset=utf-8", std::string(web::kTrust)),
       file_route("/style.css", "text/css; charset=utf-8", std::string(web::kStyle)),
       file_route("/openapi.json", "application/json", description(models_, request_.limits)),
       {"GET", "/health", true,
@@ -126,7 +128,18 @@ std::vector<Route> Service::routes() const {
        }},
       {"GET", "/v1/models/", false,
        [=, this](const HttpRequest& r, Client&) {
-         return json(model_json(models_.find(r.argument), created));
+         constexpr std::string_view kEvaluation = "/evaluation";
+         if (!r.argument.ends_with(kEvaluation))
+           return json(model_json(models_.find(r.argument), created));
+         const ServedModel& model =
+             models_.find(r.argument.substr(0, r.argument.size() - kEvaluation.size()));
+         if (!model.evaluation)
+           throw ApiError(404, "invalid_request_error",
+                          "There is no evaluation of '" + model.name + "'.", "model",
+                          "not_evaluated");
+         Reply reply;
+         reply.body = *model.evaluation;
+         return reply;
        }},
       api("/v1/chat/completions", answer_chat),
       api("/v1/completions", answer_completion),

@@ -12,7 +12,7 @@ namespace gavel {
 
 struct ServeRequest {
   std::string model, base_name, prompt_template, chat_template;
-  std::vector<std::string> adapters;  // NAME=PATH
+  std::vector<std::string> adapters, evaluations;  // NAME=PATH
   HttpOptions http;
   SchedulerOptions scheduler;
   ServeLimits limits;

@@ -5,6 +5,6 @@
 
 namespace gavel::web {
 
-extern const std::string_view kIndex, kScript, kStyle, kOpenApi;
+extern const std::string_view kIndex, kScript, kRows, kTrust, kStyle, kOpenApi;
 
 }  // namespace gavel::web

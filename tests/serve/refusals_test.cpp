@@ -79,7 +79,11 @@ TEST_F(RefusalsTest, ErrorsNameTheField) {
   EXPECT_EQ(param(kText, {{"prompt", {1, 99999999}}}), "prompt");
   EXPECT_EQ(param(kText, {{"prompt", {1, 2.5}}}), "prompt");
   EXPECT_EQ(param(kText, {{"prompt", ""}}), "prompt");
-  EXPECT_EQ(param(kText, {{"prompt", "x"}, {"echo", true}}), "echo");
+  EXPECT_EQ(param(kText, {{"prompt", Json::array()}}), "prompt");
+  EXPECT_EQ(param(kText, {{"prompt", {"x", ""}}}), "prompt");
+  EXPECT_EQ(param(kText, {{"prompt", std::vector<std::string>(65, "x")}}), "prompt");
+  EXPECT_EQ(param(kText, {{"prompt", "x"}, {"echo", true}, {"stream", true}}), "echo");
+  EXPECT_EQ(param(kText, {{"prompt", "x"}, {"max_tokens", 0}}), "max_tokens");
   EXPECT_EQ(param(kJudge, {{"question", "x"}, {"answer_a", "y"}}), "answer_b");
   EXPECT_EQ(param(kJudge, with(pair(), "mode", "guess")), "mode");
   EXPECT_EQ(param(kJudge, with(pair(), "both_orders", "yes")), "both_orders");

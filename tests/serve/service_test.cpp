@@ -109,6 +109,73 @@ TEST_F(ServiceTest, CompletionsAndTheirLogprobs) {
   EXPECT_EQ(streamed, joined);
 }
 
+TEST_F(ServiceTest, AModelWithoutAnEvaluationSaysSo) {
+  const Json model = Json::parse(get("/v1/models/org/base"));
+  EXPECT_EQ(model["evaluated"], false);
+  httplib::Client client("127.0.0.1", server->port());
+  const auto answer = client.Get("/v1/models/org/base/evaluation");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 404);
+  EXPECT_EQ(Json::parse(answer->body)["error"]["code"], "not_evaluated");
+  EXPECT_EQ(client.Get("/v1/models/nobody/evaluation")->status, 404);
+}
+
+// What lm-eval-harness asks for: the log-probabilities of the prompt's own tokens.
+TEST_F(ServiceTest, AnEchoedPromptHasLogProbabilities) {
+  const std::string text = "The capital of France is Paris";
+  const auto& encoder = session->encoder;
+  const std::vector<int> ids = encoder.tokenizer.encode(text, true);
+  const Json answer = ask(kText, {{"prompt", {ids, {ids[0], ids[1]}}},
+                                  {"max_tokens", 1},
+                                  {"temperature", 0},
+                                  {"logprobs", 1},
+                                  {"echo", true}});
+  ASSERT_EQ(answer["choices"].size(), 2u);
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], ids.size() + 2);
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 2);
+  const Json& choice = answer["choices"][0];
+  EXPECT_EQ(choice["text"].get<std::string>().substr(0, text.size()), text);
+  const Json& logprobs = choice["logprobs"];
+  for (const char* list : {"tokens", "token_logprobs", "top_logprobs", "text_offset"})
+    ASSERT_EQ(logprobs[list].size(), ids.size() + 1) << list;
+  EXPECT_TRUE(logprobs["token_logprobs"][0].is_null());
+  EXPECT_TRUE(logprobs["top_logprobs"][0].is_null());
+  // Each is what scoring it behind the ones before gives, and at most that of the likeliest token.
+  double sum = 0;
+  for (size_t t = 1; t < ids.size(); ++t) {
+    const double value = logprobs["token_logprobs"][t].get<double>();
+    ASSERT_EQ(logprobs["top_logprobs"][t].size(), 1u);
+    EXPECT_LE(value, logprobs["top_logprobs"][t].front().get<double>());
+    sum += value;
+  }
+  const std::vector<int> rest(ids.begin() + 1, ids.end());
+  const ScoreRequest request{{ids[0]}, {rest}};
+  const double scored = score(session->model, nullptr, std::span(&request, 1))[0][0];
+  EXPECT_NEAR(sum, scored, 0.02 * static_cast<double>(rest.size()));
+  EXPECT_EQ(logprobs["token_logprobs"][1], answer["choices"][1]["logprobs"]["token_logprobs"][1]);
+  // Nothing needs to be generated, and without logprobs the text alone is repeated.
+  const Json none =
+      ask(kText, {{"prompt", text}, {"max_tokens", 0}, {"logprobs", 0}, {"echo", true}});
+  EXPECT_EQ(none["choices"][0]["text"], text);
+  EXPECT_EQ(none["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(none["choices"][0]["logprobs"]["tokens"].size(), ids.size());
+  const Json plain = ask(kText, {{"prompt", text}, {"max_tokens", 0}, {"echo", true}});
+  EXPECT_EQ(plain["choices"][0]["text"], text);
+  EXPECT_TRUE(plain["choices"][0]["logprobs"].is_null());
+}
+
+TEST_F(ServiceTest, SeveralPromptsHaveTheirChoicesInTurn) {
+  const Json alone = ask(kText, {{"prompt", "One, two,"}, {"temperature", 0}, {"max_tokens", 4}});
+  const Json both = ask(
+      kText,
+      {{"prompt", {"The sky is", "One, two,"}}, {"temperature", 0}, {"max_tokens", 4}, {"n", 2}});
+  ASSERT_EQ(both["choices"].size(), 4u);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(both["choices"][i]["index"], i);
+  EXPECT_EQ(both["choices"][0]["text"], both["choices"][1]["text"]);
+  EXPECT_EQ(both["choices"][3]["text"], alone["choices"][0]["text"]);
+  EXPECT_EQ(both["usage"]["completion_tokens"], 16);
+}
+
 TEST_F(ServiceTest, StopStringsAndSeeds) {
   const auto text = ask(kChat, chat(20))["choices"][0]["message"]["content"].get<std::string>();
   const std::string stop = text.substr(text.size() / 2, 3);
@@ -364,7 +431,7 @@ TEST_F(ServiceTest, ModelsPagesAndDescription) {
 
 TEST(ServedModels, NamesAreCheckedBeforeAnythingIsServed) {
   for (const char* wrong : {"noequals", "=path", "name="})
-    EXPECT_THROW(load_served_models(nullptr, "m", "", {wrong}, ""), UsageError);
+    EXPECT_THROW(load_served_models(nullptr, "m", "", {wrong}, {}, ""), UsageError);
 }
 
 }  // namespace

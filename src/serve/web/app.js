@@ -5,7 +5,7 @@ const $ = id => document.getElementById(id);
 const texts = {question: $("question"), answer: $("answer-a"), answer_a: $("answer-a"), answer_b: $("answer-b"),
   rubric: $("rubric"), reference: $("reference")};
 const namesOf = {pairs: ["question", "answer_a", "answer_b", "rubric", "reference"], answers: ["question", "answer", "rubric", "reference"]};
-const forms = {};  // of the models: what each judges
+const forms = {}, evaluated = {};  // of the models: what each judges, and whether it has a trust report
 const kHistory = "gavel.history", kMostHistory = 100, kAtOnce = 4, kMostLines = 10000;
 const names = {A: "Answer A is better", B: "Answer B is better", tie: "A tie", none: "No readable verdict"};
 let running = null;  // AbortController of what is being judged
@@ -54,10 +54,22 @@ async function loadModels() {
   if (!response.ok) throw await failure(response);
   const chosen = $("model").value || localStorage.getItem("gavel.model");
   const models = (await response.json()).data;
-  for (const m of models) forms[m.id] = m.form;
+  for (const m of models) { forms[m.id] = m.form; evaluated[m.id] = m.evaluated; }
   $("model").replaceChildren(...models.map(m => new Option(m.id, m.id)));
   if ([...$("model").options].some(o => o.value === chosen)) $("model").value = chosen;
   showForm();
+  showTrust();
+}
+
+async function showTrust() {
+  const model = $("model").value;
+  $("trust").hidden = !evaluated[model];
+  $("trust-report").replaceChildren();
+  if (!evaluated[model]) return;
+  const response = await fetch("v1/models/" + encodeURIComponent(model) + "/evaluation", {headers: headers()});
+  if (!response.ok) throw await failure(response);
+  const evaluation = await response.json();
+  if (model === $("model").value) gavelTrust.show($("trust-report"), evaluation);
 }
 
 // --- one pair, or one answer ---------------------------------------------------------------------
@@ -116,6 +128,7 @@ function clearResult(both) {
   $("bar").style.width = "0";
   $("bar").parentElement.hidden = false;
   $("note").textContent = "";
+  $("chances").hidden = true;
   for (const order of ["ab", "ba"]) {
     const box = $("order-" + order);
     box.hidden = order === "ba" && !both;
@@ -151,9 +164,32 @@ function showPairResult(r) {
   }
 }
 
+// Each label's, or of each part each value's, probability as a bar.
+function showChances(r) {
+  const rows = [];
+  const add = (part, probabilities) => {
+    if (!probabilities) return;
+    for (const [name, p] of Object.entries(probabilities)) {
+      const row = document.createElement("li"), label = document.createElement("span");
+      const bar = document.createElement("meter"), number = document.createElement("span");
+      label.textContent = (part ? part + " " : "") + name;
+      bar.max = 1; bar.value = p; bar.textContent = percent(p);
+      number.textContent = (100 * p).toFixed(p > 0 && p < 0.01 ? 1 : 0) + "%";
+      row.append(label, bar, number);
+      rows.push(row);
+    }
+  };
+  if (r.form === "criteria") for (const [part, p] of Object.entries(r.probabilities || {})) add(part, p);
+  else add("", r.probabilities);
+  $("chances").replaceChildren(...rows);
+  $("chances").hidden = !rows.length;
+}
+
 function showResult(r) {
   clearResult(!!r.orders && r.orders.length > 1);
   if (r.form) showAnswer(r); else showPairResult(r);
+  showChances(r);
+  if (r.needs_a_person) $("note").textContent += " Not sure enough: a person should decide.";
   $("confidence").textContent = r.confidence == null ? "confidence not known"
     : percent(r.confidence) + " sure" + (r.calibrated ? ", calibrated" : ", not calibrated");
   $("bar").style.width = percent(r.confidence) || "0";
@@ -213,7 +249,10 @@ function rowOf(pair, result, onClick) {
   row.type = "button"; row.className = "row";
   verdict.textContent = said(result); verdict.className = color(result.verdict || "");
   question.className = "q"; question.textContent = pair.question;
-  sure.className = "p"; sure.textContent = percent(result.confidence);
+  sure.className = "p";
+  const apart = result.orders && result.orders.length > 1 && result.orders[0].verdict !== result.orders[1].verdict;
+  sure.textContent = (apart ? "orders disagree, " : "") + (result.needs_a_person ? "for a person, " : "") +
+    (percent(result.confidence) || "?");
   row.append(verdict, question, sure);
   row.addEventListener("click", onClick);
   const item = document.createElement("li");
@@ -237,21 +276,21 @@ function showHistory() {
   $("history").replaceChildren(...list.map(e => rowOf(e.pair, e.result, () => showPair(e.pair, e.result))));
 }
 
-// --- a file of pairs -----------------------------------------------------------------------------
+// --- a file of pairs or answers ----------------------------------------------------------------------
 
-function parsePairs(text) {
-  return text.split("\n").map((line, i) => ({line, number: i + 1})).filter(l => l.line.trim()).map(l => {
-    let p;
-    try { p = JSON.parse(l.line); } catch (e) { throw new Error("Line " + l.number + " is not JSON."); }
-    const pair = {};
-    for (const name of ["id", ...fieldNames()]) {
-      if (p && typeof p[name] === "string") pair[name] = p[name];
-      else if (p && p[name] != null && name === "id") pair[name] = String(p[name]);
-    }
-    for (const name of ofAnswers() ? ["question", "answer"] : ["question", "answer_a", "answer_b"])
-      if (pair[name] === undefined) throw new Error("Line " + l.number + " has no text in \"" + name + "\".");
-    return pair;
-  });
+let batch = {pairs: [], results: []};  // the file that was judged last
+
+// The judged lines, in the file's order or the least sure first.
+function listBatch() {
+  const done = batch.results.map((result, i) => ({result, pair: batch.pairs[i]})).filter(b => b.result);
+  if ($("doubtful").checked) done.sort((x, y) => (x.result.confidence ?? 0) - (y.result.confidence ?? 0));
+  $("batch-list").replaceChildren(...done.map(b => rowOf(b.pair, b.result, () => showPair(b.pair, b.result))));
+}
+
+function offer(id, name, type, text) {
+  URL.revokeObjectURL($(id).href);
+  $(id).href = URL.createObjectURL(new Blob([text], {type}));
+  $(id).download = name;
 }
 
 async function judgeFile(file) {
@@ -259,25 +298,30 @@ async function judgeFile(file) {
   showError(null);
   let pairs;
   try {
-    pairs = parsePairs(await file.text());
-    if (!pairs.length) throw new Error("The file has no pairs.");
-    if (pairs.length > kMostLines) throw new Error("The page takes " + kMostLines + " pairs at most: use gavel judge --input.");
+    pairs = gavelRows.parse(await file.text(), fieldNames(), ofAnswers() ? ["question", "answer"] : ["question", "answer_a", "answer_b"]);
+    if (!pairs.length) throw new Error("The file has no " + (ofAnswers() ? "answers." : "pairs."));
+    if (pairs.length > kMostLines) throw new Error("The page takes " + kMostLines + " lines at most: use gavel judge --input.");
   } catch (e) { return showError(e); }
   const controller = new AbortController(), results = new Array(pairs.length), options = settings();
   setRunning(controller);
   $("batch").hidden = false;
   $("batch-title").textContent = file.name;
   $("batch-list").replaceChildren();
-  $("batch-save").hidden = true;
+  $("batch-actions").hidden = true;
   $("batch-progress").max = pairs.length;
+  batch = {pairs, results};
   let next = 0, done = 0;
   const counts = ofAnswers() ? {} : {A: 0, B: 0, tie: 0, none: 0};
   const summary = () => {
     $("batch-progress").value = done;
     const kMost = 12;  // different verdicts that are counted out loud
     const list = Object.entries(counts).filter(([name, n]) => n || name !== "none").slice(0, kMost);
+    const judged = results.filter(Boolean), both = judged.filter(r => r.orders && r.orders.length > 1);
+    const apart = both.filter(r => r.orders[0].verdict !== r.orders[1].verdict).length;
+    const people = judged.filter(r => r.needs_a_person).length;
     $("batch-summary").textContent = done + " of " + pairs.length + " judged" + (list.length ? ": " : "") +
-      list.map(([name, n]) => (name === "none" ? "unreadable" : name) + " " + n).join(", ");
+      list.map(([name, n]) => (name === "none" ? "unreadable" : name) + " " + n).join(", ") +
+      (both.length ? "; the orders disagree on " + apart : "") + (people ? "; for a person " + people : "");
   };
   summary();
   $("batch").scrollIntoView({block: "nearest"});
@@ -287,7 +331,8 @@ async function judgeFile(file) {
       const result = await judge({...options, ...pairs[i]}, controller.signal, () => {});
       results[i] = result;
       ++done; counts[said(result)] = (counts[said(result)] || 0) + 1;
-      $("batch-list").append(rowOf(pairs[i], result, () => showPair(pairs[i], result)));
+      if ($("doubtful").checked) listBatch();
+      else $("batch-list").append(rowOf(pairs[i], result, () => showPair(pairs[i], result)));
       summary();
     }
   };
@@ -297,11 +342,10 @@ async function judgeFile(file) {
     if (e.name !== "AbortError") showError(e);
     controller.abort();
   } finally {
-    const lines = results.map((r, i) => r && JSON.stringify({...pairs[i], ...r})).filter(Boolean);
-    URL.revokeObjectURL($("batch-save").href);
-    $("batch-save").href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], {type: "application/jsonl"}));
-    $("batch-save").download = file.name.replace(/\.[^.]*$/, "") + ".judged.jsonl";
-    $("batch-save").hidden = !lines.length;
+    const name = file.name.replace(/\.[^.]*$/, "") + ".judged";
+    offer("batch-save", name + ".jsonl", "application/jsonl", gavelRows.jsonLines(pairs, results));
+    offer("batch-csv", name + ".csv", "text/csv", gavelRows.csv(pairs, results, said));
+    $("batch-actions").hidden = !results.some(Boolean);
     setRunning(null);
   }
 }
@@ -329,7 +373,8 @@ addEventListener("drop", e => {
   judgeFile(e.dataTransfer.files[0]);
 });
 $("clear").addEventListener("click", () => { localStorage.removeItem(kHistory); showHistory(); });
-$("model").addEventListener("change", showForm);
+$("model").addEventListener("change", () => { showForm(); showTrust().catch(showError); });
+$("doubtful").addEventListener("change", listBatch);
 for (const id of ["model", "mode"])
   $(id).addEventListener("change", () => localStorage.setItem("gavel." + id, $(id).value));
 $("both").addEventListener("change", () => localStorage.setItem("gavel.both", $("both").checked));
