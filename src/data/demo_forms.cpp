@@ -101,10 +101,10 @@ Item misspelled(Random& random) {
   return item;
 }
 
-Item broken_english(Random& random) {
+Item run_together(Random& random) {
   Item item = about_topic(random, any_topic(random));
-  item.bad = without_small_words(item.good);
-  item.flaw = "is broken English";
+  item.bad = replaced(item.good, " ", "");
+  item.flaw = "runs its words together";
   return item;
 }
 
@@ -209,8 +209,7 @@ Item wrong_category(Random& random) {
 
 Item wrong_count(Random& random) {
   const Category& category = random.pick(categories());
-  const size_t n = 3 + random.below(3);
-  const size_t wrong = 1 + random.below(n - 2);
+  const size_t n = 4 + random.below(2);
   Item item = list_item(random, category, n);
   const bool numbered = random.below(2) == 0;
   const auto write = [&](size_t count) {
@@ -218,7 +217,7 @@ Item wrong_count(Random& random) {
     return numbered ? as_lines(items, true) : as_sentence(items);
   };
   item.good = write(n);
-  item.bad = write(wrong);
+  item.bad = write(2);
   item.flaw = fmt::format("gives fewer than {}", kNumbers[n]);
   return item;
 }
@@ -272,7 +271,8 @@ Item wrong_fact_of(Random& random, const FactTable& table) {
   const bool brief = random.below(2) == 0;
   item.good = brief ? capitalized(fact.value) + "." : statement;
   item.bad = brief ? capitalized(other.value) + "." : wrong;
-  item.flaw = fmt::format("says {} instead of {}", other.value, fact.value);
+  item.flaw = fmt::format("says {} instead of {}", without_article(other.value),
+                          without_article(fact.value));
   return item;
 }
 
@@ -353,12 +353,12 @@ Item spelling(Random& random) {
 
 constexpr Form kForms[] = {
     // On the surface.
-    {"off_topic", 12, off_topic},
+    {"off_topic", 11, off_topic},
     {"truncated", 9, truncated},
     {"repeated", 7, repeated},
     {"jumbled", 7, jumbled},
     {"misspelled", 6, misspelled},
-    {"broken_english", 6, broken_english},
+    {"run_together", 6, run_together},
     {"refusal", 8, refusal},
     {"rude", 6, rude},
     {"empty", 6, empty_answer},
@@ -367,7 +367,7 @@ constexpr Form kForms[] = {
     {"echo", 5, echo},
     // Instructions.
     {"capitals", 4, capitals_asked},
-    {"opening", 1, opening_asked},
+    {"opening", 2, opening_asked},
     {"list_format", 2, list_format},
     {"wrong_category", 5, wrong_category},
     {"wrong_count", 4, wrong_count},

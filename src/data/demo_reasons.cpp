@@ -237,9 +237,8 @@ bool is_misspelled_text(const Asked& asked, const Words&) {
   });
 }
 
-bool is_broken(const Asked& asked, const Words&) {
-  return any_topic_text(
-      [&](const auto& text) { return without_small_words(text) == asked.answer; });
+bool is_run_together(const Asked& asked, const Words&) {
+  return any_topic_text([&](const auto& text) { return replaced(text, " ", "") == asked.answer; });
 }
 
 template <auto list>
@@ -296,8 +295,9 @@ bool is_wrong(const Asked& asked, const Words&) {
 
 bool says_instead(const Asked& asked, const Words& said) {
   const auto value = known_value(asked);
-  return value && value->given != value->right && in_small_letters(said[0]) == value->given &&
-         in_small_letters(said[1]) == value->right;
+  return value && value->given != value->right &&
+         in_small_letters(said[0]) == without_article(value->given) &&
+         in_small_letters(said[1]) == without_article(value->right);
 }
 
 bool is_unsorted(const Asked& asked, const Words&) {
@@ -328,7 +328,7 @@ constexpr Statement kStatements[] = {
     {"repeats the same words again and again", is_repetitive},
     {"has its words in the wrong order", is_jumbled},
     {"is full of spelling mistakes", is_misspelled_text},
-    {"is broken English", is_broken},
+    {"runs its words together", is_run_together},
     {"refuses to answer", is_of<refusals>},
     {"is rude", is_of<rude_answers>},
     {"says nothing useful", is_empty},

@@ -68,18 +68,11 @@ inline std::string in_small_letters(std::string text) {
   return text;
 }
 
-// In small letters, and without the words that make sentences of the others.
-inline std::string without_small_words(std::string_view text) {
-  static constexpr std::string_view kSmall[] = {"a",    "an",    "the", "is",  "are",
-                                                "that", "which", "of",  "to",  "it",
-                                                "in",   "on",    "and", "its", "with"};
-  Words kept;
-  for (const std::string& word : split_words(text)) {
-    std::string plain = in_small_letters(word);
-    if (std::find(std::begin(kSmall), std::end(kSmall), plain) == std::end(kSmall))
-      kept.push_back(std::move(plain));
-  }
-  return join(kept);
+// "airport" of "an airport".
+inline std::string_view without_article(std::string_view text) {
+  for (const std::string_view article : {"a ", "an ", "the "})
+    if (text.starts_with(article)) return text.substr(article.size());
+  return text;
 }
 
 // The topic's sentence, and with `extra` the second one too.

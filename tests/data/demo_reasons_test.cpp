@@ -67,10 +67,27 @@ TEST(DemoReasons, ValuesAreLookedUpAndComputed) {
   EXPECT_TRUE(holds(fact, "says Lyon instead of Paris"));
   EXPECT_FALSE(holds(fact, "says France instead of Paris"));
   EXPECT_FALSE(holds(fact, "says Lyon instead of Rome"));
+  const JudgePair place = asked("Where would you find airplanes?", "An airport.", "A zoo.");
+  EXPECT_TRUE(holds(place, "says zoo instead of airport"));  // as the set's own reasons say it
+  EXPECT_FALSE(holds(place, "says a zoo instead of an airport"));
+  EXPECT_FALSE(holds(place, "says farm instead of airport"));
   const JudgePair next = asked("Which number comes next: 3, 5, 7, 9?", "The next number is 11.",
                                "The next number is 12.");
   EXPECT_TRUE(holds(next, "says 12 instead of 11"));
   EXPECT_FALSE(holds(next, "says 12 instead of 10"));
+}
+
+TEST(DemoReasons, WordsRunTogetherAreNeitherJumbledNorMisspelled) {
+  const std::string good = "Ice is water that has frozen and become solid.";
+  const JudgePair pair = asked("What is ice?", good, "Iceiswaterthathasfrozenandbecomesolid.");
+  const auto said = [&](const JudgePair& of, const std::string& what) {
+    return check_reason(of, "Answer A is better: answer B " + what + ".");
+  };
+  EXPECT_EQ(said(pair, "runs its words together"), StatedFact::holds);
+  for (const char* other : {"has its words in the wrong order", "is full of spelling mistakes",
+                            "is only random letters", "stops in the middle of a sentence"})
+    EXPECT_EQ(said(pair, other), StatedFact::fails) << other;
+  EXPECT_EQ(said(asked("What is ice?", "x", good), "runs its words together"), StatedFact::fails);
 }
 
 TEST(DemoReasons, WhatIsNoReasonOfTheSetStatesNothing) {
