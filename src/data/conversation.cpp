@@ -97,6 +97,13 @@ bool has_user(const Conversation& turns) {
   return std::any_of(turns.begin(), turns.end(), [](const Turn& t) { return t.role == "user"; });
 }
 
+// A list in braces would copy the turn.
+Conversation one_turn(std::string role, std::string_view text) {
+  Conversation turns;
+  turns.push_back({std::move(role), std::string(text)});
+  return turns;
+}
+
 bool is_whole(const Conversation& turns) {
   return !turns.empty() && turns.front().role != "assistant";
 }
@@ -141,10 +148,11 @@ Conversation conversation_of(const Json& value, const std::string& role, bool js
     if (role == "user" && text.find("<extra_id_1>Assistant\n") != std::string::npos)  // HelpSteer
       return cut_at(text, role,
                     {{"<extra_id_1>User\n", "user"}, {"<extra_id_1>Assistant\n", "assistant"}});
+    return one_turn(role, trimmed(text));
   }
-  if (const auto text = text_of(value)) return {{role, std::string(trimmed(*text))}};
+  if (const auto text = text_of(value)) return one_turn(role, trimmed(*text));
   // What was the text "True" before a spreadsheet or a script read it (PandaLM's test set).
-  if (value.is_boolean()) return {{role, value.get<bool>() ? "True" : "False"}};
+  if (value.is_boolean()) return one_turn(role, value.get<bool>() ? "True" : "False");
   if (value.is_object() && (value.contains("role") || value.contains("from")))
     return {turn_of(value, field)};
   if (!value.is_array())
@@ -166,8 +174,8 @@ Conversation conversation_of(const Json& value, const std::string& role, bool js
   return turns;
 }
 
-std::string as_text(const Conversation& turns) {
-  if (turns.size() == 1) return turns[0].text;
+std::string as_text(Conversation turns) {
+  if (turns.size() == 1) return std::move(turns[0].text);
   std::string out;
   for (const Turn& turn : turns) {
     if (!out.empty()) out += "\n\n";
@@ -217,7 +225,7 @@ TwoAnswers compare(const Conversation& question, Conversation a, Conversation b,
   }
   a.erase(a.begin(), a.begin() + static_cast<ptrdiff_t>(common));
   b.erase(b.begin(), b.begin() + static_cast<ptrdiff_t>(common));
-  return {as_text(context), as_text(a), as_text(b)};
+  return {as_text(std::move(context)), as_text(std::move(a)), as_text(std::move(b))};
 }
 
 }  // namespace gavel

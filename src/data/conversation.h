@@ -26,7 +26,7 @@ Conversation conversation_of(const nlohmann::ordered_json& value, const std::str
                              bool json_in_text, const std::string& field);
 
 // One text: a single turn as it is, several with "User: ", "Assistant: ", "System: " before them.
-std::string as_text(const Conversation& turns);
+std::string as_text(Conversation turns);
 
 struct TwoAnswers {
   std::string question, answer_a, answer_b;

@@ -60,6 +60,8 @@ uint64_t question_hash(std::string_view question, uint64_t seed) {
   return hash_of(trimmed(question), seed);
 }
 
+namespace {
+
 uint64_t pair_hash(const JudgePair& pair, uint64_t question) {
   const auto hash = [](const std::string& answer) {
     StreamHash stream;
@@ -69,8 +71,6 @@ uint64_t pair_hash(const JudgePair& pair, uint64_t question) {
   const uint64_t a = hash(pair.answer_a), b = hash(pair.answer_b);
   return Random::mix(question ^ Random::mix(std::min(a, b) ^ Random::mix(std::max(a, b))));
 }
-
-namespace {
 
 // A label that does not depend on the order of the answers.
 int order_free_label(const JudgePair& pair) {
@@ -88,16 +88,26 @@ uint64_t label_hash(const JudgePair& answer) {
 
 }  // namespace
 
-Before SeenRows::add(const JudgePair& row, uint64_t question) {
-  uint64_t hash = pair_hash(row, question);
+RowKey key_of(const JudgePair& row, uint64_t question) {
+  RowKey key;
+  key.texts = pair_hash(row, question);
+  key.single = row.single;
   if (!row.single) {
-    const int label = order_free_label(row);
-    const auto before = rows_.add(hash, label);
-    return !before ? Before::nothing : *before == label ? Before::same : Before::contradiction;
+    key.label = order_free_label(row);
+    return key;
   }
-  if (!row.rubric.empty()) hash = hash_of(row.rubric, hash);
-  const bool same = labelled_.add(Random::mix(hash ^ Random::mix(label_hash(row))), 0).has_value();
-  const bool seen = rows_.add(hash, 0).has_value();
+  if (!row.rubric.empty()) key.texts = hash_of(row.rubric, key.texts);
+  key.labelled = Random::mix(key.texts ^ Random::mix(label_hash(row)));
+  return key;
+}
+
+Before SeenRows::add(const RowKey& row) {
+  if (!row.single) {
+    const auto before = rows_.add(row.texts, row.label);
+    return !before ? Before::nothing : *before == row.label ? Before::same : Before::contradiction;
+  }
+  const bool same = labelled_.add(row.labelled, 0).has_value();
+  const bool seen = rows_.add(row.texts, 0).has_value();
   return !seen ? Before::nothing : same ? Before::same : Before::contradiction;
 }
 

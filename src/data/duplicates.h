@@ -16,15 +16,21 @@ namespace gavel {
 // Of a question's text, without blanks around it.
 uint64_t question_hash(std::string_view question, uint64_t seed);
 
-// The same for a pair in either order.
-uint64_t pair_hash(const JudgePair& pair, uint64_t question);
+// What a row is told from others by; the same for a pair in either order.
+struct RowKey {
+  uint64_t texts = 0;
+  uint64_t labelled = 0;  // of a single answer: the label too
+  int label = 0;          // of a pair; it does not depend on the order of the answers either
+  bool single = false;
+};
+RowKey key_of(const JudgePair& row, uint64_t question);
 
 // What came before of a row: nothing, the same, or the same with another label.
 enum class Before : uint8_t { nothing, same, contradiction };
 // The rows that were seen: 10 to 13 bytes a pair, twice that a single answer.
 class SeenRows {
  public:
-  Before add(const JudgePair& row, uint64_t question);
+  Before add(const RowKey& row);
 
  private:
   SeenPairs rows_, labelled_;

@@ -2,7 +2,6 @@
 
 #include <simdjson.h>
 
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -15,13 +14,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kMaxDepth = 64;
-
-// Whether any of eight bytes is outside of ASCII.
-bool beyond_ascii(const char* bytes) {
-  uint64_t word = 0;
-  std::memcpy(&word, bytes, sizeof word);
-  return (word & 0x8080808080808080) != 0;
-}
 
 // simdjson's value as the same of nlohmann's own parser; false where it nests too deeply.
 bool convert(const simdjson::dom::element& from, int depth, Json& to) {
@@ -113,11 +105,10 @@ void append(const Json& value, std::string& out) {
 }  // namespace
 
 std::optional<size_t> invalid_utf8_at(std::string_view text) {
+  if (simdjson::validate_utf8(text)) return std::nullopt;
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   size_t i = 0;
   while (i < text.size()) {
-    while (text.size() - i >= 8 && !beyond_ascii(text.data() + i)) i += 8;
-    if (i == text.size()) break;
     const unsigned char lead = byte(i);
     if (lead < 0x80) {
       ++i;

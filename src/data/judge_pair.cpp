@@ -36,16 +36,31 @@ Verdict swapped(Verdict verdict) {
 
 namespace {
 
+// ASCII's; those of <cctype> ask the locale at each character.
+bool is_word(char c) {
+  const char lower = static_cast<char>(c | 0x20);
+  return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+// Whether a word is this one of small letters, in capitals or not.
+bool is_spelled(std::string_view word, std::string_view lower) {
+  return word.size() == lower.size() &&
+         std::equal(word.begin(), word.end(), lower.begin(),
+                    [](char c, char small) { return (c | 0x20) == small; });
+}
+
+bool is_noun(std::string_view word) {
+  static constexpr std::array<std::string_view, 6> kNouns = {"answer",     "response", "assistant",
+                                                             "assistants", "answers",  "responses"};
+  return std::any_of(kNouns.begin(), kNouns.end(),
+                     [&](std::string_view noun) { return is_spelled(word, noun); });
+}
+
 // Calls visit(noun, at) for each place where an answer is named by one letter or digit
 // after a noun ("answer A", "Assistants 1 and 2"), with the noun's place just before (empty for the
 // second name of a pair).
 template <typename Visit>
 void for_each_mention(std::string_view text, Visit visit) {
-  static constexpr std::array<std::string_view, 6> kNouns = {"answer",     "response", "assistant",
-                                                             "assistants", "answers",  "responses"};
-  const auto is_word = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-  };
   std::string_view noun;  // the noun that the next word may belong to
   bool after_noun = false, joined = false;
   for (size_t i = 0; i < text.size();) {
@@ -56,16 +71,15 @@ void for_each_mention(std::string_view text, Visit visit) {
     }
     size_t end = i;
     while (end < text.size() && is_word(text[end])) ++end;
-    std::string word(text.substr(i, end - i));
+    const std::string_view word = text.substr(i, end - i);
     if (after_noun && word.size() == 1 &&
         std::string_view("AB12").find(word[0]) != std::string_view::npos) {
       visit(joined ? std::string_view{} : noun, i);
       joined = true;
     } else {
-      for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-      if (!(joined && (word == "and" || word == "or"))) {
-        after_noun = std::find(kNouns.begin(), kNouns.end(), word) != kNouns.end();
-        noun = text.substr(i, end - i);
+      if (!(joined && (is_spelled(word, "and") || is_spelled(word, "or")))) {
+        after_noun = is_noun(word);
+        noun = word;
         joined = false;
       }
     }
@@ -73,22 +87,19 @@ void for_each_mention(std::string_view text, Visit visit) {
   }
 }
 
-std::string swap_mentions(std::string_view text) {
-  std::string out(text);
+void swap_mentions(std::string& text) {
   for_each_mention(text, [&](std::string_view, size_t at) {
     static constexpr std::string_view kFrom = "AB12", kTo = "BA21";
-    out[at] = kTo[kFrom.find(text[at])];
+    text[at] = kTo[kFrom.find(text[at])];
   });
-  return out;
 }
 
 }  // namespace
 
-JudgePair swapped(const JudgePair& pair) {
-  JudgePair out = pair;
+JudgePair swapped(JudgePair out) {
   std::swap(out.answer_a, out.answer_b);
   if (out.label) out.label = swapped(*out.label);
-  out.reason = swap_mentions(pair.reason);
+  swap_mentions(out.reason);
   for (int& vote : out.votes) vote = vote == 1 ? 2 : vote == 2 ? 1 : vote;
   for (auto& [name, value] : out.meta) {
     if (name.ends_with("_a"))

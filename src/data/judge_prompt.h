@@ -64,7 +64,7 @@ struct JudgePair {
 // The pair with its answers exchanged: label, votes, what is named
 // X_a and X_b in `meta`, and the reason's mentions ("Answer A",
 // "answer B", "Assistant 1", "Response 2", ...) with them.
-JudgePair swapped(const JudgePair& pair);
+JudgePair swapped(JudgePair pair);
 // One of its two answers alone, as forms with one answer in the prompt see it.
 JudgePair answer_alone(const JudgePair& pair, Verdict which);
 
@@ -126,11 +126,14 @@ class JudgeTemplate {
   std::vector<Piece> system_, user_, assistant_;
 };
 
-// The line of a split file that trains a judge on this pair: `messages`, and the pair's own fields,
-// so that evaluation reads the same file. A group keeps the two orders of a pair in one batch.
-// Throws Error for a pair without a label.
-nlohmann::ordered_json training_row(const JudgePair& pair, const JudgeTemplate& prompt,
-                                    std::optional<int64_t> group = std::nullopt);
+// Appends to `out` the line of a split file that trains a judge on this pair, without its end:
+// `messages`, and the pair's own fields, so that evaluation reads the same file. A group keeps the
+// two orders of a pair in one batch; `source` ("file:line") may be empty. Throws Error for a pair
+// without a label, and for text that is not UTF-8.
+void append_training_row(const JudgePair& pair, const JudgeTemplate& prompt,
+                         std::optional<int64_t> group, std::string_view source, std::string& out);
+// The same line, read.
+nlohmann::ordered_json training_row(const JudgePair& pair, const JudgeTemplate& prompt);
 
 // A whole split file, replaced atomically; with both_orders, each pair as it is and then swapped.
 // Small models learn to judge only where both orders come in one batch: else they learn a place.

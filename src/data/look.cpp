@@ -154,7 +154,7 @@ LookReport look_at(const std::filesystem::path& path, const RawOptions& options,
       count(r, *row.pair);
       const uint64_t question = question_hash(row.pair->question, options.seed);
       if (!questions.find(question)) questions.add(question, sketch_of(row.pair->question));
-      const Before before = seen.add(*row.pair, question);
+      const Before before = seen.add(key_of(*row.pair, question));
       r.duplicates += before != Before::nothing ? 1 : 0;
       r.contradictions += before == Before::contradiction ? 1 : 0;
       if (r.shown.size() < kShown) r.shown.push_back(std::move(*row.pair));

@@ -85,9 +85,9 @@ int64_t exchanges_of(const PairRow& row) {
 
 }  // namespace
 
-void set_texts(const PairRow& row, JudgePair& pair, const Conversation& question,
-               const Conversation& a, const Conversation& b) {
-  TwoAnswers texts = compare(question, a, b, exchanges_of(row));
+void set_texts(const PairRow& row, JudgePair& pair, const Conversation& question, Conversation a,
+               Conversation b) {
+  TwoAnswers texts = compare(question, std::move(a), std::move(b), exchanges_of(row));
   pair.question = trimmed(texts.question);
   if (const std::string rubric(trimmed(row.text("rubric"))); !rubric.empty())
     pair.question += "\n\nCriterion: " + rubric;
@@ -115,9 +115,9 @@ JudgePair two_answers(const PairRow& row) {
   JudgePair pair = common_of(row);
   const bool whole = row.form.paths.at("question").empty();  // the answers hold the question
   const Conversation question = question_of(row, !whole);
-  const Conversation a = row.turns(row.needed("answer_a"), "answer_a", "assistant");
-  const Conversation b = row.turns(row.needed("answer_b"), "answer_b", "assistant");
-  set_texts(row, pair, question, a, b);
+  Conversation a = row.turns(row.needed("answer_a"), "answer_a", "assistant");
+  Conversation b = row.turns(row.needed("answer_b"), "answer_b", "assistant");
+  set_texts(row, pair, question, std::move(a), std::move(b));
   pair.votes = votes_of(row);
   try {
     pair.label = label_of(row, pair);
@@ -136,14 +136,14 @@ JudgePair two_answers(const PairRow& row) {
 }  // namespace
 
 JudgePair better_and_worse(const PairRow& row, JudgePair pair, const Conversation& question,
-                           const Conversation& better, const Conversation& worse, Verdict label) {
-  set_texts(row, pair, question, better, worse);
+                           Conversation better, Conversation worse, Verdict label) {
+  set_texts(row, pair, question, std::move(better), std::move(worse));
   pair.label = label;
   check_answers(pair, row.options);
   uint64_t hash = row.options.seed ^ 0x0D2E;
   for (const std::string* text : {&pair.question, &pair.answer_a, &pair.answer_b})
     hash = stable_hash(*text, hash);
-  return Random(hash).below(2) == 0 ? pair : swapped(pair);
+  return Random(hash).below(2) == 0 ? std::move(pair) : swapped(std::move(pair));
 }
 
 namespace {

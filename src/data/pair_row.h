@@ -59,12 +59,12 @@ std::string source_of(const PairRow& row);
 // With the system's turn before it and the input added; empty where it is not `needed` nor there.
 Conversation question_of(const PairRow& row, bool needed);
 // Fills in the texts and looks at them.
-void set_texts(const PairRow& row, JudgePair& pair, const Conversation& question,
-               const Conversation& a, const Conversation& b);
+void set_texts(const PairRow& row, JudgePair& pair, const Conversation& question, Conversation a,
+               Conversation b);
 // The better answer stands first, or there is a tie; the order is then drawn, the same for the same
 // texts and seed.
 JudgePair better_and_worse(const PairRow& row, JudgePair pair, const Conversation& question,
-                           const Conversation& better, const Conversation& worse, Verdict label);
+                           Conversation better, Conversation worse, Verdict label);
 
 // Runs `make` for one row of several; what it throws is that row's fault.
 template <typename Make>

@@ -6,12 +6,15 @@
 #include <array>
 #include <deque>
 #include <functional>
+#include <map>
 #include <ostream>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/threads.h"
 #include "data/prepare.h"
 
 namespace gavel {
@@ -26,6 +29,7 @@ struct RowPlan {
   uint32_t keep : 1 = 0;
   uint32_t exchange : 1 = 0;  // for position balance
   uint32_t split : 2 = 0;
+  uint32_t begins_record : 1 = 0;  // a record may have several rows
 };
 static_assert(sizeof(RowPlan) == 8, "there is one for each row");
 
@@ -38,27 +42,53 @@ struct Preparation {
   std::deque<RowPlan> plans;  // of all rows of all inputs, in order; grows without being copied
 };
 
-// Calls visit(reader, rows, index of the first of them over all inputs, place of the input) for
-// some rows at a time, in order.
-template <typename Visit>
-void for_each_row(const Preparation& p, const char* label, Visit visit) {
-  constexpr size_t kChunk = 1024;
-  int64_t total = 0, before = 0, index = 0;
+// Some records of an input, which one thread reads.
+struct RecordPart {
+  const PairReader* reader = nullptr;
+  uint32_t input = 0;  // its place
+  std::span<const RawRecord> records;
+};
+
+// Reads all records of all inputs, in parts. Pass has a type Part, a RecordPart with what is made
+// of its records, and
+//   bool begin(Part&)  in the file's order; false: no more is needed, neither this part
+//   void read(Part&)   on any thread, several at a time
+//   void take(Part&)   in the file's order, while the next parts are read; without the records
+// Parts are used again and again, so that what they have allocated stays with them.
+template <typename Pass>
+void for_each_part(const Preparation& p, const char* label, Pass& pass) {
+  constexpr size_t kRecords = 16, kParts = 16;
+  int64_t total = 0, before = 0;
   for (const auto& input : p.options.inputs)
     total += static_cast<int64_t>(std::filesystem::file_size(input));
   Progress progress(label, total >> 10, "KiB");
-  for (uint32_t input = 0; input < p.options.inputs.size(); ++input) {
+  bool more = true;
+  for (uint32_t input = 0; more && input < p.options.inputs.size(); ++input) {
     PairReader reader(p.options.inputs[input], p.options.raw);
-    for (;;) {
+    std::vector<typename Pass::Part> reading(kParts), done(kParts);
+    size_t parts_done = 0;
+    do {
       if (p.stop && p.stop()) fail("interrupted: nothing was written");
-      std::vector<RawRow> rows = reader.next(kChunk);
-      if (p.options.max_rows >= 0 && index + static_cast<int64_t>(rows.size()) > p.options.max_rows)
-        rows.resize(static_cast<size_t>(std::max<int64_t>(0, p.options.max_rows - index)));
-      if (rows.empty()) break;
-      visit(reader, rows, index, input);
-      index += static_cast<int64_t>(rows.size());
+      const std::vector<RawRecord> records =
+          more ? reader.next_records(kParts * kRecords) : std::vector<RawRecord>{};
+      size_t parts = 0;
+      for (size_t i = 0; more && i < records.size(); i += kRecords) {
+        RecordPart& part = reading[parts];
+        part = {&reader, input,
+                std::span(records).subspan(i, std::min(kRecords, records.size() - i))};
+        more = pass.begin(reading[parts]);
+        parts += more ? 1 : 0;
+      }
+      parallel_for_dynamic(static_cast<int64_t>(parts) + 1, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          if (i > 0) pass.read(reading[static_cast<size_t>(i) - 1]);
+          for (size_t k = 0; i == 0 && k < parts_done; ++k) pass.take(done[k]);
+        }
+      });
+      std::swap(reading, done);
+      parts_done = parts;
       progress.update((before + reader.bytes_done()) >> 10);
-    }
+    } while (parts_done > 0);
     before += reader.bytes_total();
   }
   progress.finish();
@@ -85,29 +115,25 @@ void write_splits(Preparation& p);
 // Then: what the split files are in tokens. Training finds these tokens in the cache.
 void count_tokens(Preparation& p);
 
-// The pair as it is written: exchanged and without its reference where that was decided.
-JudgePair planned_pair(const Preparation& p, const JudgePair& raw, const RowPlan& plan,
-                       int64_t index, bool swap);
-
-// Examples to show: those of the lowest hash, so a random choice that the seed fixes.
+// Examples to show: the rows of the lowest hash, so a random choice that the seed fixes.
 class SampleChoice {
  public:
-  explicit SampleChoice(const Preparation& p) : p_(p) {}
-  void consider(const JudgePair& raw, const RowPlan& plan, int64_t index,
-                const std::filesystem::path& path);
-  std::vector<Sample> samples();  // ends the choice
+  explicit SampleChoice(const Preparation& p);  // chooses
+  bool has(size_t index) const { return pairs_.contains(index); }
+  // `source`: "file:line".
+  void set(size_t index, JudgePair pair, std::string source);
+  std::vector<Sample> samples() const;
 
  private:
-  struct Candidate {
-    uint64_t rank;
+  struct Chosen {
+    uint64_t rank = 0;
     JudgePair pair;
     std::string source;
-    uint8_t split;
   };
   std::vector<SampleToken> token_pieces(const Example& example) const;
 
   const Preparation& p_;
-  std::vector<Candidate> candidates_;  // a heap by rank, the highest in front
+  std::map<size_t, Chosen> pairs_;  // by the row's place
 };
 
 }  // namespace gavel

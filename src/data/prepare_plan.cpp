@@ -1,5 +1,4 @@
 // The first pass: which rows stay, and where they go.
-#include "base/threads.h"
 #include "data/duplicates.h"
 #include "data/jsonl.h"
 #include "data/prepare_passes.h"
@@ -12,21 +11,44 @@ class Planning {
  public:
   explicit Planning(Preparation& p) : p_(p) {}
 
+  // What is to be known of a row.
+  struct Row {
+    bool usable = false, begins_record = false, tie = false;
+    uint32_t label = 0;     // its class
+    uint64_t question = 0;  // its hash
+    Sketch sketch = {};     // the question's
+    RowKey key;
+    int64_t line = 0;
+    std::string fault, detail;
+  };
+  struct Part : RecordPart {
+    std::vector<Row> rows;
+  };
+
+  bool begin(const Part&) const { return !full(); }
+
+  void read(Part& part) const {
+    part.rows.clear();
+    for (const RawRecord& record : part.records) {
+      const size_t first = part.rows.size();
+      for (RawRow& row : part.reader->rows_of(record)) part.rows.push_back(of(row));
+      part.rows[first].begins_record = true;
+    }
+  }
+
+  void take(const Part& part) {
+    if (p_.report.inputs.size() == part.input)
+      p_.report.inputs.push_back({part.reader->path().string(), part.reader->form().name});
+    for (const Row& row : part.rows) {
+      if (full()) return;
+      p_.plans.push_back(plan_row(part, row));
+    }
+  }
+
   void decide() {
     read_excluded();
-    SeenRows seen;
-    for_each_row(
-        p_, "Reading",
-        [&](const PairReader& reader, std::vector<RawRow>& rows, int64_t first, uint32_t input) {
-          if (p_.report.inputs.size() == input)
-            p_.report.inputs.push_back({reader.path().string(), reader.form().name});
-          p_.plans.resize(static_cast<size_t>(first) + rows.size());
-          add_questions(rows);
-          for (size_t i = 0; i < rows.size(); ++i)
-            p_.plans[static_cast<size_t>(first) + i] =
-                plan_row(reader.path(), rows[i], input, seen);
-        });
-    seen = {};
+    for_each_part(p_, "Reading", *this);
+    seen_ = {};
     p_.report.rows_read = static_cast<int64_t>(p_.plans.size());
     if (p_.report.rows_kept == 0)
       fail("none of the {} rows could be used{}", p_.report.rows_read, first_fault());
@@ -43,30 +65,50 @@ class Planning {
   }
 
  private:
+  bool full() const {
+    const auto rows = static_cast<int64_t>(p_.plans.size());
+    return p_.options.max_rows >= 0 && rows >= p_.options.max_rows;
+  }
+
   void drop(const std::string& kind, const std::filesystem::path& path, int64_t line,
             const std::string& detail) {
     p_.report.dropped[kind].add(file_line(path, line), detail);
   }
 
-  RowPlan plan_row(const std::filesystem::path& path, const RawRow& row, uint32_t input,
-                   SeenRows& seen) {
+  Row of(RawRow& row) const {
+    Row out;
+    out.line = row.line;
+    out.fault = std::move(row.fault);
+    out.detail = std::move(row.detail);
+    if (!row.pair) return out;
+    const JudgePair& pair = *row.pair;
+    out.usable = true;
+    out.tie = pair.label == Verdict::tie;
+    out.label = static_cast<uint32_t>(label_class(pair, p_.report.form));
+    out.question = question_hash(pair.question, p_.options.seed);
+    out.sketch = sketch_of(pair.question);
+    out.key = key_of(pair, out.question);
+    return out;
+  }
+
+  RowPlan plan_row(const Part& part, const Row& row) {
     RowPlan plan;
-    if (!row.pair) {
+    plan.begins_record = row.begins_record ? 1 : 0;
+    const auto& path = part.reader->path();
+    if (!row.usable) {
       drop(row.fault, path, row.line, row.detail);
       return plan;
     }
-    const JudgePair& pair = *row.pair;
-    const uint64_t question = question_hash(pair.question, p_.options.seed);
-    plan.question = questions_.find(question).value();
-    plan.label = static_cast<uint32_t>(label_class(pair, p_.report.form)) & 127;
-    plan.input = input;
-    if (p_.options.drop_ties && pair.label == Verdict::tie) {
+    plan.question = questions_.add(row.question, row.sketch);
+    plan.label = row.label & 127;
+    plan.input = part.input;
+    if (p_.options.drop_ties && row.tie) {
       drop("tie", path, row.line, "ties are left out, as asked");
       return plan;
     }
     if (p_.options.deduplicate) {
-      const Before before = seen.add(pair, question);
-      const char* what = pair.single ? "answer" : "answers";
+      const Before before = seen_.add(row.key);
+      const char* what = row.key.single ? "answer" : "answers";
       if (before == Before::same)
         drop("duplicate", path, row.line,
              fmt::format("the same question and {} came before", what));
@@ -126,23 +168,9 @@ class Planning {
     excluded_ = static_cast<uint32_t>(questions_.size());
   }
 
-  // Sketches of the questions that are new, in parallel.
-  void add_questions(const std::vector<RawRow>& rows) {
-    std::vector<std::optional<Sketch>> sketches(rows.size());
-    const auto hash = [&](const RawRow& row) {
-      return question_hash(row.pair->question, p_.options.seed);
-    };
-    parallel_for_dynamic(static_cast<int64_t>(rows.size()), 16, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        if (rows[i].pair && !questions_.find(hash(rows[i])))
-          sketches[i] = sketch_of(rows[i].pair->question);
-    });
-    for (size_t i = 0; i < rows.size(); ++i)
-      if (sketches[i]) questions_.add(hash(rows[i]), *sketches[i]);
-  }
-
   Preparation& p_;
   QuestionGroups questions_;
+  SeenRows seen_;
   uint32_t excluded_ = 0;  // so many of them, the first, are those of excluded files
 };
 

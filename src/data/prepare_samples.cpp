@@ -8,29 +8,39 @@ namespace gavel {
 
 using Json = nlohmann::ordered_json;
 
-void SampleChoice::consider(const JudgePair& raw, const RowPlan& plan, int64_t index,
-                            const std::filesystem::path& path) {
-  const uint64_t rank = Random(p_.options.seed, static_cast<uint64_t>(index) + 1000).next();
-  const auto limit = static_cast<size_t>(std::max<int64_t>(0, p_.options.samples));
-  if (limit == 0 || (candidates_.size() == limit && rank >= candidates_.front().rank)) return;
-  const auto lower = [](const Candidate& a, const Candidate& b) { return a.rank < b.rank; };
-  if (candidates_.size() == limit) {
-    std::pop_heap(candidates_.begin(), candidates_.end(), lower);
-    candidates_.pop_back();
+SampleChoice::SampleChoice(const Preparation& p) : p_(p) {
+  const auto limit = static_cast<size_t>(std::max<int64_t>(0, p.options.samples));
+  std::vector<std::pair<uint64_t, size_t>> lowest;  // a heap: the highest in front
+  for (size_t i = 0; i < p.plans.size() && limit > 0; ++i) {
+    if (!p.plans[i].keep) continue;
+    const uint64_t rank = Random(p.options.seed, i + 1000).next();
+    if (lowest.size() == limit) {
+      if (rank >= lowest.front().first) continue;
+      std::pop_heap(lowest.begin(), lowest.end());
+      lowest.pop_back();
+    }
+    lowest.emplace_back(rank, i);
+    std::push_heap(lowest.begin(), lowest.end());
   }
-  candidates_.push_back({rank, planned_pair(p_, raw, plan, index, false),
-                         file_line(path, raw.source_line), static_cast<uint8_t>(plan.split)});
-  std::push_heap(candidates_.begin(), candidates_.end(), lower);
+  for (const auto& [rank, index] : lowest) pairs_[index].rank = rank;
 }
 
-std::vector<Sample> SampleChoice::samples() {
+void SampleChoice::set(size_t index, JudgePair pair, std::string source) {
+  Chosen& chosen = pairs_.at(index);
+  chosen.pair = std::move(pair);
+  chosen.source = std::move(source);
+}
+
+std::vector<Sample> SampleChoice::samples() const {
+  std::vector<std::pair<uint64_t, size_t>> order;
+  for (const auto& [index, chosen] : pairs_) order.emplace_back(chosen.rank, index);
+  std::sort(order.begin(), order.end());
   std::vector<Sample> out;
-  std::sort(candidates_.begin(), candidates_.end(),
-            [](const Candidate& a, const Candidate& b) { return a.rank < b.rank; });
-  for (const Candidate& c : candidates_) {
+  for (const auto& [rank, index] : order) {
+    const Chosen& c = pairs_.at(index);
     Sample sample;
     sample.source = c.source;
-    sample.split = kSplitNames[c.split];
+    sample.split = kSplitNames[p_.plans[index].split];
     sample.label = label_name(c.pair, p_.report.form);
     const Json row = training_row(c.pair, p_.prompt);
     if (p_.report.tokenized) {

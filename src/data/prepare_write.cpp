@@ -1,23 +1,10 @@
-#include <nlohmann/json.hpp>
-
 #include "base/file.h"
 #include "base/random.h"
-#include "base/threads.h"
 #include "data/jsonl.h"
 #include "data/prepare_passes.h"
 
 namespace gavel {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-// One row of a split file, ready to be written.
-struct Line {
-  std::string text;
-  size_t label = 0;  // its class
-  std::vector<double> scores;
-  bool has_reason = false, has_reference = false, reference_dropped = false;
-};
 
 bool keeps_reference(const Preparation& p, const RowPlan& d, int64_t index) {
   if (!p.options.use_reference) return false;
@@ -34,14 +21,65 @@ class Writing {
  public:
   explicit Writing(Preparation& p) : p_(p), samples_(p) {}
 
+  struct Part : RecordPart {
+    size_t first = 0;  // the place of its first row
+    std::array<std::string, 3> lines;
+    std::array<SplitReport, 3> counts;
+    int64_t references_dropped = 0;
+  };
+
+  bool begin(Part& part) {
+    part.first = next_row_;
+    for (size_t i = 0; i < part.records.size() && !past_max_rows(next_row_); ++i)
+      next_row_ = end_of_record(next_row_, part);
+    return !past_max_rows(part.first);
+  }
+
+  void read(Part& part) {
+    for (size_t split = 0; split < 3; ++split) {
+      part.lines[split].clear();
+      part.counts[split] = {};
+      part.counts[split].labels.resize(p_.report.classes.size());
+      part.counts[split].sums.resize(p_.report.form.criteria.size());
+    }
+    part.references_dropped = 0;
+    const std::string file = part.reader->path().filename().string();
+    size_t row = part.first;
+    for (const RawRecord& record : part.records) {
+      if (past_max_rows(row)) return;
+      const size_t begin = row, end = end_of_record(row, part);
+      std::vector<RawRow> rows = part.reader->rows_of(record);
+      if (rows.size() != end - begin && !past_max_rows(begin + rows.size() - 1)) has_changed(part);
+      for (; row < end; ++row)
+        if (p_.plans[row].keep) {
+          if (!rows[row - begin].pair) has_changed(part);
+          add_row(part, std::move(*rows[row - begin].pair), row, file);
+        }
+    }
+  }
+
+  void take(const Part& part) {
+    for (size_t split = 0; split < 3; ++split) {
+      if (part.lines[split].empty()) continue;
+      *out_[split] << part.lines[split];
+      const SplitReport& from = part.counts[split];
+      SplitReport& to = p_.report.splits[split];
+      to.rows += from.rows;
+      to.with_reference += from.with_reference;
+      to.with_reason += from.with_reason;
+      for (size_t i = 0; i < to.labels.size(); ++i) to.labels[i] += from.labels[i];
+      for (size_t i = 0; i < to.sums.size(); ++i) to.sums[i] += from.sums[i];
+    }
+    p_.report.references_dropped += part.references_dropped;
+  }
+
   void write() {
     std::filesystem::create_directories(p_.options.output);
     write_file_atomic(p_.options.output / "template.txt", p_.prompt.source());
     // The three files are written side by side and put in place once all are whole.
-    std::array<std::ostream*, 3> out = {};
     const std::function<void(size_t)> open = [&](size_t split) {
       if (split == 3) {
-        write_rows(out);
+        write_rows();
         return;
       }
       const auto path = split_path(p_, split);
@@ -52,7 +90,7 @@ class Writing {
         return;
       }
       write_file_atomic(path, [&](std::ostream& stream) {
-        out[split] = &stream;
+        out_[split] = &stream;
         open(split + 1);
       });
     };
@@ -60,78 +98,70 @@ class Writing {
   }
 
  private:
-  void write_rows(const std::array<std::ostream*, 3>& out) {
-    for_each_row(
-        p_, "Writing",
-        [&](const PairReader& reader, std::vector<RawRow>& rows, int64_t first, uint32_t) {
-          if (static_cast<size_t>(first) + rows.size() > p_.plans.size())
-            fail("{} has changed while it was read", reader.path().string());
-          const int copies = p_.options.swap_augment ? 2 : 1;
-          std::vector<std::array<Line, 2>> lines(rows.size());
-          parallel_for_dynamic(
-              static_cast<int64_t>(rows.size()), 8, [&](int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; ++i) {
-                  const RowPlan& d = p_.plans[static_cast<size_t>(first + i)];
-                  if (!d.keep || !rows[i].pair) continue;
-                  for (int copy = 0; copy < (d.split == 0 ? copies : 1); ++copy)
-                    lines[i][copy] = make_line(reader, *rows[i].pair, d, first + i, copy == 1);
-                }
-              });
-          for (size_t i = 0; i < rows.size(); ++i) {
-            const RowPlan& d = p_.plans[static_cast<size_t>(first) + i];
-            if (!d.keep || !rows[i].pair) continue;
-            for (const Line& line : lines[i]) {
-              if (line.text.empty()) continue;
-              *out[d.split] << line.text << '\n';
-              count(line, d.split);
-            }
-            samples_.consider(*rows[i].pair, d, static_cast<int64_t>(first + i), reader.path());
-          }
-        });
+  void write_rows() {
+    for_each_part(p_, "Writing", *this);
+    if (next_row_ != p_.plans.size())
+      fail("{} has changed while it was read", p_.options.inputs.back().string());
     p_.report.samples = samples_.samples();
   }
 
-  Line make_line(const PairReader& reader, const JudgePair& raw, const RowPlan& d, int64_t index,
-                 bool swap) const {
-    const JudgePair pair = planned_pair(p_, raw, d, index, swap);
-    Json row =
-        training_row(pair, p_.prompt,
-                     p_.options.swap_augment && d.split == 0 ? std::optional(index) : std::nullopt);
-    row["source"] = fmt::format("{}:{}", reader.path().filename().string(), pair.source_line);
-    Line line;
-    line.text = to_line(row);
-    line.label = label_class(pair, p_.report.form);
-    for (const auto& [name, score] : pair.scores) line.scores.push_back(score);
-    line.has_reason = !pair.reason.empty();
-    line.has_reference = !pair.reference.empty();
-    line.reference_dropped =
-        p_.options.use_reference && !raw.reference.empty() && !line.has_reference;
-    return line;
+  [[noreturn]] static void has_changed(const Part& part) {
+    fail("{} has changed while it was read", part.reader->path().string());
   }
 
-  void count(const Line& line, uint8_t split) {
-    SplitReport& s = p_.report.splits[split];
-    ++s.rows;
-    if (!s.labels.empty()) ++s.labels[line.label];
-    for (size_t i = 0; i < s.sums.size(); ++i) s.sums[i] += line.scores.at(i);
-    s.with_reference += line.has_reference ? 1 : 0;
-    s.with_reason += line.has_reason ? 1 : 0;
-    p_.report.references_dropped += line.reference_dropped ? 1 : 0;
+  bool past_max_rows(size_t row) const {
+    return p_.options.max_rows >= 0 && row >= p_.plans.size();
+  }
+
+  size_t end_of_record(size_t row, const Part& part) const {
+    if (row >= p_.plans.size() || !p_.plans[row].begins_record) has_changed(part);
+    ++row;
+    while (row < p_.plans.size() && !p_.plans[row].begins_record) ++row;
+    return row;
+  }
+
+  // The pair as it is written: exchanged, and without its reference where that was decided.
+  JudgePair planned_pair(JudgePair pair, size_t row, bool exchange) const {
+    if (exchange) pair = swapped(std::move(pair));
+    if (!keeps_reference(p_, p_.plans[row], static_cast<int64_t>(row))) pair.reference.clear();
+    if (pair.id.empty()) pair.id = std::to_string(row);
+    return pair;
+  }
+
+  void add_row(Part& part, JudgePair raw, size_t row, const std::string& file) {
+    const RowPlan& d = p_.plans[row];
+    const auto index = static_cast<int64_t>(row);
+    const bool both = p_.options.swap_augment && d.split == 0, reference = !raw.reference.empty();
+    const bool exchange = d.exchange != 0;
+    std::optional<JudgePair> other;
+    if (both) other = planned_pair(raw, row, !exchange);
+    const JudgePair pair = planned_pair(std::move(raw), row, exchange);
+    const auto add = [&](const JudgePair& one) {
+      append_training_row(one, p_.prompt, both ? std::optional(index) : std::nullopt,
+                          fmt::format("{}:{}", file, one.source_line), part.lines[d.split]);
+      part.lines[d.split] += '\n';
+      SplitReport& s = part.counts[d.split];
+      ++s.rows;
+      if (!s.labels.empty()) ++s.labels[label_class(one, p_.report.form)];
+      for (size_t i = 0; i < s.sums.size(); ++i) s.sums[i] += one.scores.at(i).second;
+      s.with_reference += one.reference.empty() ? 0 : 1;
+      s.with_reason += one.reason.empty() ? 0 : 1;
+      part.references_dropped +=
+          p_.options.use_reference && reference && one.reference.empty() ? 1 : 0;
+    };
+    add(pair);
+    if (other) add(*other);
+    if (samples_.has(row))
+      samples_.set(row, pair, file_line(part.reader->path(), pair.source_line));
   }
 
   Preparation& p_;
   SampleChoice samples_;
+  std::array<std::ostream*, 3> out_ = {};
+  size_t next_row_ = 0;
 };
 
 }  // namespace
-
-JudgePair planned_pair(const Preparation& p, const JudgePair& raw, const RowPlan& plan,
-                       int64_t index, bool swap) {
-  JudgePair pair = (plan.exchange != 0) != swap ? swapped(raw) : raw;
-  if (!keeps_reference(p, plan, index)) pair.reference.clear();
-  if (pair.id.empty()) pair.id = std::to_string(index);
-  return pair;
-}
 
 void write_splits(Preparation& p) { Writing(p).write(); }
 

@@ -198,7 +198,8 @@ JudgePair rated_answer(const AnswerItem& item, JudgePair answer, Conversation qu
 
 std::vector<RawRow> each_of_list(const PairRow& row) {
   const Json& list = row.needed("answers");
-  if (!list.is_array()) throw Fault{kWrongType, row.called("answers") + " must be a list"};
+  if (!list.is_array() || list.empty())
+    throw Fault{kWrongType, fmt::format("\"{}\" must be a list of answers", row.called("answers"))};
   const JudgePair common = common_of(row);
   const Conversation question = question_of(row, true);
   std::vector<RawRow> rows;

@@ -129,34 +129,45 @@ void PairReader::set_form(FormFields form) {
         "or of several",
         path_.string(), form.form->data, form.form->name);
   form_ = std::move(form);
+  form_found_ = true;
+}
+
+std::vector<RawRecord> PairReader::next_records(size_t count) {
+  std::vector<RawRecord> records = reader_.next(count);
+  if (form_found_) return records;
+  // Of a stream, records before the first one of a known form are at fault as plain pairs.
+  std::string problem;
+  const PairForm* found = options_.form != nullptr
+                              ? options_.form
+                              : detected_form(records, reader_, options_, path_.string(), problem);
+  const PairForm& plain = options_.answers ? plain_answers() : plain_pairs();
+  FormFields form = fields_of(found != nullptr ? *found : plain, options_, path_.string());
+  if (found != nullptr)
+    set_form(std::move(form));
+  else
+    form_ = std::move(form);
+  return records;
+}
+
+std::vector<RawRow> PairReader::rows_of(const RawRecord& record) const {
+  std::vector<RawRow> rows;
+  try {
+    rows = pairs_of(reader_.object(record), form_, options_);
+  } catch (const RecordFault& fault) {
+    rows.push_back({.pair = std::nullopt, .fault = fault.kind, .detail = fault.detail});
+  }
+  for (RawRow& row : rows) {
+    row.line = record.line;
+    if (row.pair) row.pair->source_line = row.line;
+  }
+  return rows;
 }
 
 std::vector<RawRow> PairReader::next(size_t count) {
-  const std::vector<RawRecord> records = reader_.next(count);
-  // Of a stream, records before the first one of a known form are at fault as plain pairs.
-  FormFields form = form_;
-  if (form.form == nullptr) {
-    std::string problem;
-    const PairForm* found = options_.form != nullptr ? options_.form
-                                                     : detected_form(records, reader_, options_,
-                                                                     path_.string(), problem);
-    const PairForm& plain = options_.answers ? plain_answers() : plain_pairs();
-    form = fields_of(found != nullptr ? *found : plain, options_, path_.string());
-    if (found != nullptr) set_form(form);
-  }
+  const std::vector<RawRecord> records = next_records(count);
   std::vector<std::vector<RawRow>> rows(records.size());
   parallel_for_dynamic(static_cast<int64_t>(records.size()), 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      try {
-        rows[i] = pairs_of(reader_.object(records[i]), form, options_);
-      } catch (const RecordFault& fault) {
-        rows[i] = {RawRow{.pair = std::nullopt, .fault = fault.kind, .detail = fault.detail}};
-      }
-      for (RawRow& row : rows[i]) {
-        row.line = records[i].line;
-        if (row.pair) row.pair->source_line = row.line;
-      }
-    }
+    for (int64_t i = begin; i < end; ++i) rows[i] = rows_of(records[i]);
   });
   std::vector<RawRow> out;
   out.reserve(rows.size());

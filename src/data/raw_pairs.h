@@ -36,6 +36,10 @@ class PairReader {
 
   // The rows of up to `count` records in the file's order, read in parallel; none at the end.
   std::vector<RawRow> next(size_t count);
+  // The same in two steps. The records are valid until the next call; the rows of one, at least
+  // one, may be asked for by several threads.
+  std::vector<RawRecord> next_records(size_t count);
+  std::vector<RawRow> rows_of(const RawRecord& record) const;
 
   // Of a stream that has not given a record of a known form yet: plain pairs.
   const PairForm& form() const { return form_.form != nullptr ? *form_.form : plain_pairs(); }
@@ -49,7 +53,8 @@ class PairReader {
   std::filesystem::path path_;
   RawOptions options_;
   RecordReader reader_;
-  FormFields form_;  // null before a stream is first read
+  FormFields form_;          // null before a stream is first read
+  bool form_found_ = false;  // of a stream that has not given one yet: as plain rows
 };
 
 // Calls visit with each question of a file of pairs, of single answers, or of questions; of those

@@ -50,6 +50,22 @@ TEST(Jsonl, FastIsTheSameAsPlain) {
   EXPECT_THROW(to_line("\xFF"), Error);
 }
 
+// Eight bytes are looked at together: what must be escaped at each place of them, beside bytes that
+// differ from such by one, or by the high bit alone.
+TEST(Jsonl, EscapesAtEveryPlace) {
+  for (const std::string_view bytes : {"\x1F", "\x20", "\"", "#", "!", "\\", "]", "[", "\x7F", "\n",
+                                       "\xC2\xA2", "\xC2\x9F", "\xC3\x9C", "\"\"", "\n\""})
+    for (size_t before = 0; before < 18; ++before)
+      for (const size_t after : {0, 1, 7, 9}) {
+        const std::string text =
+            std::string(before, 'a') + std::string(bytes) + std::string(after, ' ');
+        const nlohmann::ordered_json value = text;
+        EXPECT_EQ(to_line(value), value.dump()) << value.dump();
+      }
+  const nlohmann::ordered_json zero = std::string("a\0b", 3);
+  EXPECT_EQ(to_line(zero), zero.dump());
+}
+
 TEST(Jsonl, VisitsLinesWithTheirNumbers) {
   std::vector<std::pair<int64_t, std::string>> seen;
   for_each_line("\xEF\xBB\xBF{1}\r\n\n  \n{2}\n{3}",

@@ -126,5 +126,70 @@ TEST(JudgeForm, ARankedPairIsTwoPromptsAndTwoWords) {
   EXPECT_THROW(JudgeTemplate::parse("[user]\n{question} {answer}", "t"), Error);
 }
 
+// Lines are written by hand: they are what a JSON library writes of the same values.
+TEST(TrainingRow, IsOneLineOfJson) {
+  JudgePair pair;
+  pair.id = "7\"";
+  pair.question = "a\tb\n{answer_a}";
+  pair.answer_a = "\xC3\xA9";
+  pair.answer_b = "\\";
+  pair.label = Verdict::tie;
+  pair.rubric = "r";
+  pair.reason = "Answer A.";
+  pair.reference = "ref";
+  pair.category = "c";
+  pair.votes = {1, 0, 2};
+  pair.meta = {{"turn", "1"}, {"model_a", "x"}, {"turn", "2"}};
+  std::string line = "before\n";
+  append_training_row(pair, JudgeTemplate::standard(), 12, "in.jsonl:3", line);
+  ASSERT_TRUE(line.starts_with("before\n"));
+  line.erase(0, 7);
+  const auto row = nlohmann::ordered_json::parse(line);
+  EXPECT_EQ(row.dump(), line);
+  std::string names;
+  for (const auto& [name, value] : row.items()) names += name + " ";
+  EXPECT_EQ(names,
+            "messages id question answer_a answer_b label rubric reason reference category votes "
+            "meta group source ");
+  EXPECT_EQ(row.at("messages").size(), 3u);
+  EXPECT_EQ(row.at("messages")[2].at("content"), "Answer A.\n\n**Verdict:** tie");
+  EXPECT_EQ(row.at("id"), pair.id);
+  EXPECT_EQ(row.at("question"), pair.question);
+  EXPECT_EQ(row.at("answer_b"), pair.answer_b);
+  EXPECT_EQ(row.at("votes"), nlohmann::ordered_json({1, 0, 2}));
+  EXPECT_EQ(row.at("meta").dump(), R"({"turn":"2","model_a":"x"})");
+  EXPECT_EQ(row.at("group"), 12);
+  EXPECT_EQ(row.at("source"), "in.jsonl:3");
+  pair.answer_a = "\xC3";
+  EXPECT_THROW(append_training_row(pair, JudgeTemplate::standard(), {}, "", line), Error);
+}
+
+TEST(TrainingRow, HoldsScoresAndRatings) {
+  const auto line_of = [](const JudgePair& answer, std::string_view form) {
+    const JudgeTemplate prompt = JudgeTemplate::parse(
+        fmt::format("[form]\n{}\n[user]\n{{question}} {{answer}}\n", form), "t");
+    std::string line;
+    append_training_row(answer, prompt, std::nullopt, "", line);
+    EXPECT_EQ(nlohmann::ordered_json::parse(line).dump(), line);
+    return line.substr(line.find("\"answer\""));
+  };
+  JudgePair answer;
+  answer.question = "q";
+  answer.answer_a = "a";
+  answer.single = true;
+  answer.scores = {{"score", 4}};
+  answer.ratings = {{4, 3.5, std::nan("")}};
+  EXPECT_EQ(line_of(answer, "score 1..5"), R"("answer":"a","ratings":[4,3.5,null],"score":4})");
+  answer.scores = {{"style", 2}, {"truth", 5}};
+  answer.ratings = {{2}, {5}};
+  EXPECT_EQ(line_of(answer, "criteria\nstyle 1..5: is it?\ntruth 1..5: is it?"),
+            R"("answer":"a","ratings":{"style":[2],"truth":[5]},"scores":{"style":2,"truth":5}})");
+  answer.scores.clear();
+  answer.pass = false;
+  answer.ratings = {{1, 0, std::nan("")}};
+  EXPECT_EQ(line_of(answer, "pass good bad"),
+            R"("answer":"a","ratings":[true,false,null],"pass":false})");
+}
+
 }  // namespace
 }  // namespace gavel

@@ -345,5 +345,49 @@ TEST_F(Prepare, RefusesWhatCannotWork) {
   }
 }
 
+// Records of several rows each, more than are read at once, and an end within one.
+TEST_F(Prepare, ReadsUpToARowWithinARecord) {
+  std::string text;
+  for (int i = 0; i < 700; ++i) {
+    Json answers = Json::array();
+    for (int k = 0; k < 2 + i % 3; ++k)
+      answers.push_back({{"answer", fmt::format("{} of {}", k, i)}, {"rank", k}});
+    text += Json({{"prompt", fmt::format("question {}", i)}, {"answers", answers}}).dump() + "\n";
+  }
+  write_file_atomic(dir_ / "in.jsonl", text);  // 1, 3 and 6 pairs
+  PrepareOptions options{.inputs = {dir_ / "in.jsonl"}, .output = dir_ / "out"};
+  options.shares = {1, 0, 0};
+  EXPECT_EQ(prepare(options, nullptr).rows_kept, 233 * 10 + 1);
+  const auto all = rows("train");
+  options.max_rows = 1000 + 3;  // the last pair of three is not read
+  const PrepareReport report = prepare(options, nullptr);
+  EXPECT_EQ(report.rows_read, 1003);
+  EXPECT_EQ(report.rows_kept, 1003);
+  const auto some = rows("train");
+  ASSERT_EQ(some.size(), 1003u);
+  EXPECT_TRUE(std::equal(some.begin(), some.end(), all.begin()));
+  EXPECT_EQ(some.back().at("source"), "in.jsonl:302");
+  EXPECT_EQ(some.back().at("id"), "1002");
+}
+
+TEST_F(Prepare, AFileThatChangesBetweenThePassesIsAnError) {
+  for (const int later : {10, 60}) {
+    const PrepareOptions options = options_for(40);
+    int asked = 0;  // twice a pass
+    try {
+      prepare(options, nullptr, [&] {
+        if (++asked == 3) options_for(later);
+        return false;
+      });
+      FAIL() << later;
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find("in.jsonl has changed while it was read"),
+                std::string::npos)
+          << e.what();
+    }
+    EXPECT_FALSE(fs::exists(dir_ / "out/train.jsonl"));
+  }
+}
+
 }  // namespace
 }  // namespace gavel

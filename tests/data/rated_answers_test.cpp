@@ -212,5 +212,22 @@ TEST_F(RatedAnswers, PrepareWritesRowsThatAreReadAgain) {
   EXPECT_THROW(prepare(options, nullptr), UsageError);
 }
 
+// It makes no row, and so must be said.
+TEST_F(RatedAnswers, AnEmptyListOfAnswersIsAFault) {
+  PrepareOptions options;
+  const std::string answers =
+      R"({"instruction": "q", "completions": [{"response": "r", "overall_score": 2}]})";
+  options.inputs = {file(
+      "in.jsonl", answers + "\n" + R"({"instruction": "p", "completions": []})" + "\n" + answers)};
+  options.output = dir_ / "out";
+  options.form = FormKind::score;
+  options.scale = "1..10";
+  const PrepareReport report = prepare(options, nullptr);
+  EXPECT_EQ(report.rows_read, 3);
+  EXPECT_EQ(report.rows_kept, 1);
+  ASSERT_EQ(report.dropped.at("wrong type").count, 1);
+  EXPECT_NE(report.dropped.at("wrong type").places[0].first.find("in.jsonl:2"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace gavel
