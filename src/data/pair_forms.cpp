@@ -207,6 +207,13 @@ const PairForm& plain_answers() {
   return answers;
 }
 
+const PairForm& plain_questions() {
+  static const PairForm questions = {
+      "questions", "questions alone", "question|prompt|instruction", Outcome::question,
+      "question=question|prompt|instruction, system=system, input=input"};
+  return questions;
+}
+
 const Json* at_path(const Json& fields, std::string_view path) {
   if (fields.is_object())
     if (const auto it = fields.find(path); it != fields.end())

@@ -52,6 +52,8 @@ const PairForm* find_form(std::string_view name);  // null where there is none
 // The forms in which `gavel prepare` writes pairs, and single answers.
 const PairForm& plain_pairs();
 const PairForm& plain_answers();
+// Questions alone, of which no pairs can be made: only what is to be kept out of data comes so.
+const PairForm& plain_questions();
 
 // The form that has this record; null where none has.
 const PairForm* form_of(const nlohmann::ordered_json& fields);

@@ -81,6 +81,8 @@ struct PrepareReport {
   uint64_t seed = 0;
   int64_t rows_read = 0, rows_kept = 0;
   std::map<std::string, FaultReport> dropped;  // by kind
+  int64_t excluded_questions = 0;              // different ones of the excluded files
+  int64_t excluded_rows = 0;                   // with one of them, or one that is nearly the same
   int64_t alike_questions = 0;  // nearly the same as another one, and so in the same split
   int64_t leaks_by_text = 0;    // of valid and test, which a split by text would have let through
   int64_t swapped_for_position = 0, references_dropped = 0;

@@ -141,12 +141,14 @@ class Planning {
       if (excluded[groups[d.question]]) {
         d.keep = 0;
         --p_.report.rows_kept;
-        ++p_.report.dropped["question of an excluded file"].count;
+        ++p_.report.excluded_rows;
       } else {
         used[d.question] = true;
       }
     }
     if (p_.report.rows_kept == 0) fail("all questions are those of the excluded files");
+    if (p_.report.excluded_rows > 0)
+      p_.report.dropped["question of an excluded file"].count = p_.report.excluded_rows;
     const QuestionSplits splits = split_questions(questions_, groups, used, p_.options.shares);
     p_.report.alike_questions = splits.alike;
     p_.report.leaks_by_text = splits.leaks_by_text;
@@ -166,6 +168,7 @@ class Planning {
         questions_.add(question_hash(text, p_.options.seed), sketch_of(text));
       });
     excluded_ = static_cast<uint32_t>(questions_.size());
+    p_.report.excluded_questions = excluded_;
   }
 
   Preparation& p_;

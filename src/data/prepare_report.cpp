@@ -109,11 +109,14 @@ std::string describe(const PrepareReport& report, int64_t shown) {
   if (!report.dropped.empty()) out += "Left out:\n";
   add_faults(out, report);
   add_splits(out, report);
+  if (report.excluded_questions > 0)
+    out += fmt::format("Excluded files: {} questions; {} rows have one of them, or nearly so\n",
+                       grouped_digits(report.excluded_questions),
+                       report.excluded_rows > 0 ? grouped_digits(report.excluded_rows) : "no");
   if (report.alike_questions > 0)
     out += fmt::format(
         "Questions that are nearly the same as another one, kept in one split: {} (split by text, "
-        "{} "
-        "of valid and test would have one like them in train)\n",
+        "{} of valid and test would have one like them in train)\n",
         grouped_digits(report.alike_questions), grouped_digits(report.leaks_by_text));
   if (report.swapped_for_position > 0)
     out += fmt::format("Answers exchanged to balance the positions: {}\n",
@@ -139,6 +142,8 @@ nlohmann::ordered_json to_json(const PrepareReport& report) {
     if (!fault.places.empty())
       kinds["first"] = {{"place", fault.places[0].first}, {"detail", fault.places[0].second}};
   }
+  if (report.excluded_questions > 0)
+    out["excluded"] = {{"questions", report.excluded_questions}, {"rows", report.excluded_rows}};
   static constexpr std::array<const char*, 3> kNames = {"train", "valid", "test"};
   for (size_t k = 0; k < 3; ++k) {
     const SplitReport& s = report.splits[k];

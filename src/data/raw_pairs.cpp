@@ -176,13 +176,37 @@ std::vector<RawRow> PairReader::next(size_t count) {
   return out;
 }
 
+namespace {
+
+// As form_of_file; what is of no known form may be questions alone.
+FormFields form_of_questions(const std::filesystem::path& path, const RawOptions& options) {
+  RecordReader reader(path, options.max_record_bytes);
+  reader.match_header(columns_of(options));
+  const std::vector<RawRecord> records = reader.next(100);
+  std::string problem;
+  const auto is_question = [&](const RawRecord& record) {
+    try {
+      return has_fields(reader.object(record), plain_questions().found_by);
+    } catch (const RecordFault&) {
+      return false;
+    }
+  };
+  if (options.form == nullptr &&
+      detected_form(records, reader, options, path.string(), problem) == nullptr &&
+      std::any_of(records.begin(), records.end(), is_question))
+    return fields_of(plain_questions(), options, path.string());
+  return form_of_records(records, reader, options, path.string());
+}
+
+}  // namespace
+
 void for_each_question(const std::filesystem::path& path, const RawOptions& options,
                        const std::function<void(const std::string&)>& visit) {
   const auto unreadable = [&](int64_t line, const std::string& kind, const std::string& detail) {
     fail("{}: {}: {}; the questions of an excluded file must all be readable",
          file_line(path, line), kind, detail);
   };
-  const FormFields form = form_of_file(path, options);
+  const FormFields form = form_of_questions(path, options);
   if (!is_joined(*form.form)) {
     PairReader reader(path, options);
     for (auto rows = reader.next(1024); !rows.empty(); rows = reader.next(1024))

@@ -188,9 +188,35 @@ TEST_F(Prepare, NearlyEqualQuestionsStayInOneSplit) {
   report = prepare(options, nullptr);
   EXPECT_EQ(report.rows_kept, 198);
   EXPECT_EQ(report.dropped.at("question of an excluded file").count, 2);
+  EXPECT_NE(describe(report).find("Excluded files: 1 questions; 2 rows have one of them"),
+            std::string::npos);
   for (const std::string split : {"train", "valid", "test"})
     for (const Json& row : rows(split))
       EXPECT_FALSE(row.at("question").get<std::string>().starts_with("w155 w156"));
+}
+
+// That nothing was left out is said too; a file of questions alone is one to exclude, and no data.
+TEST_F(Prepare, ExcludesQuestionsAlone) {
+  PrepareOptions options = options_for(20);
+  write_file_atomic(dir_ / "none.jsonl", R"({"instruction": "Something else entirely?"})");
+  options.excluded = {dir_ / "none.jsonl"};
+  PrepareReport report = prepare(options, nullptr);
+  EXPECT_EQ(report.rows_kept, 20);
+  EXPECT_NE(describe(report).find("Excluded files: 1 questions; no rows have one of them"),
+            std::string::npos);
+  EXPECT_EQ(to_json(report).at("excluded").dump(), R"({"questions":1,"rows":0})");
+  write_file_atomic(dir_ / "some.csv", "Question,source\nquestion 3,a\nquestion 7,b\n");
+  options.excluded.push_back(dir_ / "some.csv");
+  report = prepare(options, nullptr);
+  EXPECT_EQ(report.rows_kept, 16);
+  EXPECT_EQ(report.excluded_rows, 4);
+  EXPECT_EQ(report.excluded_questions, 3);
+  options.inputs = {dir_ / "some.csv"};
+  EXPECT_THROW(prepare(options, nullptr), Error);
+  write_file_atomic(dir_ / "broken.jsonl", "{\"question\": \"a\"}\n{\"question\": 1");
+  options.excluded = {dir_ / "broken.jsonl"};
+  options.inputs = {dir_ / "in.jsonl"};
+  EXPECT_THROW(prepare(options, nullptr), Error);
 }
 
 TEST_F(Prepare, MixesInputsByShares) {
