@@ -10,9 +10,10 @@ cd "$(dirname "$0")/.."
 cmake -DGAVEL_BENCH=ON build >&2
 cmake --build build --target generate_bench >&2
 build/gavel devices
-build/tests/ops_tests --gtest_brief=1
-build/tests/generate_tests --gtest_brief=1 --gtest_filter='ForwardOnCard*'
-build/tests/train_tests --gtest_brief=1 --gtest_filter='ModelGolden*:Trainer*:PlannedRun*'
+failed=0  # the figures are wanted all the same
+build/tests/ops_tests --gtest_brief=1 || failed=1
+build/tests/generate_tests --gtest_brief=1 --gtest_filter='ForwardOnCard*' || failed=1
+build/tests/train_tests --gtest_brief=1 --gtest_filter='ModelGolden*:Trainer*:PlannedRun*' || failed=1
 python=.venv/bin/python
 peer=()
 if [ "${1:-}" != --no-peer ]; then
@@ -31,4 +32,5 @@ fi
 [ -e bench-out/small/config.json ] ||
   build/gavel convert --model models/SmolLM2-135M-Instruct.Q4_1.gguf --dequantize --dtype bfloat16 \
     --mlx-path bench-out/small >&2
-exec "$python" bench/gpu.py --gavel build/gavel --model bench-out/7b --small bench-out/small ${peer[@]+"${peer[@]}"}
+"$python" bench/gpu.py --gavel build/gavel --model bench-out/7b --small bench-out/small ${peer[@]+"${peer[@]}"}
+exit $failed

@@ -86,6 +86,8 @@ def batch_loss(model, batch):
     for ids, prompt in batch:
         x = torch.from_numpy(ids)[None]
         logits = model(x[:, :-1]).logits[0]
+        if logits.dtype == torch.bfloat16:  # as transformers' own loss does
+            logits = logits.float()
         targets = x[0, 1:]
         keep = torch.arange(1, len(ids)) >= max(prompt, 1)
         losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
@@ -115,6 +117,20 @@ def gradients(model, batch):
     loss.backward()
     return loss.item(), {name: p.grad.T.contiguous().double().numpy().reshape(-1)
                          for name, p in lora_parameters(model).items()}
+
+
+def loss_curve(model, batch):
+    params = [p for _, p in sorted(lora_parameters(model).items())]
+    opt = torch.optim.AdamW(params, lr=1.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
+    curve = []
+    for step in range(STEPS):
+        opt.param_groups[0]["lr"] = learning_rate(step)
+        loss = batch_loss(model, batch[step % 2 :: 2])
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        curve.append(loss.item())
+    return curve
 
 
 def main():
@@ -148,17 +164,7 @@ def main():
         out[f"norm.{name}"] = np.array([np.linalg.norm(grad)])
 
     lora_start(model)
-    model = torch.nn.Module.float(model)
-    params = [p for _, p in sorted(lora_parameters(model).items())]
-    opt = torch.optim.AdamW(params, lr=1.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
-    curve = []
-    for step in range(STEPS):
-        opt.param_groups[0]["lr"] = learning_rate(step)
-        loss = batch_loss(model, batch[step % 2 :: 2])
-        opt.zero_grad()
-        loss.backward()
-        opt.step()
-        curve.append(loss.item())
+    curve = loss_curve(torch.nn.Module.float(model), batch)
     out["curve"] = np.array(curve)
     print("loss", out["loss"], "curve", curve)
     save_file(out, os.path.join(out_dir, "model_goldens.safetensors"))
