@@ -14,7 +14,6 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 
 ALL = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
@@ -77,15 +76,20 @@ def run(*command):
     return done.stdout
 
 
+def settings(model, data, more=()):
+    """What training and its plan are asked for; a flag of `more` takes another's place."""
+    flags = {"--device": "gpu", "--model": model, "--data": data, "--val-batches": "0",
+             "--batch-size": "8", "--max-seq-length": "2048", "--num-layers": "-1",
+             "--lora-rank": "8", "--iters": "8", **dict(zip(more[::2], more[1::2]))}
+    return [x for flag in flags.items() for x in flag]
+
+
 def train(args, directory, model, data, more):
     """gavel train's last line, the middle of its rates, and what was planned."""
     out = directory / "run"
     shutil.rmtree(out, ignore_errors=True)
-    settings = {"--model": model, "--data": data, "--val-batches": "0", "--batch-size": "8",
-                "--max-seq-length": "2048", "--num-layers": "-1", "--lora-rank": "8",
-                "--iters": "8", "--adapter-path": out, "--steps-per-report": "2",
-                "--save-every": "1000", **dict(zip(more[::2], more[1::2]))}
-    run(args.gavel, "train", "--device", "gpu", *[x for pair in settings.items() for x in pair])
+    run(args.gavel, "train", "--adapter-path", out, "--save-every", "1000",
+        *settings(model, data, ["--steps-per-report", "2", *more]))
     entries = [json.loads(line) for line in open(out / "metrics.jsonl")]
     steps = [e for e in entries if e["event"] == "train"]
     result = dict(steps[-1])
@@ -150,8 +154,7 @@ class Rows:
 
     def judging(self, mode, model, data, pairs, tokens):
         name = f"judging, {mode}"
-        theirs = self.peer(name, {"verdict": "verdict", "reason": "reasons"}[mode], model, data,
-                           pairs, 32)
+        theirs = self.peer(name, mode, model, data, pairs, 32)
 
         def ours(count):
             out = self.directory / "eval"
@@ -214,10 +217,7 @@ def main():
         rows.generation(args.model)
         if not rows.wanted("plan"):
             return
-        here = json.loads(run(args.gavel, "plan", "--device", "gpu", "--json", "--model", args.model,
-                              "--data", texts, "--val-batches", "0", "--batch-size", "8",
-                              "--max-seq-length", "2048", "--num-layers", "-1", "--lora-rank", "8",
-                              "--iters", "8"))[0]
+        here = json.loads(run(args.gavel, "plan", "--json", *settings(args.model, texts)))[0]
         show("gavel plan, q,v", f"{8 * 8 * 2047 / here['seconds']:8.0f} tok/s "
              f"{here['memory_bytes']['total'] / 1e9:6.1f} GB, {here['watts']:.0f} W")
 

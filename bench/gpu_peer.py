@@ -3,7 +3,7 @@ Qwen2.5-7B's shape with random values:
 python3 bench/gpu_peer.py full qv|all BATCH TOKENS STEPS       bitsandbytes (nf4) + peft + Liger
                           judge DIRECTORY TRAIN.jsonl BATCH STEPS   the same, on gavel prepare's data
                           small DIRECTORY TRAIN.jsonl BATCH STEPS   torch + peft bf16, that model
-                          verdict|reasons DIRECTORY TEST.jsonl PAIRS BATCH   transformers bf16
+                          verdict|reason DIRECTORY TEST.jsonl PAIRS BATCH   transformers bf16
                           generate PROMPT BATCH TOKENS             mlx_lm, 4 bit
 DIRECTORY holds the tokenizer (and, of `small`, the model).
 """
@@ -178,7 +178,7 @@ def verdict(directory, data, pairs, batch):
     return judged(directory, data, pairs, batch, 1)
 
 
-def reasons(directory, data, pairs, batch):
+def reason(directory, data, pairs, batch):
     return judged(directory, data, pairs, batch, 64)
 
 

@@ -38,12 +38,22 @@ EvalResult judged(const std::string& name, const std::vector<JudgePair>& rows, i
   return result;
 }
 
-TEST(AnswerOutput, AnEvaluationHasMeasuresTablesAndGroups) {
+std::vector<JudgePair> thirty_rows() {
   std::vector<JudgePair> rows;
   for (int i = 0; i < 30; ++i) rows.push_back(row_of(i));
+  return rows;
+}
+
+EvalRequest score_request() {
   EvalRequest request;
   request.form = parse_form("score 1..5", "t", 1);
   request.bootstrap.resamples = 50;
+  return request;
+}
+
+TEST(AnswerOutput, AnEvaluationHasMeasuresTablesAndGroups) {
+  const auto rows = thirty_rows();
+  const EvalRequest request = score_request();
   const std::vector<EvalResult> results = {judged("base", rows, 1), judged("tuned", rows, 6)};
   Json evaluation = evaluation_json(results, request);
   EXPECT_EQ(evaluation["form"], "score");
@@ -67,11 +77,8 @@ TEST(AnswerOutput, AnEvaluationHasMeasuresTablesAndGroups) {
 }
 
 TEST(AnswerOutput, ACalibrationAndProbesAreReported) {
-  std::vector<JudgePair> rows;
-  for (int i = 0; i < 30; ++i) rows.push_back(row_of(i));
-  EvalRequest request;
-  request.form = parse_form("score 1..5", "t", 1);
-  request.bootstrap.resamples = 50;
+  const auto rows = thirty_rows();
+  const EvalRequest request = score_request();
   std::vector<EvalResult> results = {judged("tuned", rows, 3)};
   for (Judgement& j : results[0].set.judgements) {
     Rating& r = j.ratings[0];
