@@ -46,11 +46,7 @@ ReasonCheck check_reasons(const std::filesystem::path& judgements, const std::st
   if (held.size() != pairs.size())
     fail("{} has {} judgements of {}, not one for each of {} pairs", judgements.string(),
          held.size(), judge, pairs.size());
-  check.share = bootstrap_interval(held.size(), options, [&](std::span<const uint32_t> sample) {
-    double sum = 0;
-    for (const uint32_t i : sample) sum += held[i];
-    return sum / static_cast<double>(sample.size());
-  });
+  check.share = bootstrap_mean(held, options);
   return check;
 }
 

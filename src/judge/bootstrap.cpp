@@ -81,6 +81,14 @@ Interval bootstrap_interval(size_t rows, const BootstrapOptions& options,
   return interval_of(value(all), columns[0], options.level);
 }
 
+Interval bootstrap_mean(std::span<const double> values, const BootstrapOptions& options) {
+  return bootstrap_interval(values.size(), options, [&](std::span<const uint32_t> sample) {
+    double sum = 0;
+    for (const uint32_t i : sample) sum += values[i];
+    return sum / static_cast<double>(sample.size());
+  });
+}
+
 void draw_resample(uint64_t seed, int r, std::vector<uint32_t>& sample) { draw(seed, r, sample); }
 
 std::vector<Interval> bootstrap_numbers(

@@ -169,12 +169,7 @@ ProbeResult measure_answer_probe(const Probe& probe, const std::vector<RatedPart
     if (!std::isnan(change)) changes.push_back(change);
   }
   result.rate = wilson_interval(result.flipped, result.pairs, options.level);
-  result.change =
-      bootstrap_interval(changes.size(), options, [&](std::span<const uint32_t> sample) {
-        double sum = 0;
-        for (const uint32_t i : sample) sum += changes[i];
-        return sum / static_cast<double>(sample.size());
-      });
+  result.change = bootstrap_mean(changes, options);
   return result;
 }
 

@@ -39,6 +39,9 @@ enum class AlphaLevel : uint8_t { nominal, ordinal, interval };
 // any order; units with fewer than two values count for nothing.
 double krippendorff_alpha(std::span<const std::vector<double>> units, AlphaLevel level);
 
+// The mean of `values` with its percentile interval, resampled in the same way as all below.
+Interval bootstrap_mean(std::span<const double> values, const BootstrapOptions& options);
+
 // A number that a sample of rows has, with its percentile interval; the rows are resampled as those
 // of bootstrap() are.
 Interval bootstrap_interval(size_t rows, const BootstrapOptions& options,
