@@ -3,8 +3,9 @@
 
 Of the first tokens of tests/golden/prose.txt, over and over again: the relative error of all logits,
 and of the last row's, of transformers in bfloat16 against float32. Of the case of
-make_model_goldens.py, against its float64: the logits' relative error, that of the worst matrix's
-gradient (peft, whose matrices are float32), and how far the loss of 20 steps goes from the golden's.
+make_model_goldens.py, against its float64: the relative errors of the logits and of the matrices'
+gradients (peft, whose matrices are float32), in the middle and at worst, and how far the loss of 20
+steps goes from the golden's.
 Needs: pip install torch transformers peft gguf tokenizers safetensors
 usage: python scripts/golden_bfloat16.py DENSE   (in the repository's root; DENSE is made by
 build/gavel convert --model models/SmolLM2-135M-Instruct.Q4_1.gguf --dequantize --dtype float32
@@ -54,8 +55,9 @@ def golden_case():
     _, rounded = case.gradients(model, batch)
     case.lora_start(model)
     curve = case.loss_curve(model, batch)
+    errors = [gradient_error(g, goldens, n) for n, g in rounded.items()]
     return {"logits": of(rows, goldens["logits.rows"]),
-            "worst_gradient": max(gradient_error(g, goldens, n) for n, g in rounded.items()),
+            "median_gradient": float(np.median(errors)), "worst_gradient": max(errors),
             "curve": float(np.abs(np.array(curve) - goldens["curve"]).max())}
 
 

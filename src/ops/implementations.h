@@ -2,6 +2,8 @@
 // the functions of ops/ops.h before these are called.
 #pragma once
 
+#include <functional>
+
 #include "ops/backend.h"
 
 namespace gavel {
@@ -40,6 +42,15 @@ mx::array place(const mx::array& loaded);
 
 // x [T, k] through a LoRA branch alone, in x's type: with its dropout.
 mx::array lora_branch(const mx::array& x, const LoraBranch& lora);
+
+// Cross-entropy of h [T, k], some rows of logits at a time, its gradient made in the same pass.
+// `dense_head` gives the head [V, k] in h's type; `loss_of_rows` takes logits [rows, V], targets
+// and weights [rows] and gives {losses [rows], with_grad: their weighted gradient by the logits}.
+using LossOfRows =
+    std::function<Arrays(const mx::array&, const mx::array&, const mx::array&, bool)>;
+Arrays chunked_cross_entropy(const mx::array& h, const std::function<mx::array()>& dense_head,
+                             const mx::array& targets, const mx::array& weights, bool with_grad,
+                             const LossOfRows& loss_of_rows);
 
 #undef GAVEL_DECLARE_OPERATIONS
 

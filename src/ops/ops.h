@@ -1,5 +1,7 @@
 // The operations of the model, each done as the backend's table says. All activations are packed:
-// one row a token, sequences one after another, no padding; their type is the backend's.
+// one row a token, sequences one after another, no padding; their type is the backend's, but that
+// of the residual path (from the embedding on: what normed_linears takes and passes on, and
+// residuals) is float32 on a card.
 #pragma once
 
 #include "ops/backend.h"

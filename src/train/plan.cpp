@@ -75,9 +75,10 @@ size_t loss_memory(const MemoryModel& m, const PartSize& part) {
   const ModelConfig& c = m.shape.config;
   const auto v = static_cast<size_t>(c.vocab_size), h = static_cast<size_t>(c.hidden_size),
              rows = static_cast<size_t>(part.loss_rows);
-  if (m.kernels == Kernels::cuda)
-    return 2 * v * h + std::clamp<size_t>(rows / 4 + 63, 256, 1024) * v * 2 * 2 + rows * h * 2 * 4;
-  if (m.kernels == Kernels::composed) return rows * v * (2 + 4 + 4 + 2) + rows * h * 2 * 3;
+  if (m.kernels != Kernels::cpu) {
+    const size_t logit = m.kernels == Kernels::cuda ? 2 * 2 : 2 + 4 + 4 + 4 + 2;
+    return 2 * v * h + std::clamp<size_t>(rows / 4 + 63, 256, 1024) * v * logit + rows * h * 2 * 4;
+  }
   return std::min<size_t>(rows * v * 4, size_t{32} << 20) + rows * h * 4 * 3;
 }
 
@@ -90,18 +91,20 @@ struct Held {
 Held hold(const MemoryModel& m, const PartSize& part, const Passes& passes) {
   const auto count = static_cast<size_t>(m.shape.config.num_hidden_layers);
   const auto rows = static_cast<size_t>(part.rows), wanted = static_cast<size_t>(part.loss_rows);
-  const size_t value = m.kernels == Kernels::cpu ? 4 : 2;
+  // Of the residual path, which is float32 on a card.
+  const size_t value = m.kernels == Kernels::composed ? 2 : 4;
   const auto h = static_cast<size_t>(m.shape.config.hidden_size);
   const auto group = static_cast<size_t>(
       passes.recompute == Recompute::layer ? std::max(passes.recompute_group, 1) : 1);
   std::vector<size_t> kept(count), again(count), backward(count);
   for (size_t i = m.shape.first_layer; i < count; ++i) {
-    const LayerMemory l = layer_memory(m, i, rows, i + 1 == count ? wanted : rows);
+    const size_t after = i + 1 == count ? wanted : rows;
+    const LayerMemory l = layer_memory(m, i, rows, after);
     backward[i] = l.backward;
     const size_t all = l.attention + l.between + l.mlp;
     kept[i] = all;
     if (passes.recompute == Recompute::mlp) {
-      kept[i] = l.attention + l.between;
+      kept[i] = l.attention + after * value * h;
       again[i] = l.mlp;
     } else if (passes.recompute == Recompute::layer) {
       kept[i] = i % group == 0 ? rows * value * h : 0;

@@ -121,5 +121,37 @@ TEST(Fused, CrossEntropy) {
       {normal({5, 64}, 2)});
 }
 
+// A vocabulary of no even size, each of whose terms is nothing beside the greatest, but not their
+// sum, of which float32 keeps three digits beside it; rows of two chunks.
+TEST(Fused, CrossEntropyOfALongRow) {
+  const auto first = mx::equal(mx::arange(50001), mx::array(0));
+  const auto data =
+      mx::where(mx::expand_dims(first, 1), mx::array(2.1f), normal({50001, 8}, 1, 0.2f));
+  const Weight head{.data = mx::contiguous(data)};
+  const auto h = mx::add(normal({260, 8}, 2, 0.02f), mx::array(1.0f));
+  mx::eval({head.data, h});
+  double exact = 0.0;
+  for (int i = 0; i < 260; ++i) {
+    double others = 0.0, top = 0.0;
+    for (int v = 0; v < 50001; ++v) {
+      double logit = 0.0;
+      for (int k = 0; k < 8; ++k)
+        logit += double{h.data<float>()[i * 8 + k]} * double{head.data.data<float>()[v * 8 + k]};
+      if (v == 0) top = logit;
+      if (v > 0) others += std::exp(logit - top);
+    }
+    exact += std::log1p(others);
+  }
+  for (const bool with_grad : {true, false}) {
+    const auto f = [&](const Backend& b, const Arrays& in) {
+      return cross_entropy(b, in[0], head, mx::zeros({260}, mx::int32), mx::ones({260}),
+                           with_grad)[0];
+    };
+    for (const Backend& b : {cpu_backend(), composed_backend()})
+      EXPECT_NEAR(double{f(b, {h}).item<float>()} / exact, 1.0, 2e-3) << b.operations->name;
+    if (with_grad) expect_equal(f, {h}, 2e-3f);
+  }
+}
+
 }  // namespace
 }  // namespace gavel

@@ -47,10 +47,17 @@ class ModelGolden : public EmbeddedModelTest {
   double loss_curve(const Model& used, double bound = 1e-3);
   // The relative error of some rows' logits, all of which have the golden's greatest.
   double logits_error(const Model& used);
-  // Compares a gradient with the samples of it in the goldens; gives the worst relative error.
+  // Compares a gradient with the samples of it in the goldens: the relative error of each matrix,
+  // the worst first.
+  struct GradientError {
+    std::string name;
+    double error;
+  };
+  std::vector<GradientError> gradient_errors(const Adapter& adapter, const std::vector<float>& flat,
+                                             const std::string& prefix, size_t samples);
+  // All must be below 1e-4; gives the worst.
   double compare_gradient(const Adapter& adapter, const std::vector<float>& flat,
-                          const std::string& prefix, size_t samples, const std::string& what,
-                          double bound = 1e-4);
+                          const std::string& prefix, size_t samples, const std::string& what);
 
   std::vector<Example> ranked_examples() {
     std::vector<Example> examples;
@@ -228,11 +235,12 @@ TEST_F(ModelGolden, ScoresOfAnswersAreThoseOfTransformers) {
   }
 }
 
-double ModelGolden::compare_gradient(const Adapter& adapter, const std::vector<float>& flat,
-                                     const std::string& prefix, size_t samples,
-                                     const std::string& what, double bound) {
+std::vector<ModelGolden::GradientError> ModelGolden::gradient_errors(const Adapter& adapter,
+                                                                     const std::vector<float>& flat,
+                                                                     const std::string& prefix,
+                                                                     size_t samples) {
   size_t offset = 0;
-  double worst = 0.0;
+  std::vector<GradientError> errors;
   for (const auto& m : adapter.matrices) {
     for (const bool is_a : {true, false}) {
       const size_t size = is_a ? m.a.size() : m.b.size();
@@ -248,16 +256,24 @@ double ModelGolden::compare_gradient(const Adapter& adapter, const std::vector<f
         squares += std::pow(double{sampled[i]} - reference[i], 2);
       const double share = static_cast<double>(size) / static_cast<double>(sampled.size());
       const double whole = golden(prefix + "norm." + name)[0];
-      const double error = std::sqrt(squares * share) / whole;
-      EXPECT_LT(error, bound) << name << ", " << what;
-      worst = std::max(worst, error);
       double norm = 0.0;
       for (size_t i = 0; i < size; ++i) norm += std::pow(double{flat[offset + i]}, 2);
-      EXPECT_NEAR(std::sqrt(norm) / whole, 1.0, bound) << name;
+      errors.push_back({name, std::max(std::sqrt(squares * share) / whole,
+                                       std::abs(std::sqrt(norm) / whole - 1.0))});
       offset += size;
     }
   }
-  return worst;
+  std::sort(errors.begin(), errors.end(),
+            [](const auto& x, const auto& y) { return x.error > y.error; });
+  return errors;
+}
+
+double ModelGolden::compare_gradient(const Adapter& adapter, const std::vector<float>& flat,
+                                     const std::string& prefix, size_t samples,
+                                     const std::string& what) {
+  const auto errors = gradient_errors(adapter, flat, prefix, samples);
+  for (const auto& [name, error] : errors) EXPECT_LT(error, 1e-4) << name << ", " << what;
+  return errors.front().error;
 }
 
 double ModelGolden::loss_curve(const Model& used, double bound) {
@@ -340,13 +356,20 @@ TEST_F(ModelGoldenOnCard, Bfloat16IsAsNearAsTorchs) {
         {"MLPs again", ForwardOptions{.recompute = Recompute::mlp}, 1000},
         {"layers again", ForwardOptions{.recompute = Recompute::layer}, 60}}) {
     const auto g = gradients(gpu, adapter, golden_examples(), options, part_tokens);
+    const auto errors = gradient_errors(adapter, g.flat, "", 97);
+    const double median = errors[errors.size() / 2].error;
     fmt::print(
-        "bfloat16: logits {:.2e}, worst gradient {:.2e}, torch {:.2e}, {:.2e}\n", error,
-        compare_gradient(adapter, g.flat, "", 97, name, torch["worst_gradient"].get<double>()),
-        torch["logits"].get<double>(), torch["worst_gradient"].get<double>());
+        "bfloat16, {}: logits {:.2e}, gradients {:.2e} in the middle, {:.2e} at worst ({}); "
+        "torch {:.2e}, {:.2e}, {:.2e}\n",
+        name, error, median, errors[0].error, errors[0].name, torch["logits"].get<double>(),
+        torch["median_gradient"].get<double>(), torch["worst_gradient"].get<double>());
+    EXPECT_LT(median, torch["median_gradient"].get<double>()) << name;
+    EXPECT_LT(errors[0].error, torch["worst_gradient"].get<double>()) << errors[0].name << name;
   }
-  fmt::print("bfloat16: farthest loss of the curve {:.1e}, torch {:.1e}\n", loss_curve(gpu, 5e-3),
-             torch["curve"].get<double>());
+  // torch rounds a product before it adds LoRA's part, most of which is lost.
+  const double far = torch["curve"].get<double>();
+  fmt::print("bfloat16: farthest loss of the curve {:.1e}, torch {:.1e}\n",
+             loss_curve(gpu, far / 5), far);
 }
 
 }  // namespace

@@ -46,6 +46,8 @@ __device__ inline uint32_t pack_bf16(float low, float high) {
 __device__ inline bf16 to_bf16(float x) {
   return {static_cast<unsigned short>(pack_bf16(x, 0.0f))};
 }
+__device__ inline void store(float* to, float x) { *to = x; }
+__device__ inline void store(bf16* to, float x) { *to = to_bf16(x); }
 __device__ inline float low_bf16(uint32_t pair) { return __uint_as_float(pair << 16); }
 __device__ inline float high_bf16(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
 
@@ -60,6 +62,30 @@ __device__ inline void store8(bf16* to, const float (&x)[8]) {
   *reinterpret_cast<uint4*>(to) = make_uint4(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]),
                                              pack_bf16(x[4], x[5]), pack_bf16(x[6], x[7]));
 }
+__device__ inline void load8(const float* from, float (&to)[8]) {
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const float4 x = reinterpret_cast<const float4*>(from)[i];
+    to[4 * i] = x.x, to[4 * i + 1] = x.y, to[4 * i + 2] = x.z, to[4 * i + 3] = x.w;
+  }
+}
+__device__ inline void store8(float* to, const float (&x)[8]) {
+#pragma unroll
+  for (int i = 0; i < 2; ++i)
+    reinterpret_cast<float4*>(to)[i] =
+        make_float4(x[4 * i], x[4 * i + 1], x[4 * i + 2], x[4 * i + 3]);
+}
+// Eight weights, kBits bytes from `from` on, little-endian.
+template <int kBits>
+__device__ inline uint64_t load_packed(const uint8_t* from) {
+  if constexpr (kBits == 4) return *reinterpret_cast<const uint32_t*>(from);
+  if constexpr (kBits == 8) return *reinterpret_cast<const uint64_t*>(from);
+  uint64_t packed = 0;
+#pragma unroll
+  for (int i = 0; i < kBits; ++i) packed |= uint64_t{from[i]} << (8 * i);
+  return packed;
+}
+
 __device__ inline float dot8(const bf16* a, const bf16* b) {
   float x[8], y[8], sum = 0.0f;
   load8(a, x);

@@ -1,21 +1,5 @@
 // MLX's affine quantization undone: out[n, k] = scale * q + bias, a scale and a bias for each group
 // of a row. Bounded by memory: a word and a half read and eight values written for each eight.
-__device__ inline void store8(float* to, const float (&x)[8]) {
-  reinterpret_cast<float4*>(to)[0] = make_float4(x[0], x[1], x[2], x[3]);
-  reinterpret_cast<float4*>(to)[1] = make_float4(x[4], x[5], x[6], x[7]);
-}
-
-// Eight weights, kBits bytes from `from` on, little-endian.
-template <int kBits>
-__device__ inline uint64_t load_packed(const uint8_t* from) {
-  if constexpr (kBits == 4) return *reinterpret_cast<const uint32_t*>(from);
-  if constexpr (kBits == 8) return *reinterpret_cast<const uint64_t*>(from);
-  uint64_t packed = 0;
-#pragma unroll
-  for (int i = 0; i < kBits; ++i) packed |= uint64_t{from[i]} << (8 * i);
-  return packed;
-}
-
 // `eights`: of the whole matrix; group_eights of them share a scale.
 template <int kBits, typename Scale, typename Out>
 __global__ void __launch_bounds__(256)

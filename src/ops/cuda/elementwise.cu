@@ -1,4 +1,5 @@
-// SwiGLU, rotary embedding and the gradient of RMSNorm, bfloat16. Bounded by memory.
+// SwiGLU, rotary embedding, RMSNorm and the residual path, which is float32 where all else is
+// bfloat16. Bounded by memory.
 __device__ inline float sigmoid(float x) { return 1.0f / (1.0f + exp2_fast(-x * kLog2E)); }
 
 // sum += eight values.
@@ -57,6 +58,57 @@ __global__ void __launch_bounds__(256)
   swiglu_backward_of<true>(gate, up, dout, more, dgate, dup, out, eights);
 }
 
+// The sums of two values over the 256 threads of a block, in each of them.
+__device__ inline void block_sums(float& a, float& b) {
+  __shared__ float partial[2][8];
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) {
+    a += __shfl_xor_sync(~0u, a, step);
+    b += __shfl_xor_sync(~0u, b, step);
+  }
+  if (threadIdx.x % 32 == 0) partial[0][threadIdx.x / 32] = a, partial[1][threadIdx.x / 32] = b;
+  __syncthreads();
+  a = b = 0.0f;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) a += partial[0][i], b += partial[1][i];
+}
+
+// h = x * weight / sqrt(mean(x^2) + eps) of the residual path's x [rows, dim], and x rounded, which
+// is what the gradient needs. A block for each row; dim is a multiple of 8.
+__global__ void __launch_bounds__(256)
+    rms_norm(const float* x, const bf16* weight, bf16* h, bf16* rounded, int dim, float eps) {
+  const int64_t row = int64_t{blockIdx.x} * dim;
+  float squares = 0.0f, unused = 0.0f;
+  for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
+    float v[8];
+    load8(x + row + i, v);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) squares += v[j] * v[j];
+  }
+  block_sums(squares, unused);
+  const float r = rsqrtf(squares / dim + eps);
+  for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
+    float v[8], w[8];
+    load8(x + row + i, v);
+    load8(weight + i, w);
+    store8(rounded + row + i, v);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) v[j] *= r * w[j];
+    store8(h + row + i, v);
+  }
+}
+
+// out = residual + x; eights: values / 8.
+__global__ void __launch_bounds__(256)
+    add_residual(const float* residual, const bf16* x, float* out, int eights) {
+  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i >= eights) return;
+  float sum[8];
+  load8(residual + 8 * i, sum);
+  add8(x + 8 * i, sum);
+  store8(out + 8 * i, sum);
+}
+
 // The gradient of x [rows, dim] whose RMSNorm h = x * r * weight, r = 1 / sqrt(mean(x^2) + eps), has
 // the gradient dh0 + dh1 + ... (`count` of them), and which has another use with the gradient dx.
 // A block for each row; dim is a multiple of 8.
@@ -64,7 +116,6 @@ __global__ void __launch_bounds__(256)
     rms_norm_backward(const bf16* x, const bf16* weight, const bf16* dh0, const bf16* dh1,
                       const bf16* dh2, const bf16* dh3, const bf16* dx, bf16* out, int dim,
                       float eps, int count) {
-  __shared__ float partial[2][8];
   const int64_t row = int64_t{blockIdx.x} * dim;
   const auto gradient = [&](int i, float(&d)[8]) {
     load8(dh0 + row + i, d);
@@ -81,17 +132,7 @@ __global__ void __launch_bounds__(256)
 #pragma unroll
     for (int j = 0; j < 8; ++j) squares += v[j] * v[j], dot += v[j] * w[j] * d[j];
   }
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) {
-    squares += __shfl_xor_sync(~0u, squares, step);
-    dot += __shfl_xor_sync(~0u, dot, step);
-  }
-  if (threadIdx.x % 32 == 0)
-    partial[0][threadIdx.x / 32] = squares, partial[1][threadIdx.x / 32] = dot;
-  __syncthreads();
-  squares = dot = 0.0f;
-#pragma unroll
-  for (int i = 0; i < 8; ++i) squares += partial[0][i], dot += partial[1][i];
+  block_sums(squares, dot);
   const float r = rsqrtf(squares / dim + eps), back = dot * r * r * r / dim;
   for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
     float v[8], w[8], d[8], other[8];

@@ -57,12 +57,13 @@ Inference::Inference()
 void Inference::embed(const Weight& table, const int32_t* ids, const Rows& out) {
   const Launch shape{.blocks_x = out.rows, .threads = 128};
   if (!table.quantized()) {
-    const auto f = queue_.function(Source::rows,
-                                   fmt::format("embed_dense<{}>", type_name(table.data.dtype())));
+    const auto f = queue_.function(
+        Source::rows, fmt::format("embed_dense<{}, bf16>", type_name(table.data.dtype())));
     return queue_.launch(f, shape, address(table.data), ids, out.data, out.width);
   }
-  const auto f = queue_.function(Source::rows, fmt::format("embed_quantized<{}, {}>", table.bits,
-                                                           type_name(table.scales->dtype())));
+  const auto f = queue_.function(
+      Source::rows,
+      fmt::format("embed_quantized<{}, {}, bf16>", table.bits, type_name(table.scales->dtype())));
   queue_.launch(f, shape, address(table.data), address(*table.scales), address(*table.biases), ids,
                 out.data, out.width / 8, table.group_size / 8);
 }

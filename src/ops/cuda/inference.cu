@@ -27,6 +27,18 @@ __global__ void __launch_bounds__(256) add_to_rows(const bf16* bias, bf16* y, in
     row[i] = to_bf16(to_float(row[i]) + to_float(bias[i]));
 }
 
+// y[row, :] += x[row, :], x without gaps; width is a multiple of 8.
+__global__ void __launch_bounds__(256) add_rows(const bf16* x, bf16* y, int width, int stride) {
+  for (int i = threadIdx.x * 8; i < width; i += 256 * 8) {
+    float a[8], b[8];
+    load8(x + int64_t{blockIdx.x} * width + i, a);
+    load8(y + int64_t{blockIdx.x} * stride + i, b);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) a[j] += b[j];
+    store8(y + int64_t{blockIdx.x} * stride + i, a);
+  }
+}
+
 __device__ inline float sum_of_warp(float x) {
 #pragma unroll
   for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(~0u, x, step);

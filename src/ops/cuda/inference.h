@@ -27,7 +27,7 @@ class Workspace {
   void reset();
   void* take(size_t bytes);
   // A piece that is overwritten again and again: the same one, where it is large enough.
-  enum class Scratch : uint8_t { weights, lora, sums, arranged };
+  enum class Scratch : uint8_t { weights, lora, sums, arranged, beside };
   void* scratch(Scratch which, size_t bytes);
   Rows rows(int count, int width);
 
@@ -38,7 +38,7 @@ class Workspace {
     void* memory = nullptr;
     size_t bytes = 0;
   };
-  std::array<Piece, 4> scratch_;
+  std::array<Piece, 5> scratch_;
 };
 
 // Rows that products read; where `norm` is given, they are normed first (RMSNorm), in `normed`

@@ -259,25 +259,38 @@ void Inference::multiply_dense(Workspace& workspace, const Rows& x, const Weight
 
 void Inference::multiply_many(Workspace& workspace, const Rows& x, const Product& p, const void* xa,
                               int xa_stride) {
-  bool add = p.residual;
+  // LoRA's part comes first and the frozen product is added to it, as in training; onto a residual,
+  // beside it.
+  Rows y = p.y;
+  const bool beside = p.residual && p.lora.b != nullptr;
+  if (beside) {
+    y.stride = y.width;
+    y.data = workspace.scratch(Workspace::Scratch::beside,
+                               static_cast<size_t>(x.rows) * static_cast<size_t>(y.width) * 2);
+  }
+  bool add = p.residual && !beside;
   if (p.bias != nullptr) {
-    const bool onto = p.residual;
-    const auto f = queue_.function(Source::inference, onto ? "add_to_rows" : "fill_rows");
-    queue_.launch(f, {.blocks_x = x.rows}, address(*p.bias), p.y.data, p.y.width, p.y.stride);
+    const auto f = queue_.function(Source::inference, add ? "add_to_rows" : "fill_rows");
+    queue_.launch(f, {.blocks_x = x.rows}, address(*p.bias), y.data, y.width, y.stride);
     add = true;
   }
-  multiply_dense(workspace, x, *p.weight, p.y.data, p.y.stride, add, false);
-  if (p.lora.b != nullptr)
+  if (p.lora.b != nullptr) {
     blas_.multiply({.x = static_cast<const char*>(xa) + p.lora.first * 2,
                     .w = p.lora.b,
-                    .y = p.y.data,
+                    .y = y.data,
                     .rows = x.rows,
-                    .n = p.y.width,
+                    .n = y.width,
                     .k = p.lora.rank,
                     .x_stride = xa_stride,
                     .w_stride = p.lora.rank,
-                    .y_stride = p.y.stride,
-                    .add = true});
+                    .y_stride = y.stride,
+                    .add = add});
+    add = true;
+  }
+  multiply_dense(workspace, x, *p.weight, y.data, y.stride, add, false);
+  if (beside)
+    queue_.launch(queue_.function(Source::inference, "add_rows"), {.blocks_x = x.rows}, y.data,
+                  p.y.data, y.width, p.y.stride);
 }
 
 void Inference::make_normed(Input& in) {

@@ -1,7 +1,8 @@
 // Linear layers on an NVIDIA card: frozen weights are dequantized for each product and given to
 // cuBLAS; float32 LoRA masters meet the activations in bfloat16. What stands before the products
 // (RMSNorm, SwiGLU) is in the same node of MLX's graph, which computes it again for the gradient
-// instead of keeping it.
+// instead of keeping it. The residual path is float32, since rounding it at every layer costs more
+// digits than all else together; its gradient is bfloat16.
 #include "ops/cuda/linears.h"
 
 #include <algorithm>
@@ -18,31 +19,55 @@ namespace {
 using cuda::Launch;
 using cuda::Source;
 
-// x y, or scale * x y + add.
-mx::array product(const mx::array& x, const mx::array& y, const std::optional<mx::array>& add = {},
-                  float scale = 1.0f) {
-  return add ? mx::addmm(*add, x, y, scale) : mx::matmul(x, y);
+// x y, or x y + add, rounded once.
+mx::array product(const mx::array& x, const mx::array& y,
+                  const std::optional<mx::array>& add = {}) {
+  return add ? mx::addmm(*add, x, y) : mx::matmul(x, y);
+}
+
+mx::array scaled(const mx::array& x, float factor) {
+  return factor == 1.0f ? x : mx::multiply(x, mx::array(factor, x.dtype()));
+}
+
+// residual, float32, + x, bfloat16.
+mx::array added(const mx::array& residual, const mx::array& x) {
+  const auto values = static_cast<int64_t>(x.size());
+  if (values % 8 != 0) return mx::add(residual, mx::astype(x, residual.dtype()));
+  return cuda::launch(cuda::kernel(Source::elementwise, "add_residual"),
+                      {.blocks_x = cuda::blocks_for(values, 8 * 256)}, {residual, x}, {x.shape()},
+                      {residual.dtype()}, {static_cast<int>(values / 8)})[0];
+}
+
+// Gradients as the activations are (a result that is not used has one of zeros in its own type).
+Arrays low(const Arrays& gradients) {
+  Arrays result;
+  for (const auto& g : gradients) result.push_back(mx::astype(g, mx::bfloat16));
+  return result;
 }
 
 // Where a branch's LoRA matrices stand among the inputs of a node, and its inner activations among
-// the outputs.
+// the outputs; or where what is added to it stands.
 struct Slot {
   size_t a = 0, xa = 0;  // b is at a + 1
   float scale = 0.0f;
   bool adapted = false;
+  std::optional<size_t> addend = {};
 };
 
 // The linear layers of one input: what a node does with them.
 class Branches {
  public:
   // Appends the LoRA matrices to the node's inputs; its outputs are y of each branch, then those
-  // inner activations.
-  Branches(std::vector<LinearBranch> branches, Arrays& inputs, mx::Dtype dtype)
+  // inner activations. A dropped input is no longer x: such a branch's LoRA is an input as it is.
+  Branches(std::vector<LinearBranch> branches, const mx::array& x, Arrays& inputs, mx::Dtype dtype)
       : branches_(std::move(branches)), dtype_(dtype) {
     size_t outputs = branches_.size();
     for (auto& branch : branches_) {
       Slot slot;
-      if (branch.lora) {
+      if (branch.lora && branch.lora->dropout > 0.0f) {
+        slot.addend = inputs.size();
+        inputs.push_back(lora_branch(x, *branch.lora));
+      } else if (branch.lora) {
         slot = {inputs.size(), outputs++, branch.lora->scale, true};
         inputs.insert(inputs.end(), {branch.lora->a, branch.lora->b});
       }
@@ -55,21 +80,25 @@ class Branches {
     return std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.adapted; });
   }
 
+  // LoRA's part comes first and the frozen product is added to it: the other way round, what it
+  // changes would be lost where it is less than the last digit of a product that is rounded
+  // already.
   Arrays forward(const mx::array& x, const Arrays& in,
                  const std::optional<mx::array>& residual) const {
     Arrays y, inner;
     for (size_t i = 0; i < branches_.size(); ++i) {
       const auto& branch = branches_[i];
       const auto w = mx::transpose(cuda::dequantized(branch.weight));
-      auto sum = residual      ? product(x, w, residual)
-                 : branch.bias ? product(x, w, mx::astype(*branch.bias, dtype_))
-                               : product(x, w);
-      if (residual && branch.bias) sum = mx::add(sum, mx::astype(*branch.bias, dtype_));
+      std::optional<mx::array> start;
+      if (branch.bias) start = mx::astype(*branch.bias, dtype_);
       if (const Slot& s = slots_[i]; s.adapted) {
         inner.push_back(mx::matmul(x, low(in[s.a])));
-        sum = product(inner.back(), low(in[s.a + 1]), sum, s.scale);
+        start = product(scaled(inner.back(), s.scale), low(in[s.a + 1]), start);
+      } else if (s.addend) {
+        start = start ? mx::add(in[*s.addend], *start) : in[*s.addend];
       }
-      y.push_back(std::move(sum));
+      auto sum = product(x, w, start);
+      y.push_back(residual ? added(*residual, sum) : std::move(sum));
     }
     y.insert(y.end(), inner.begin(), inner.end());
     return y;
@@ -91,7 +120,7 @@ class Branches {
     size_t next = 0;
     for (const Slot& s : slots_) {
       if (!s.adapted) continue;
-      if (s.scale != 1.0f) a[next] = mx::multiply(a[next], mx::array(s.scale, dtype_));
+      a[next] = scaled(a[next], s.scale);
       ++next;
     }
     g.parts.push_back(mx::matmul(mx::concatenate(g.inner, 1), mx::concatenate(a, 0)));
@@ -105,14 +134,13 @@ class Branches {
     Arrays made;
     for (size_t i = 0, next = 0; i < branches_.size(); ++i) {
       const Slot& s = slots_[i];
+      if (s.addend) grads[*s.addend] = dy[i];
       if (!s.adapted) continue;
-      const auto scaled = [&](const mx::array& g) {
-        const auto as_master = mx::astype(g, in[s.a].dtype());
-        return s.scale == 1.0f ? as_master
-                               : mx::multiply(as_master, mx::array(s.scale, as_master.dtype()));
+      const auto as_master = [&](const mx::array& g) {
+        return scaled(mx::astype(g, in[s.a].dtype()), s.scale);
       };
-      grads[s.a] = scaled(mx::matmul(mx::transpose(x), inner[next++]));
-      grads[s.a + 1] = scaled(mx::matmul(mx::transpose(outputs[s.xa]), dy[i]));
+      grads[s.a] = as_master(mx::matmul(mx::transpose(x), inner[next++]));
+      grads[s.a + 1] = as_master(mx::matmul(mx::transpose(outputs[s.xa]), dy[i]));
       made.insert(made.end(), {grads[s.a], grads[s.a + 1]});
     }
     return made;
@@ -142,6 +170,13 @@ mx::array after(const mx::array& x, const Arrays& these) {
 bool any_dropout(const std::vector<LinearBranch>& branches) {
   return std::any_of(branches.begin(), branches.end(),
                      [](const LinearBranch& b) { return b.lora && b.lora->dropout > 0.0f; });
+}
+
+// {RMSNorm of the residual path's x, x rounded}, bfloat16.
+Arrays normed_and_rounded(const mx::array& x, const mx::array& weight, float eps) {
+  return cuda::launch(cuda::kernel(Source::elementwise, "rms_norm"), {.blocks_x = x.shape(0)},
+                      {x, mx::astype(weight, mx::bfloat16)}, {x.shape(), x.shape()},
+                      {mx::bfloat16, mx::bfloat16}, {x.shape(1), eps});
 }
 
 mx::array normed(const mx::array& x, const mx::array& weight, float eps) {
@@ -206,19 +241,16 @@ mx::array cuda::dequantized(const Weight& w) {
 Arrays cuda::linears(const Backend& backend, const mx::array& x,
                      const std::vector<LinearBranch>& all,
                      const std::optional<mx::array>& residual) {
-  // A dropped input is no longer x, so such a branch stands beside the node.
-  auto within = all;
-  for (auto& b : within)
-    if (b.lora && b.lora->dropout > 0.0f) b.lora.reset();
   Arrays inputs{x};
   if (residual) inputs.push_back(*residual);
-  const auto branches = std::make_shared<const Branches>(std::move(within), inputs, backend.dtype);
+  const auto branches = std::make_shared<const Branches>(all, x, inputs, backend.dtype);
   const bool has_residual = residual.has_value();
   auto y = mx::custom_vjp(
       [=](const Arrays& in) {
         return branches->forward(in[0], in, has_residual ? std::optional(in[1]) : std::nullopt);
       },
-      [=](const Arrays& in, const Arrays& dy, const Arrays& out) {
+      [=](const Arrays& in, const Arrays& gradients, const Arrays& out) {
+        const Arrays dy = low(gradients);
         Arrays grads = in;
         const auto [parts, inner] = branches->input_gradient(in, dy);
         grads[0] = after(sum(parts), branches->lora_gradients(in[0], inner, in, dy, out, grads));
@@ -226,10 +258,19 @@ Arrays cuda::linears(const Backend& backend, const mx::array& x,
         return grads;
       })(inputs);
   y.resize(all.size(), x);
-  for (size_t i = 0; i < all.size(); ++i)
-    if (all[i].lora && all[i].lora->dropout > 0.0f)
-      y[i] = mx::add(y[i], lora_branch(x, *all[i].lora));
   return y;
+}
+
+// Of the residual path where x is float32, else of heads' queries and keys.
+mx::array cuda::rms_norm(const Backend& backend, const mx::array& x, const mx::array& weight,
+                         float eps) {
+  if (x.dtype() != mx::float32 || x.shape(1) % 8 != 0)
+    return mx::astype(composed::rms_norm(backend, x, weight, eps), backend.dtype);
+  return mx::custom_vjp(
+      [=](const Arrays& in) { return normed_and_rounded(in[0], weight, eps); },
+      [=](const Arrays&, const Arrays& dy, const Arrays& out) {
+        return Arrays{norm_backward(out[1], weight, eps, low({dy[0]}), mx::zeros_like(out[1]))};
+      })({x})[0];
 }
 
 mx::array cuda::swiglu(const Backend& backend, const mx::array& gate, const mx::array& up) {
@@ -248,21 +289,24 @@ Arrays cuda::normed_linears(const Backend& backend, const mx::array& x, const mx
     return y;
   }
   Arrays inputs{x};
-  const auto branches = std::make_shared<const Branches>(all, inputs, backend.dtype);
+  const auto branches = std::make_shared<const Branches>(all, x, inputs, backend.dtype);
   auto y = mx::custom_vjp(
       [=](const Arrays& in) {
-        auto out = branches->forward(normed(in[0], norm, eps), in, {});
-        out.push_back(in[0]);
+        const auto h = normed_and_rounded(in[0], norm, eps);
+        auto out = branches->forward(h[0], in, {});
+        out.insert(out.end(), {h[1], in[0]});
         return out;
       },
-      [=](const Arrays& in, const Arrays& dy, const Arrays& out) {
+      [=](const Arrays& in, const Arrays& gradients, const Arrays& out) {
+        const Arrays dy = low(gradients);
+        const auto& rounded = out[out.size() - 2];
         Arrays grads = in;
         auto [dh, inner] = branches->input_gradient(in, dy);
         // The normed rows once more, when there is a gradient and not along with the forward pass.
-        const auto h = normed(after(in[0], {dh[0]}), norm, eps);
+        const auto h = normed(after(rounded, {dh[0]}), norm, eps);
         const auto made = branches->lora_gradients(h, inner, in, dy, out, grads);
         dh[0] = after(dh[0], made);
-        grads[0] = norm_backward(in[0], norm, eps, dh, dy.back());
+        grads[0] = norm_backward(rounded, norm, eps, dh, dy.back());
         return grads;
       })(inputs);
   y.erase(y.begin() + static_cast<int64_t>(all.size()), y.end() - 1);
@@ -275,10 +319,11 @@ mx::array cuda::swiglu_linear(const Backend& backend, const mx::array& gate, con
     return linears(backend, swiglu(backend, gate, up), {branch}, residual)[0];
   Arrays inputs{gate, up, residual};
   const auto branches =
-      std::make_shared<const Branches>(std::vector{branch}, inputs, backend.dtype);
+      std::make_shared<const Branches>(std::vector{branch}, gate, inputs, backend.dtype);
   return mx::custom_vjp(
       [=](const Arrays& in) { return branches->forward(swiglu_forward(in[0], in[1]), in, in[2]); },
-      [=](const Arrays& in, const Arrays& dy, const Arrays& out) {
+      [=](const Arrays& in, const Arrays& gradients, const Arrays& out) {
+        const Arrays dy = low(gradients);
         Arrays grads = in;
         const auto [ds, inner] = branches->input_gradient(in, dy);
         const auto all = swiglu_backward(in[0], in[1], ds);

@@ -41,19 +41,16 @@ mx::array cuda::embedding(const Backend& backend, const Weight& table, const mx:
   const int width = table.in_features(), rows = ids.shape(0);
   const Launch shape{.blocks_x = rows, .threads = 128};
   if (!table.quantized())
-    return cuda::launch(
-        cuda::kernel(Source::rows, fmt::format("embed_dense<{}>", type_name(table.data.dtype()))),
-        shape, {table.data, ids}, {{rows, width}}, {backend.dtype}, {width})[0];
-  if (table.group_size % 8 != 0) return composed::embedding(backend, table, ids);
-  return cuda::launch(cuda::kernel(Source::rows, fmt::format("embed_quantized<{}, {}>", table.bits,
-                                                             type_name(table.scales->dtype()))),
-                      shape, {table.data, *table.scales, *table.biases, ids}, {{rows, width}},
-                      {backend.dtype}, {width / 8, table.group_size / 8})[0];
-}
-
-mx::array cuda::rms_norm(const Backend& backend, const mx::array& x, const mx::array& weight,
-                         float eps) {
-  return composed::rms_norm(backend, x, weight, eps);
+    return cuda::launch(cuda::kernel(Source::rows, fmt::format("embed_dense<{}, float>",
+                                                               type_name(table.data.dtype()))),
+                        shape, {table.data, ids}, {{rows, width}}, {mx::float32}, {width})[0];
+  if (table.group_size % 8 != 0)
+    return mx::astype(composed::embedding(backend, table, ids), mx::float32);
+  return cuda::launch(
+      cuda::kernel(Source::rows, fmt::format("embed_quantized<{}, {}, float>", table.bits,
+                                             type_name(table.scales->dtype()))),
+      shape, {table.data, *table.scales, *table.biases, ids}, {{rows, width}}, {mx::float32},
+      {width / 8, table.group_size / 8})[0];
 }
 
 mx::array cuda::rope(const Backend& backend, const mx::array& x, const SegmentsPtr& segments,
@@ -114,9 +111,9 @@ mx::array cuda::select_rows(const Backend& backend, const mx::array& x, const Ro
   for (int i = 0; i < count; ++i) places[static_cast<size_t>((*rows)[static_cast<size_t>(i)])] = i;
   const mx::array from(rows->begin(), {count}), to(places.begin(), {all});
   const auto moved = [width](const char* name, const mx::array& a, const mx::array& where) {
-    return cuda::launch(cuda::kernel(Source::rows, name),
-                        {.blocks_x = where.shape(0), .threads = 128}, {a, where},
-                        {{where.shape(0), width}}, {a.dtype()}, {width / 8});
+    return cuda::launch(
+        cuda::kernel(Source::rows, name), {.blocks_x = where.shape(0), .threads = 128}, {a, where},
+        {{where.shape(0), width}}, {a.dtype()}, {width * static_cast<int>(a.itemsize()) / 16});
   };
   return mx::custom_vjp([=](const Arrays& in) { return moved("gather_rows", in[0], from); },
                         [=](const Arrays&, const Arrays& dy, const Arrays&) {
@@ -128,38 +125,16 @@ Arrays cuda::cross_entropy(const Backend& backend, const mx::array& h, const Wei
                            const mx::array& targets, const mx::array& weights, bool with_grad) {
   const int vocab = head.out_features();
   if (vocab % 8 != 0) return composed::cross_entropy(backend, h, head, targets, weights, with_grad);
-  const auto forward = [=](const Arrays& in) {
-    const int rows = in[0].shape(0), hidden = in[0].shape(1);
-    // Rows whose logits are there at a time: what they take goes along with all else of the part.
-    const int chunk = std::clamp((rows / 4 + 63) / 64 * 64, 256, 1024);
-    const auto w = cuda::dequantized(head), wt = mx::transpose(w);
-    Arrays losses, grads;
-    for (int begin = 0; begin < rows; begin += chunk) {
-      const int end = std::min(rows, begin + chunk);
-      const auto part = [&](const mx::array& a) { return mx::slice(a, {begin}, {end}); };
-      auto h = mx::slice(in[0], {begin, 0}, {end, hidden});
-      // After the chunk before, so that no two chunks' logits are in memory.
-      if (begin > 0) h = mx::depends({h}, {with_grad ? grads.back() : losses.back()})[0];
-      const auto logits = mx::matmul(h, wt);
-      const mx::Shape gradient = with_grad ? logits.shape() : mx::Shape{1};
-      const auto out = cuda::launch(
-          cuda::kernel(Source::cross_entropy, "cross_entropy"),
-          {.blocks_x = end - begin, .threads = 512}, {logits, part(targets), part(weights)},
-          {{end - begin}, gradient}, {mx::float32, backend.dtype}, {vocab, with_grad ? 1 : 0});
-      losses.push_back(out[0]);
-      if (with_grad) grads.push_back(mx::matmul(out[1], w));
-    }
-    const auto all = mx::concatenate(losses, 0);
-    Arrays out{mx::sum(mx::multiply(all, weights)), all};
-    if (with_grad) out.push_back(mx::concatenate(grads, 0));
-    return out;
+  const auto dense = [w = std::make_shared<const Weight>(head)] { return cuda::dequantized(*w); };
+  const auto of_rows = [vocab](const mx::array& logits, const mx::array& rows_targets,
+                               const mx::array& rows_weights, bool gradient) {
+    return cuda::launch(cuda::kernel(Source::cross_entropy, "cross_entropy"),
+                        {.blocks_x = logits.shape(0), .threads = 512},
+                        {logits, rows_targets, rows_weights},
+                        {{logits.shape(0)}, gradient ? logits.shape() : mx::Shape{1}},
+                        {mx::float32, logits.dtype()}, {vocab, gradient ? 1 : 0});
   };
-  const auto backward = [with_grad](const Arrays&, const Arrays& dy, const Arrays& out) {
-    if (!with_grad) fail("[cross_entropy] was asked for its gradient after with_grad = false");
-    return Arrays{mx::multiply(out[2], mx::astype(dy[0], out[2].dtype()))};
-  };
-  auto out = mx::custom_vjp(forward, backward)({h});
-  return {out[0], out[1]};
+  return chunked_cross_entropy(h, dense, targets, weights, with_grad, of_rows);
 }
 
 Arrays cuda::adamw(const Backend& backend, const Arrays& state,
