@@ -1,5 +1,7 @@
-# cmake --install: bin/gavel, and what it needs beside the system's libraries in lib/gavel: the MLX
-# wheel's library with those that it carries. A CUDA libmlx in lib/gavel/cuda comes before it.
+# cmake --install: bin/gavel, and in lib/gavel the rest of the program and what it needs beside the
+# system's libraries: the MLX wheel's library with those that it carries. A CUDA libmlx in
+# lib/gavel/cuda comes before it where it can be loaded. A Python wheel has the same folders in its
+# package, and finds libmlx in the package beside it.
 include(GNUInstallDirs)
 get_target_property(mlx_library mlx IMPORTED_LOCATION_RELEASE)
 if(NOT mlx_library)
@@ -12,9 +14,15 @@ cmake_path(GET mlx_library PARENT_PATH mlx_folder)
 cmake_path(SET mlx_site NORMALIZE "${mlx_folder}/../..")
 # RPATH, not RUNPATH: the libraries that come along find each other by it too.
 target_link_options(gavel PRIVATE -Wl,--disable-new-dtags)
-set_target_properties(gavel PROPERTIES
-  INSTALL_RPATH "$ORIGIN/../lib/gavel/cuda/mlx/lib;$ORIGIN/../lib/gavel;$ORIGIN/../lib/gavel/mlx/lib")
-install(TARGETS gavel RUNTIME DESTINATION bin)
+set(search lib/gavel/cuda/mlx/lib lib/gavel lib/gavel/mlx/lib ../mlx/lib)
+list(TRANSFORM search PREPEND "$ORIGIN/../")
+set_target_properties(gavel PROPERTIES INSTALL_RPATH "${search}")
+install(TARGETS gavel COMPONENT program RUNTIME DESTINATION bin)
+if(NOT APPLE)
+  target_link_options(gavel_program PRIVATE -Wl,--disable-new-dtags)
+  set_target_properties(gavel_program PROPERTIES INSTALL_RPATH "$ORIGIN")
+  install(TARGETS gavel_program COMPONENT program LIBRARY DESTINATION lib/gavel)
+endif()
 install(FILES ${mlx_library} DESTINATION lib/gavel/mlx/lib)
 # libmlx looks for these two folders up.
 install(DIRECTORY ${mlx_site}/mlx_cpu.libs DESTINATION lib/gavel OPTIONAL)

@@ -9,9 +9,12 @@
 #include "cli/description.h"
 #include "commands.h"
 #include "commit.h"
+#include "launcher/loaded.h"
+#include "ops/library.h"
 #include "ops/startup.h"
 
-int main(int argc, char** argv) {
+extern "C" __attribute__((visibility("default"))) int gavel_main(int argc, char** argv,
+                                                                 const GavelLibrary* library) {
   CLI::App app{
       "gavel fine-tunes a language model to be a judge: LoRA on MLX, from preference data to a\n"
       "measured, exported judge.\n\n"
@@ -46,6 +49,7 @@ int main(int argc, char** argv) {
 
     gavel::log_to_stderr();
     gavel::catch_interrupts();
+    gavel::set_mlx_library({library->path, library->skipped, library->reason});
     gavel::start_up();
     app.parse(argc, argv);
     return gavel::interrupted() ? 130 : 0;

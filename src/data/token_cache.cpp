@@ -1,5 +1,7 @@
 #include "data/token_cache.h"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <ostream>
 
@@ -146,11 +148,14 @@ bool read_token_file(const fs::path& path, const std::string& key, Dataset& set)
 
 std::string token_key(const fs::path& data, const TextEncoder& encoder,
                       const DatasetOptions& options) {
+  // The file that holds this code: another build may encode otherwise.
+  Dl_info code{};
   std::error_code ec;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ec);
-  if (encoder.id.empty() || ec || !fs::is_regular_file(program, ec)) return "";
+  if (encoder.id.empty() || ::dladdr(reinterpret_cast<const void*>(&token_key), &code) == 0 ||
+      code.dli_fname == nullptr || !fs::is_regular_file(code.dli_fname, ec))
+    return "";
   StreamHash hash;
-  add_file(hash, program);
+  add_file(hash, code.dli_fname);
   add_file(hash, data);
   // The layout of CSV, and a zip's, follow from the name too.
   hash.add_field(data.filename().string());

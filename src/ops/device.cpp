@@ -1,15 +1,18 @@
 #include "ops/device.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 
 #include "base/cache.h"
 #include "base/error.h"
 #include "base/threads.h"
+#include "ops/library.h"
 
 namespace gavel {
 namespace {
@@ -83,8 +86,21 @@ Backend make_backend(const DeviceOptions& options) {
   const std::string device = asked_device(options.device);
   if (device != "" && device != "cpu" && device != "gpu")
     throw UsageError(fmt::format("there is no device '{}': use cpu or gpu", device));
-  if (device == "gpu" && !gpu_available())
+  const MlxLibrary& library = mlx_library();
+  if (device == "gpu" && !gpu_available()) {
+    if (!library.skipped.empty())
+      fail("no GPU can be used here: {} cannot be loaded ({}); gavel doctor says what is missing",
+           library.skipped, library.reason);
     fail("no GPU can be used here: gavel devices says what there is");
+  }
+  static std::once_flag said;
+  if (device.empty() && !library.skipped.empty())
+    std::call_once(said, [&] {
+      spdlog::warn(
+          "using the CPU: MLX's CUDA library cannot be loaded ({}); gavel doctor says what is "
+          "missing",
+          library.reason);
+    });
   if (device == "cpu" || !gpu_available()) {
     if (!options.dtype.empty() && options.dtype != "float32")
       fail("the CPU computes in float32: --dtype {} is for a GPU", options.dtype);
