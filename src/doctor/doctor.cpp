@@ -7,13 +7,16 @@
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <system_error>
 
 #include "base/cache.h"
 #include "base/threads.h"
+#include "doctor/nvidia.h"
 #include "mlx/version.h"
 #include "ops/device.h"
+#include "ops/library.h"
 
 #ifndef __APPLE__
 extern "C" char* openblas_get_config();
@@ -107,17 +110,56 @@ Finding blas_finding() {
 #endif
 }
 
+// Of MLX's CUDA library, loaded or not: which of NVIDIA's it needs, and the remedy for those that
+// are not there. No finding where the CPU's is the only one.
+std::optional<Finding> nvidia_finding() {
+  const bool skipped = !mlx_library().skipped.empty();
+  const std::string path = skipped ? mlx_library().skipped : mlx_library().path;
+  const auto needed = nvidia_libraries(path);
+  if (needed.empty() && !skipped) return std::nullopt;
+  Finding f{"MLX for CUDA", path, "", ""};
+  std::string missing, wheels;
+  bool driver = true;
+  for (const auto& library : needed) {
+    if (!library.path.empty()) {
+      f.value +=
+          fmt::format("; {} in {}", library.name, fs::path(library.path).parent_path().string());
+      continue;
+    }
+    missing += (missing.empty() ? "" : ", ") + library.name;
+    if (library.wheel.empty()) driver = false;
+    if (!library.wheel.empty()) wheels += " " + library.wheel;
+  }
+  if (!skipped) return f;
+  f.problem =
+      missing.empty()
+          ? fmt::format("it cannot be loaded: {}", mlx_library().reason)
+          : fmt::format("it is not used, since {} not there",
+                        missing + (missing.find(',') == std::string::npos ? " is" : " are"));
+  // FOLDER/mlx/lib/libmlx.so: its RPATH looks for FOLDER/nvidia.
+  const std::string folder = fs::path(path).parent_path().parent_path().parent_path().string();
+  if (!driver) f.remedy = "install NVIDIA's driver, for CUDA 13 or newer";
+  if (!wheels.empty())
+    f.remedy += fmt::format("{}pip install --target {}{}", driver ? "" : "; ", folder, wheels);
+  if (missing.empty()) f.remedy = fmt::format("install mlx-cuda-13=={} anew", built_for());
+  f.remedy += "; without a card, nothing needs to be done: the CPU is used";
+  return f;
+}
+
 Finding driver_finding() {
   std::ifstream file("/proc/driver/nvidia/version");
   std::string driver;
   std::getline(file, driver);
   if (driver.empty()) return {"NVIDIA driver", "none", "", ""};
   Finding f{"NVIDIA driver", driver, "", ""};
-  if (!gpu_available()) {
+  if (!gpu_available() && mlx_library().skipped.empty()) {
     f.problem = "there is a driver, but MLX's CPU library is loaded";
     f.remedy = fmt::format(
-        "pip install --target .cuda mlx-cuda-13=={} where ./run was used (it does so itself "
-        "from CUDA 13 on), or --target lib/gavel/cuda beside bin/gavel of an unpacked bundle",
+        "pip install --target FOLDER mlx-cuda-13=={}, with FOLDER .cuda where ./run was used (it "
+        "does "
+        "so itself from CUDA 13 on), or lib/gavel/cuda beside bin of an unpacked bundle; of a "
+        "wheel: "
+        "pip install gavel[cuda]",
         built_for());
   }
   return f;
@@ -185,6 +227,7 @@ std::vector<Finding> examine(const std::string& version, const fs::path& hub_cac
                            mlx_finding(),
                            blas_finding(),
                            driver_finding()};
+  if (const auto nvidia = nvidia_finding()) out.push_back(*nvidia);
   for (const auto& device : list_devices()) out.push_back(device_finding(device));
   std::error_code ec;
   Finding here = folder_finding("working folder", fs::current_path(ec), "the working folder");
