@@ -13,12 +13,13 @@
 namespace gavel {
 
 void add_completion_command(CLI::App& app, const std::string& version) {
-  auto* c =
-      app.add_subcommand("completion", "a script for a shell's completion, or the manual page");
+  auto* c = app.add_subcommand(
+      "completion", "a script for a shell's completion, the manual page, or the options");
   auto shell = std::make_shared<std::string>();
-  c->add_option("shell", *shell, "bash, zsh, fish, or man for the manual page")
+  c->add_option("shell", *shell,
+                "bash, zsh, fish; man: the manual page; json: every option as data")
       ->required()
-      ->check(CLI::IsMember({"bash", "zsh", "fish", "man"}));
+      ->check(CLI::IsMember({"bash", "zsh", "fish", "man", "json"}));
   c->footer(
       "Examples:\n"
       "  gavel completion bash > ~/.local/share/bash-completion/completions/gavel\n"
@@ -26,7 +27,9 @@ void add_completion_command(CLI::App& app, const std::string& version) {
       "  gavel completion fish > ~/.config/fish/completions/gavel.fish\n"
       "  gavel completion man | man -l -");
   c->callback([&app, shell, version] {
-    const auto text = *shell == "man" ? manual_page(app, version) : completion_script(app, *shell);
+    const auto text = *shell == "man"    ? manual_page(app, version)
+                      : *shell == "json" ? options_json(app, version)
+                                         : completion_script(app, *shell);
     std::fwrite(text.data(), 1, text.size(), stdout);
   });
 }

@@ -26,6 +26,7 @@ OptionText describe(const CLI::Option& option) {
     out.value = type.substr(0, type.find_first_of(":{ "));
     if (out.value.empty()) out.value = "VALUE";
     out.values = listed_values(type);
+    out.several = option.get_items_expected_max() > 1;
   }
   if (out.names.empty()) out.value = option.get_name(true);
   return out;

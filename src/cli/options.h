@@ -12,7 +12,8 @@ struct OptionText {
   std::string value;                // "FILE", "INT"; "": a flag
   std::vector<std::string> values;  // where only these are allowed
   std::string description;
-  std::string initial;  // its default as text, ""
+  std::string initial;   // its default as text, ""
+  bool several = false;  // takes more than one value
 };
 
 struct CommandText {

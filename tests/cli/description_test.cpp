@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 
@@ -69,6 +71,22 @@ TEST(ManualPage, HasEveryOptionAndNoTextAsARequest) {
   EXPECT_NE(page.find("\\fB\\-d\\fR, \\fB\\-\\-device\\fR cpu|gpu\n"), std::string::npos) << page;
   EXPECT_NE(page.find(".SH prog train\n"), std::string::npos);
   EXPECT_NE(page.find("\n\\&.not a request\n"), std::string::npos);
+}
+
+TEST(OptionsJson, SaysWhatIsAFlagAListOrAChoice) {
+  Program program;
+  std::vector<std::string> list;
+  program.app.get_subcommand("judge")->add_option("--adapter", list, "several");
+  const auto all = nlohmann::json::parse(options_json(program.app, "1.2"));
+  EXPECT_EQ(all["version"], "1.2");
+  std::map<std::string, nlohmann::json> options;
+  for (const auto& command : all["commands"])
+    for (const auto& option : command["options"])
+      for (const std::string name : option["names"]) options[name] = option;
+  EXPECT_EQ(options["--device"]["values"], nlohmann::json({"cpu", "gpu"}));
+  EXPECT_EQ(options["--device"]["several"], false);
+  EXPECT_EQ(options["--fast"]["value"], "");
+  EXPECT_EQ(options["--adapter"]["several"], true);
 }
 
 TEST(Suggestion, IsOfTheCommandThatWasGiven) {
