@@ -30,7 +30,7 @@ inside() {
   shift
   unshare --mount bash -c 'mount -t proc proc "$0/proc"; mount -t tmpfs tmpfs "$0/dev"
     mknod -m 666 "$0/dev/null" c 1 3; mknod -m 666 "$0/dev/urandom" c 1 9
-    exec env -i HOME=/root PATH=/opt/gavel/bin:/usr/bin:/bin LANG=C.UTF-8 chroot "$0" bash -c "cd /work; $*"' \
+    exec env -i HOME=/root PATH=/opt/gavel/bin:/usr/bin:/bin LANG=C.UTF-8 /usr/sbin/chroot "$0" bash -c "cd /work; $*"' \
     "$root" "$@"
 }
 
@@ -45,13 +45,13 @@ check() {
   inside "$root" gavel --version
   inside "$root" gavel doctor
   inside "$root" gavel demo --model model.gguf --iters 4 --test-pairs 2 --output demo
-  inside "$root" gavel serve --model model.gguf --adapter judge=demo/judge/best --port $port &
+  inside "$root" 'echo $$ >server; exec gavel serve --model model.gguf --adapter judge=demo/judge/best --port '$port &
   server=$!
   curl -sf --retry 30 --retry-connrefused --retry-delay 1 "http://127.0.0.1:$port/v1/judge" \
     -H 'Content-Type: application/json' \
-    -d '{"question": "2 + 2?", "answer_a": "4", "answer_b": "5", "mode": "verdict"}' | grep -o '"verdict":"[^"]*"'
-  kill $server
-  wait $server || true
+    -d '{"question": "2 + 2?", "answer_a": "4", "answer_b": "5", "mode": "verdict"}' | grep -o '"verdict":"[^"]*"' | head -n 1
+  kill "$(cat "$root/work/server")"
+  wait $server
   inside "$root" gavel export --model model.gguf --adapter-path demo/judge/best --gguf judge.gguf
   inside "$root" gavel generate --model judge.gguf --prompt Hello --max-tokens 4
   say "$1: the bundle runs"

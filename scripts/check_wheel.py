@@ -36,6 +36,7 @@ run.curves()""",
 judgements = gavel.judge(pairs, model=MODEL, adapter_path=run.best, mode="verdict", both_orders=True)
 table = pandas.DataFrame(judgements)
 assert len(table) == 3 and set(table.verdict) <= {"A", "B", "tie", "none"}, table
+assert list(table.question) == list(pairs.question)
 one = gavel.judge(model=MODEL, question="2 + 2?", answer_a="4", answer_b="-5", mode="verdict")
 assert len(one) == 1
 table""",

@@ -110,17 +110,22 @@ def judge(
 ) -> list[Record]:
     """Judges pairs: records with question, answer_a and answer_b (or another form that gavel prepare
     reads), a pandas.DataFrame of such, a file, or a data set of the hub by name. Without any, the one
-    of the options question, answer_a and answer_b. Gives a record for each, in order."""
+    of the options question, answer_a and answer_b. Gives a record for each, in order: what was given
+    in records, with the judgement's fields."""
     given: dict[str, object] = {**options, "json": True}
     text: str | None = None
+    asked: list[Record] = []
     if isinstance(pairs, (str, os.PathLike)):
         given["input"] = pairs
     elif pairs is not None:
-        records = pairs.to_dict("records") if hasattr(pairs, "to_dict") else pairs
-        text = "".join(_line(r) for r in records)
+        asked = [dict(r) for r in (pairs.to_dict("records") if hasattr(pairs, "to_dict") else pairs)]
+        text = "".join(_line(r) for r in asked)
         given["input"] = "-"
     output, _ = execute(arguments("judge", given), stdin=text, progress=progress)
-    return [json.loads(line) for line in output.splitlines() if line.strip()]
+    judgements = [json.loads(line) for line in output.splitlines() if line.strip()]
+    if len(asked) != len(judgements):  # of a form whose records hold several pairs
+        return judgements
+    return [{**pair, **judgement} for pair, judgement in zip(asked, judgements)]
 
 
 def _line(record: Mapping[str, Any]) -> str:
