@@ -155,11 +155,11 @@ Finding driver_finding() {
   if (!gpu_available() && mlx_library().skipped.empty()) {
     f.problem = "there is a driver, but MLX's CPU library is loaded";
     f.remedy = fmt::format(
-        "pip install --target FOLDER mlx-cuda-13=={}, with FOLDER .cuda where ./run was used (it "
-        "does "
-        "so itself from CUDA 13 on), or lib/gavel/cuda beside bin of an unpacked bundle; of a "
-        "wheel: "
-        "pip install gavel[cuda]",
+        "pip install --target FOLDER mlx-cuda-13=={0}, with FOLDER .cuda where ./run was used "
+        "(which "
+        "does so from CUDA 13 on), or lib/gavel/cuda of an unpacked bundle; in a Python "
+        "environment "
+        "pip install gavel[cuda], then pip install --force-reinstall --no-deps mlx-cuda-13=={0}",
         built_for());
   }
   return f;
