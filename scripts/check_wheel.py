@@ -49,6 +49,10 @@ pandas.DataFrame(evaluation.metrics).head()""",
     request = urllib.request.Request(server.url + "/v1/judge", body.encode(), {"Content-Type": "application/json"})
     answer = json.load(urllib.request.urlopen(request))
 answer""",
+    """from gavel._program import arguments
+assert arguments("eval", {"paraphrase": True, "group_by": ["a", "b"], "one_order": False}) == [
+    "eval", "--paraphrase", "--group-by=a", "--group-by=b"]
+assert arguments("train", {"bias_correction": False, "resume": True}) == ["train", "--bias-correction=false", "--resume"]""",
     """try:
     gavel.train(model="SmolLM2-135M-Instruct.Q4_1.guf", data="data")
 except gavel.Error as e:

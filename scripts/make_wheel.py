@@ -25,14 +25,22 @@ COMMANDS = {"train": "TrainOptions", "eval": "EvalOptions", "judge": "JudgeOptio
 TYPES = {"INT": "int", "UINT": "int", "FLOAT": "float", "BOOLEAN": "bool"}
 
 
+def kind(option):
+    """flag; boolean: has true or false as its value; optional: may stand without one."""
+    value = option["value"]
+    return "flag" if not value else "boolean" if value == "BOOLEAN" else "optional" if value[0] == "[" else "value"
+
+
 def python_type(option):
-    if not option["value"]:
+    if kind(option) == "flag":
         return "bool"
     if option["values"]:
         one = f"Literal[{', '.join(map(repr, option['values']))}]"
     else:
         one = TYPES.get(option["value"].split(":")[0], "str | os.PathLike[str]")
-    return f"{one} | Sequence[{one}]" if option["several"] else one
+    if option["several"]:
+        one = f"{one} | Sequence[{one}]"
+    return f"bool | {one}" if kind(option) == "optional" else one
 
 
 def options_module(description):
@@ -40,7 +48,7 @@ def options_module(description):
     out = ['"""The options of every command; made from `gavel completion json`."""', "",
            "from __future__ import annotations", "", "import os", "from collections.abc import Sequence",
            "from typing import Literal, NamedTuple, TypedDict", "", "",
-           "class Option(NamedTuple):", "    name: str", "    flag: bool", "    help: str", "", "",
+           "class Option(NamedTuple):", "    name: str", "    kind: str", "    help: str", "", "",
            "COMMANDS: dict[str, dict[str, Option]] = {"]
     typed = []
     for command in description["commands"]:
@@ -54,7 +62,7 @@ def options_module(description):
             text = " ".join(option["description"].split())
             if option["default"]:
                 text += f" (default: {option['default']})"
-            out.append(f"        {keyword!r}: Option({name!r}, {not option['value']}, {text!r}),")
+            out.append(f"        {keyword!r}: Option({name!r}, {kind(option)!r}, {text!r}),")
             fields.append(f"    {keyword}: {python_type(option)} | None")
         out.append("    },")
         if command["name"] in COMMANDS:

@@ -43,7 +43,8 @@ def _text(value: object) -> str:
 
 
 def arguments(command: str, options: Mapping[str, object]) -> list[str]:
-    """The command line of keyword arguments. None leaves an option out; False, a flag."""
+    """The command line of keyword arguments. None and False leave an option out, but for those whose
+    values are true and false."""
     known = COMMANDS[command]
     out = [command]
     for name, value in options.items():
@@ -52,11 +53,11 @@ def arguments(command: str, options: Mapping[str, object]) -> list[str]:
             near = difflib.get_close_matches(name, known, 1)
             meant = f"; did you mean {near[0]}?" if near else ""
             raise TypeError(f"gavel {command} has no option {name}{meant}")
-        if value is None or (option.flag and value is False):
+        if value is None or (value is False and option.kind != "boolean"):
             continue
-        if option.flag:
-            if value is not True:
-                raise TypeError(f"{name} is a flag: True or False")
+        if option.kind == "flag" and value is not True:
+            raise TypeError(f"{name} is a flag: True or False")
+        if value is True and option.kind in ("flag", "optional"):
             out.append(option.name)
         elif isinstance(value, Sequence) and not isinstance(value, str):
             # NAME=VALUE, so that a value may begin with a dash.
