@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz.h"
-#include "serve/api_error.h"
+#include "http/api_error.h"
 #include "serve/fields.h"
 
 namespace {

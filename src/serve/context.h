@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "serve/http_server.h"
+#include "http/events.h"
+#include "http/server.h"
 #include "serve/metrics.h"
 #include "serve/models.h"
 #include "serve/scheduler.h"
@@ -37,33 +38,11 @@ struct ServeContext {
   }
 };
 
-// One Server-Sent Event.
-std::string sse(const nlohmann::ordered_json& data);
+// The last event of a stream.
 inline constexpr const char* kSseDone = "data: [DONE]\n\n";
-// JSON text; bytes that are not UTF-8 become U+FFFD.
-std::string dump(const nlohmann::ordered_json& json);
 
 // Waits for a job without streaming: the client's leaving throws ApiError (499).
 void wait_for(SubmittedJob& job, Client& client, const std::function<void(const Piece&)>& on_piece);
-
-// A stream's `write` whose tick keeps the connection alive while nothing comes, and throws
-// ApiError (499) once the client is gone.
-class EventWriter {
- public:
-  EventWriter(const Reply::Write& write, Client& client);
-  void send(const std::string& event);
-  void tick();
-
- private:
-  const Reply::Write& write_;
-  Client& client_;
-  Job::Clock::time_point last_;
-};
-
-// Runs `body`; an error, which comes too late for a status, is sent as an event. A client that has
-// gone is told nothing.
-void run_stream(const Reply::Write& write, Client& client,
-                const std::function<void(EventWriter&)>& body);
 
 // "chatcmpl-" and 24 random characters.
 std::string random_id(const std::string& prefix);

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "serve/api_error.h"
+#include "http/api_error.h"
 #include "serve/context.h"
 
 namespace gavel {

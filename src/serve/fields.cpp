@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/jsonl.h"
-#include "serve/api_error.h"
+#include "http/api_error.h"
 
 namespace gavel {
 namespace {
@@ -18,16 +18,6 @@ using Json = nlohmann::ordered_json;
 }
 
 }  // namespace
-
-std::string error_body(const ApiError& error) {
-  const auto or_null = [](const std::string& s) { return s.empty() ? Json() : Json(s); };
-  const Json body = {{"error",
-                      {{"message", error.what()},
-                       {"type", error.type},
-                       {"param", or_null(error.param)},
-                       {"code", or_null(error.code)}}}};
-  return body.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 Json parse_body(std::string_view body) {
   Json parsed;

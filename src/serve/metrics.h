@@ -1,38 +1,23 @@
 // What the server counts, for Prometheus.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
-#include <map>
-#include <mutex>
 #include <string>
-#include <utility>
+
+#include "http/metrics.h"
 
 namespace gavel {
 
-class ServeMetrics {
- public:
-  // A request that was answered. `route` is a route's own path, never what a client wrote.
-  void answered(const std::string& route, int status, double seconds);
+struct ServeMetrics {
   // Prometheus' text format, version 0.0.4.
   std::string text() const;
 
-  // Written by the scheduler and the connections.
+  HttpMetrics http;
+  // Written by the scheduler.
   std::atomic<int64_t> prompt_tokens{0}, reused_tokens{0}, generated_tokens{0}, cancelled{0};
-  std::atomic<int64_t> waiting{0}, active{0}, connections{0}, refused_connections{0};
+  std::atomic<int64_t> waiting{0}, active{0};
   std::atomic<int64_t> prefix_bytes{0}, prefix_entries{0};
-
- private:
-  static constexpr std::array<double, 12> kBounds = {0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-                                                     1,    2.5,   5,    10,  30,   60};
-  struct Histogram {
-    std::array<int64_t, kBounds.size() + 1> counts{};
-    double sum = 0;
-  };
-  mutable std::mutex mutex_;
-  std::map<std::pair<std::string, int>, int64_t> requests_;
-  std::map<std::string, Histogram> seconds_;
 };
 
 }  // namespace gavel

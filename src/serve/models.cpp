@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "http/api_error.h"
 #include "judge/evaluate.h"
-#include "serve/api_error.h"
 #include "serve/evaluation.h"
 
 namespace gavel {

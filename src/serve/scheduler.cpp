@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "serve/api_error.h"
+#include "http/api_error.h"
 
 namespace gavel {
 namespace {

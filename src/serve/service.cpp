@@ -2,11 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
 #include <cstdio>
-#include <exception>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "serve/web.h"
 
@@ -19,18 +16,6 @@ using Json = nlohmann::ordered_json;
 constexpr const char* kPagePolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-Route file_route(const char* path, const char* content_type, std::string content) {
-  return {"GET", path, true, [=, content = std::move(content)](const HttpRequest&, Client&) {
-            Reply reply;
-            reply.body = content;
-            reply.content_type = content_type;
-            reply.headers = {{"Content-Security-Policy", kPagePolicy},
-                             {"Referrer-Policy", "no-referrer"},
-                             {"Cache-Control", "no-cache"}};
-            return reply;
-          }};
-}
 
 // Leaves of a choice of schemas those of pairs, of single answers, or both.
 void keep_schemas(Json& choice, bool pairs, bool answers) {
@@ -83,7 +68,7 @@ Service::Service(std::shared_ptr<Session> session, ServeRequest request)
   context_ = std::make_unique<ServeContext>(
       ServeContext{models_, request_.limits, *scheduler_,
                    std::make_shared<TokenTrie>(models_.session->encoder.tokenizer)});
-  http_ = std::make_unique<HttpServer>(request_.http, routes(), metrics_);
+  http_ = std::make_unique<HttpServer>(request_.http, routes(), metrics_.http);
 }
 
 Service::~Service() = default;
@@ -95,6 +80,9 @@ std::vector<Route> Service::routes() const {
     reply.body = dump(body);
     return reply;
   };
+  const auto page_file = [](const char* path, const char* type, std::string content) {
+    return file_route(path, type, std::move(content), kPagePolicy);
+  };
   const auto api = [&](const char* path,
                        Reply (*answer)(const ServeContext&, const HttpRequest&, Client&)) {
     return Route{"POST", path, false,
@@ -103,12 +91,12 @@ std::vector<Route> Service::routes() const {
                  }};
   };
   return {
-      file_route("/", "text/html; charset=utf-8", std::string(web::kIndex)),
-      file_route("/app.js", "text/javascript; charset=utf-8", std::string(web::kScript)),
-      file_route("/rows.js", "text/javascript; charset=utf-8", std::string(web::kRows)),
-      file_route("/trust.js", "text/javascript; charset=utf-8", std::string(web::kTrust)),
-      file_route("/style.css", "text/css; charset=utf-8", std::string(web::kStyle)),
-      file_route("/openapi.json", "application/json", description(models_, request_.limits)),
+      page_file("/", "text/html; charset=utf-8", std::string(web::kIndex)),
+      page_file("/app.js", "text/javascript; charset=utf-8", std::string(web::kScript)),
+      page_file("/rows.js", "text/javascript; charset=utf-8", std::string(web::kRows)),
+      page_file("/trust.js", "text/javascript; charset=utf-8", std::string(web::kTrust)),
+      page_file("/style.css", "text/css; charset=utf-8", std::string(web::kStyle)),
+      page_file("/openapi.json", "application/json", description(models_, request_.limits)),
       {"GET", "/health", true,
        [=](const HttpRequest&, Client&) {
          return json({{"status", "ok"}});
@@ -161,26 +149,12 @@ void run_serve(ServeRequest request, const std::function<bool()>& stop_requested
     names += (names.empty() ? "" : ", ") + model.name;
   fmt::print(stderr, "Listening on http://{}:{}, models: {}. Ctrl-C finishes and stops.\n",
              host.find(':') == std::string::npos ? host : "[" + host + "]", service.port(), names);
-  std::atomic<bool> ended{false};
-  std::exception_ptr error;
-  std::thread http([&] {
-    try {
-      service.run();
-    } catch (...) {
-      error = std::current_exception();
-    }
-    ended = true;
-  });
-  bool told = false;
-  while (!ended) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    if (told || !stop_requested()) continue;
-    told = true;
-    fmt::print(stderr, "Stopping: what runs is finished first. Again to end at once.\n");
-    service.stop();
-  }
-  http.join();
-  if (error) std::rethrow_exception(error);
+  run_until([&] { service.run(); },
+            [&] {
+              fmt::print(stderr, "Stopping: what runs is finished first. Again to end at once.\n");
+              service.stop();
+            },
+            stop_requested);
 }
 
 }  // namespace gavel

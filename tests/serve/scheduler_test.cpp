@@ -5,7 +5,7 @@
 
 #include "adapter/lora.h"
 #include "embedded_model.h"
-#include "serve/api_error.h"
+#include "http/api_error.h"
 #include "serve/models.h"
 
 namespace gavel {

@@ -5,8 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "http_support.h"
 #include "serve/service.h"
-#include "serve_support.h"
 
 namespace gavel::testing {
 

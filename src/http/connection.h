@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "serve/http_server.h"
+#include "http/server.h"
 
 namespace gavel {
 

@@ -1,4 +1,6 @@
 // Connections, limits and routes, without a model: what hostile and broken clients get.
+#include "http/server.h"
+
 #include <httplib.h>
 
 #include <atomic>
@@ -7,8 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "serve/http_server.h"
-#include "serve_support.h"
+#include "http_support.h"
 
 namespace gavel {
 namespace {
@@ -75,7 +76,7 @@ class HttpTest : public ::testing::Test {
 
   static constexpr auto kNap = std::chrono::milliseconds(10);
   std::atomic<bool> waiting{false}, saw_gone{false}, released{false}, streamed{false};
-  ServeMetrics metrics;
+  HttpMetrics metrics;
   std::optional<testing::OnThread<HttpServer>> server;
 };
 
@@ -354,6 +355,20 @@ TEST_F(HttpTest, StopFinishesWhatIsRunning) {
   stopped.get();
   httplib::Client late("127.0.0.1", port);
   EXPECT_FALSE(late.Get("/open"));
+}
+
+TEST_F(HttpTest, OnlyTheNamesThatAMachineHasForItself) {
+  HttpOptions options;
+  options.local_names_only = true;
+  start(options);
+  const auto status = [&](const std::string& host) {
+    return status_of(ask("GET /open HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n"));
+  };
+  EXPECT_EQ(status("Host: localhost:8080\r\n"), 200);
+  EXPECT_EQ(status("Host: 127.0.0.1\r\n"), 200);
+  EXPECT_EQ(status("Host: evil.example:8080\r\n"), 403);
+  EXPECT_EQ(status("Host: localhost.evil.example\r\n"), 403);
+  EXPECT_EQ(status(""), 403);
 }
 
 TEST_F(HttpTest, TheSamePortTwiceIsAnError) {

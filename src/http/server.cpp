@@ -1,13 +1,14 @@
-#include "serve/http_server.h"
+#include "http/server.h"
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
+#include <atomic>
+#include <chrono>
+#include <exception>
 #include <thread>
 
-#include "serve/connection.h"
+#include "http/connection.h"
+#include "http/connection_threads.h"
 
 namespace gavel {
 namespace {
@@ -16,63 +17,6 @@ constexpr size_t kRequestsPerConnection = 1000;
 constexpr int kBacklog = 128;  // connections that the system holds until they are accepted
 
 thread_local Connection* current = nullptr;  // whose request this thread is answering
-thread_local bool refusing = false;          // all connection threads are busy
-
-// Threads for connections, started when they are needed. Where all are busy a connection is
-// refused at once.
-class ConnectionThreads final : public httplib::TaskQueue {
- public:
-  explicit ConnectionThreads(size_t most) : most_(most) {}
-
-  void enqueue(std::function<void()> serve) override {
-    {
-      const std::lock_guard lock(mutex_);
-      const bool enough = jobs_.size() < idle_;
-      if (enough || threads_.size() < most_) {
-        jobs_.push_back(std::move(serve));
-        if (!enough) threads_.emplace_back([this] { work(); });
-        wake_.notify_one();
-        return;
-      }
-    }
-    refusing = true;
-    serve();
-    refusing = false;
-  }
-
-  void shutdown() override {
-    {
-      const std::lock_guard lock(mutex_);
-      ended_ = true;
-      wake_.notify_all();
-    }
-    for (auto& thread : threads_) thread.join();
-  }
-
- private:
-  void work() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      ++idle_;
-      wake_.wait(lock, [&] { return ended_ || !jobs_.empty(); });
-      --idle_;
-      if (jobs_.empty()) return;
-      auto serve = std::move(jobs_.front());
-      jobs_.pop_front();
-      lock.unlock();
-      serve();
-      lock.lock();
-    }
-  }
-
-  const size_t most_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void()>> jobs_;
-  std::vector<std::thread> threads_;
-  size_t idle_ = 0;
-  bool ended_ = false;
-};
 
 // Takes a time that does not depend on where the two differ.
 bool same_secret(std::string_view given, std::string_view secret) {
@@ -114,6 +58,11 @@ std::string allowed_headers(const httplib::Request& req) {
          "x-stainless-runtime-version, x-stainless-timeout, x-stainless-helper-method";
 }
 
+bool is_local_name(const std::string& host) {
+  const std::string name = lower(host.substr(0, host.rfind(':')));
+  return name == "localhost" || name == "127.0.0.1";
+}
+
 ApiError invalid(int status, const std::string& message, const std::string& code) {
   return ApiError(status, "invalid_request_error", message, "", code);
 }
@@ -129,7 +78,7 @@ void fill(httplib::Response& res, const ApiError& error) {
 
 class HttpServer::Impl final : public httplib::Server {
  public:
-  Impl(HttpOptions options, std::vector<Route> routes, ServeMetrics& metrics)
+  Impl(HttpOptions options, std::vector<Route> routes, HttpMetrics& metrics)
       : options_(std::move(options)), routes_(std::move(routes)), metrics_(metrics) {
     new_task_queue = [this] { return new ConnectionThreads(options_.max_connections); };
     set_socket_options([](socket_t fd) {
@@ -228,6 +177,9 @@ class HttpServer::Impl final : public httplib::Server {
 
   // What can be said against a request before its body is read.
   std::optional<ApiError> examine(const httplib::Request& req) {
+    if (options_.local_names_only && !is_local_name(req.get_header_value("Host")))
+      return invalid(403, "This server answers to the names localhost and 127.0.0.1 only.",
+                     "forbidden_host");
     const std::string method = req.method == "HEAD" ? "GET" : req.method;
     const bool is_preflight = method == "OPTIONS" && !options_.cors.empty();
     bool path_known = false;
@@ -364,7 +316,7 @@ class HttpServer::Impl final : public httplib::Server {
 
   bool process_and_close_socket(socket_t fd) override {
     Connection connection(fd, options_, stopping_);
-    if (refusing) {
+    if (ConnectionThreads::refusing()) {
       ++metrics_.refused_connections;
       static constexpr std::string_view kBusy =
           "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
@@ -391,16 +343,51 @@ class HttpServer::Impl final : public httplib::Server {
 
   const HttpOptions options_;
   const std::vector<Route> routes_;
-  ServeMetrics& metrics_;
+  HttpMetrics& metrics_;
   std::atomic<bool> stopping_{false};
   int port_ = 0;
 };
 
-HttpServer::HttpServer(HttpOptions options, std::vector<Route> routes, ServeMetrics& metrics)
+Route file_route(const char* path, const char* content_type, std::string content,
+                 const char* policy) {
+  return {"GET", path, true, [=, content = std::move(content)](const HttpRequest&, Client&) {
+            Reply reply;
+            reply.body = content;
+            reply.content_type = content_type;
+            reply.headers = {{"Content-Security-Policy", policy},
+                             {"Referrer-Policy", "no-referrer"},
+                             {"Cache-Control", "no-cache"}};
+            return reply;
+          }};
+}
+
+HttpServer::HttpServer(HttpOptions options, std::vector<Route> routes, HttpMetrics& metrics)
     : impl_(std::make_unique<Impl>(std::move(options), std::move(routes), metrics)) {}
 HttpServer::~HttpServer() = default;
 int HttpServer::port() const { return impl_->port(); }
 void HttpServer::run() { impl_->run(); }
 void HttpServer::stop() { impl_->end(); }
+
+void run_until(const std::function<void()>& run, const std::function<void()>& stop,
+               const std::function<bool()>& stop_requested) {
+  std::atomic<bool> ended{false};
+  std::exception_ptr error;
+  std::thread thread([&] {
+    try {
+      run();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    ended = true;
+  });
+  for (bool told = false; !ended;) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (told || !stop_requested()) continue;
+    told = true;
+    stop();
+  }
+  thread.join();
+  if (error) std::rethrow_exception(error);
+}
 
 }  // namespace gavel

@@ -1,4 +1,4 @@
-// What the server's tests share: a client of raw sockets, and a server on a thread.
+// What the tests of servers share: a client of raw sockets, and a server on a thread.
 #pragma once
 
 #include <arpa/inet.h>

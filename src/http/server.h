@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "serve/api_error.h"
-#include "serve/metrics.h"
+#include "http/api_error.h"
+#include "http/metrics.h"
 
 namespace gavel {
 
@@ -55,12 +55,19 @@ struct HttpOptions {
   int read_seconds = 30;   // for a whole request to come in
   int write_seconds = 30;  // for a part of an answer to be taken
   int idle_seconds = 15;   // for the next request of a connection to begin
+  // Only requests whose Host is a name of this machine for itself (localhost, 127.0.0.1): a page of
+  // the web that gives its own name this address (DNS rebinding) reads nothing then.
+  bool local_names_only = false;
 };
+
+// A file at `path`, which needs no key. `policy`: its Content-Security-Policy.
+Route file_route(const char* path, const char* content_type, std::string content,
+                 const char* policy);
 
 class HttpServer {
  public:
   // Throws Error where host and port cannot be bound. `metrics` must outlive this.
-  HttpServer(HttpOptions options, std::vector<Route> routes, ServeMetrics& metrics);
+  HttpServer(HttpOptions options, std::vector<Route> routes, HttpMetrics& metrics);
   ~HttpServer();
 
   int port() const;
@@ -72,5 +79,10 @@ class HttpServer {
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// Calls `run` on a thread of its own and waits for its end; calls `stop`, which must bring that
+// about, once stop_requested says so.
+void run_until(const std::function<void()>& run, const std::function<void()>& stop,
+               const std::function<bool()>& stop_requested);
 
 }  // namespace gavel
