@@ -31,6 +31,6 @@ for f in adapters.safetensors checkpoint.safetensors best/adapters.safetensors; 
   cmp "$work/alone/$f" "$work/killed/$f"
 done
 same='"event":"\(train\|valid\|best\)"'
-diff <(grep "$same" "$work/alone/metrics.jsonl" | sed 's/"\(tokens_per_second\|peak_memory_gb\|seconds\)":[^,}]*//g') \
-     <(grep "$same" "$work/killed/metrics.jsonl" | sed 's/"\(tokens_per_second\|peak_memory_gb\|seconds\)":[^,}]*//g')
+diff <(grep "$same" "$work/alone/metrics.jsonl" | sed 's/"\(tokens_per_second\|peak_memory_gb\|seconds\|seconds_left\)":[^,}]*//g') \
+     <(grep "$same" "$work/killed/metrics.jsonl" | sed 's/"\(tokens_per_second\|peak_memory_gb\|seconds\|seconds_left\)":[^,}]*//g')
 echo "killed $done_kills times: the same adapter, optimizer state and losses, bit for bit"

@@ -11,10 +11,11 @@
 #include "data_sets.h"
 #include "generate/session.h"
 #include "judge/evaluate.h"
-#include "judge/judge_metric.h"
+#include "judge/judge_trial.h"
 #include "options.h"
 #include "train/config_file.h"
 #include "train/plan.h"
+#include "train/tensorboard.h"
 
 namespace gavel {
 namespace {
@@ -113,6 +114,22 @@ void add_loop_flags(CLI::App& c, TrainArguments& a) {
   c.add_option("--early-stop-pairs", a.stop_pairs, "pairs judged for it at each validation; 0: all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  c.add_option("--judge-pairs", a.judge_pairs,
+               "judge so many pairs of valid.jsonl at each validation, for the log and the page of "
+               "gavel watch (default: none; with --watch 4, of judge data)")
+      ->check(CLI::NonNegativeNumber);
+  c.add_option("--report-to", a.report_to,
+               "tensorboard: write event files to ADAPTER_PATH/tensorboard, too")
+      ->check(CLI::Validator(
+          [](const std::string& names) {
+            try {
+              reports_to_tensorboard(names);
+            } catch (const Error& e) {
+              return std::string(e.what());
+            }
+            return std::string();
+          },
+          ""));
   c.add_option("--seed", t.seed, "seed of the order of the data, of LoRA's start and of dropout")
       ->capture_default_str();
 }
@@ -217,6 +234,36 @@ std::vector<Projection> targets_of(const TrainArguments& a, const Setting& said)
   }
 }
 
+// What is judged at each validation.
+void set_judge(TrainArguments& a) {
+  constexpr int64_t kWatchedPairs = 4;
+  TrainRun& r = a.run;
+  r.metric_decides = a.stop_metric != "val_loss";
+  const int64_t asked = a.judge_pairs.value_or(a.watch ? kWatchedPairs : 0);
+  if (!r.metric_decides && asked == 0) return;
+  if (r.config.val_batches == 0) {
+    if (r.metric_decides || a.judge_pairs)
+      throw UsageError(fmt::format("{} needs validation: --val-batches is 0",
+                                   r.metric_decides ? "--early-stop-metric" : "--judge-pairs"));
+    return;
+  }
+  r.judge_if_possible = !r.metric_decides && !a.judge_pairs;
+  TrialRequest request;
+  request.limit = r.metric_decides ? a.stop_pairs : asked;
+  if (a.stop_metric == "consistency") request.metric = Metric::consistency;
+  request.both_orders = !r.metric_decides;
+  r.make_judge = [request, data = r.data](const LoadedModel& loaded, const Model& model,
+                                          const TextEncoder& encoder) mutable {
+    request.file = find_split(data, "valid").value().string();
+    auto judge = make_judge_trial(model, encoder, template_for("", "", request.file),
+                                  loaded.eos_token_ids, request);
+    return [judge = std::move(judge)](const Adapter& adapter) {
+      Trial trial = judge(adapter);
+      return Judged{trial.metric, std::move(trial.entry)};
+    };
+  };
+}
+
 }  // namespace
 
 void add_train_options(CLI::App& c, TrainArguments& a) {
@@ -245,17 +292,8 @@ TrainRun& finish_train_options(CLI::App& c, TrainArguments& a) {
                                 : MaskPrompt::no;
   if (const auto it = settings.all().find("lora-targets"); it != settings.all().end())
     r.lora.targets = targets_of(a, it->second);
-  if (a.stop_metric != "val_loss") {
-    if (r.config.val_batches == 0)
-      throw UsageError("--early-stop-metric needs validation: --val-batches is 0");
-    const Metric metric = a.stop_metric == "agreement" ? Metric::agreement : Metric::consistency;
-    r.make_metric = [=, data = r.data, pairs = a.stop_pairs](
-                        const LoadedModel& loaded, const Model& model, const TextEncoder& encoder) {
-      const std::string file = find_split(data, "valid").value().string();
-      return make_judge_metric(model, encoder, template_for("", "", file), loaded.eos_token_ids,
-                               file, pairs, metric);
-    };
-  }
+  set_judge(a);
+  r.config.tensorboard = reports_to_tensorboard(a.report_to);
   if (a.init) r.lora.init = *a.init == "gaussian" ? LoraInit::gaussian : LoraInit::kaiming;
   r.config.optimizer.kind = parse_optimizer(a.optimizer);
   r.config.schedule.kind = parse_schedule(a.schedule);

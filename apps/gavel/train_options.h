@@ -1,6 +1,7 @@
 // The settings of a training run on the command line or in a YAML file.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,9 @@ struct TrainArguments {
   int checkpoint_layers = 1;
   std::string stop_metric = "val_loss";
   int64_t stop_pairs = 64;
+  std::optional<int64_t> judge_pairs;
+  std::string report_to;
+  bool watch = false;  // set by the command, where it has that flag
   bool train = false, mask_prompt = false, no_mask_prompt = false;
 };
 

@@ -52,13 +52,15 @@ std::string duration_text(double seconds) {
   return fmt::format("{} h {} min", s / 3600, s % 3600 / 60);
 }
 
-Progress::Progress(std::string label, int64_t total, std::string unit, int64_t before)
+Progress::Progress(std::string label, int64_t total, std::string unit, int64_t before,
+                   PlainLines plain)
     : label_(std::move(label)),
       unit_(std::move(unit)),
       total_(total),
       before_(before),
       done_(before),
       terminal_(is_terminal()),
+      silent_(!terminal_ && plain == PlainLines::none),
       start_(Clock::now()),
       next_draw_(start_ + (terminal_ ? Clock::duration(kRedraw) : Clock::duration(kPlainLine))) {}
 
@@ -66,12 +68,20 @@ Progress::~Progress() {
   if (!finished_ && drawn_ && terminal_) std::fputc('\n', stderr);
 }
 
-void Progress::update(int64_t done) {
+void Progress::update(int64_t done, std::optional<double> seconds_left) {
   done_ = done;
+  seconds_left_ = seconds_left;
   const auto now = Clock::now();
   if (now < next_draw_) return;
   next_draw_ = now + (terminal_ ? Clock::duration(kRedraw) : Clock::duration(kPlainLine));
   draw(false);
+}
+
+void Progress::clear() {
+  if (!drawn_ || !terminal_ || finished_) return;
+  std::fputs("\r\x1b[K", stderr);
+  std::fflush(stderr);
+  drawn_ = false;
 }
 
 void Progress::finish() {
@@ -80,6 +90,7 @@ void Progress::finish() {
 }
 
 void Progress::draw(bool last) {
+  if (silent_) return;
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
   const double rate = elapsed > 0 ? static_cast<double>(done_ - before_) / elapsed : 0.0;
   std::string tail = fmt::format("{} {}", grouped_digits(done_), unit_);
@@ -88,8 +99,9 @@ void Progress::draw(bool last) {
   tail += fmt::format(", {}/s", rate_text(rate));
   if (last) {
     tail += fmt::format(", {}", duration_text(elapsed));
-  } else if (total_ > 0 && rate > 0) {
-    tail += fmt::format(", {} left", duration_text(static_cast<double>(total_ - done_) / rate));
+  } else if (total_ > 0 && (seconds_left_ || rate > 0)) {
+    const double left = seconds_left_.value_or(static_cast<double>(total_ - done_) / rate);
+    tail += fmt::format(", {} left", duration_text(left));
   }
   if (!terminal_) {
     std::fprintf(stderr, "%s: %s\n", label_.c_str(), tail.c_str());

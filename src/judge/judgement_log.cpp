@@ -178,6 +178,38 @@ Judgement to_judgement(const JudgePair& pair, const JudgedPair& judged) {
   return j;
 }
 
+Json judgement_json(const JudgePair& pair, const JudgedPair& judged, const JudgeForm& form) {
+  const Judgement j = to_judgement(pair, judged);
+  Json line = {{"id", pair.id}, {"question", pair.question}};
+  if (judged.ratings.empty()) {
+    line["answer_a"] = pair.answer_a;
+    line["answer_b"] = pair.answer_b;
+    line["reference"] = pair.reference;
+    line["label"] = to_string(j.label);
+    line["verdict"] = to_string(j.verdict);
+  } else {
+    const auto parts = rated_parts(form);
+    line["answer"] = pair.answer_a;
+    if (!pair.rubric.empty()) line["rubric"] = pair.rubric;
+    line["reference"] = pair.reference;
+    line["label"] = describe_ratings(parts, labels_of(j.ratings));
+    line["verdict"] = describe_ratings(parts, values_of(j.ratings));
+    line["ratings"] = ratings_json(j.ratings, parts);
+  }
+  if (const auto c = confidence(judged)) line["confidence"] = *c;
+  if (judged.probabilities) line["probabilities"] = *judged.probabilities;
+  if (judged.scores) line["scores"] = *judged.scores;
+  line["prompt"] = judged.first.prompt;
+  line["text"] = judged.first.text;
+  if (judged.ratings.empty()) line["verdict_ab"] = to_string(judged.first.verdict);
+  if (judged.second) {
+    line["verdict_ba"] = to_string(judged.second->verdict);
+    line["text_ba"] = judged.second->text;
+  }
+  if (!judged.first.problem.empty()) line["problem"] = judged.first.problem;
+  return line;
+}
+
 JudgementLog::JudgementLog(const fs::path& path, const Json& settings,
                            const std::map<std::string, std::string>& weights, bool overwrite,
                            JudgeForm form)
@@ -241,35 +273,8 @@ void JudgementLog::append(const std::string& judge, int64_t index, const JudgePa
   const auto weights = weights_.find(judge);
   Json line = {{"judge", judge},
                {"weights", weights == weights_.end() ? "" : weights->second},
-               {"index", index},
-               {"id", pair.id},
-               {"question", pair.question}};
-  if (judged.ratings.empty()) {
-    line["answer_a"] = pair.answer_a;
-    line["answer_b"] = pair.answer_b;
-    line["reference"] = pair.reference;
-    line["label"] = to_string(j.label);
-    line["verdict"] = to_string(j.verdict);
-  } else {
-    const auto parts = rated_parts(form_);
-    line["answer"] = pair.answer_a;
-    if (!pair.rubric.empty()) line["rubric"] = pair.rubric;
-    line["reference"] = pair.reference;
-    line["label"] = describe_ratings(parts, labels_of(j.ratings));
-    line["verdict"] = describe_ratings(parts, values_of(j.ratings));
-    line["ratings"] = ratings_json(j.ratings, parts);
-  }
-  if (const auto c = confidence(judged)) line["confidence"] = *c;
-  if (judged.probabilities) line["probabilities"] = *judged.probabilities;
-  if (judged.scores) line["scores"] = *judged.scores;
-  line["prompt"] = judged.first.prompt;
-  line["text"] = judged.first.text;
-  if (judged.ratings.empty()) line["verdict_ab"] = to_string(judged.first.verdict);
-  if (judged.second) {
-    line["verdict_ba"] = to_string(judged.second->verdict);
-    line["text_ba"] = judged.second->text;
-  }
-  if (!judged.first.problem.empty()) line["problem"] = judged.first.problem;
+               {"index", index}};
+  line.update(judgement_json(pair, judged, form_));
   line["tokens"] = j.tokens;
   line["seconds"] = j.seconds;
   line["wall"] = wall;

@@ -59,6 +59,10 @@ class JudgementLog {
   JudgeForm form_;
 };
 
+// A judged pair as such a line has it: id, texts, label, verdict, and what was written.
+nlohmann::ordered_json judgement_json(const JudgePair& pair, const JudgedPair& judged,
+                                      const JudgeForm& form);
+
 // The judgement that the metrics are computed from.
 Judgement to_judgement(const JudgePair& pair, const JudgedPair& judged);
 

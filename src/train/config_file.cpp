@@ -24,8 +24,7 @@ const std::string& setting_name(const std::string& flag) {
 
 // Settings of mlx_lm without a meaning here that leave the result as it is.
 const std::map<std::string, const char*> kWithoutMeaning = {
-    {"report_to", "nothing is sent anywhere; metrics.jsonl holds the run's log"},
-    {"project_name", "nothing is sent anywhere; metrics.jsonl holds the run's log"},
+    {"project_name", "nothing is sent anywhere"},
     {"clear_cache_threshold", "there is no such cache"},
     {"trust_remote_code", "no code of a model is ever run"},
     {"config", "a configuration does not load another"}};

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "base/random.h"
 #include "hub/hub.h"
 #include "model/encoder.h"
@@ -28,22 +31,61 @@ void print_line(const std::string& line) {
   std::fflush(stdout);
 }
 
+// The run as a terminal shows it: loss lines, and below them one line that says how long it still
+// takes. The line gives way to whatever else is printed.
+class Shown {
+ public:
+  void begin(int64_t iters, int64_t done) {
+    bar_ = std::make_unique<Progress>("Training", iters, "iterations", done, PlainLines::none);
+  }
+  void at(int64_t iter) {
+    std::optional<double> left;
+    if (end_) left = std::chrono::duration<double>(*end_ - Clock::now()).count();
+    bar_->update(iter, left);
+  }
+  void learn(std::optional<double> seconds_left) {
+    if (seconds_left)
+      end_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                std::chrono::duration<double>(*seconds_left));
+  }
+  void give_way() {
+    if (bar_) bar_->clear();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::unique_ptr<Progress> bar_;
+  std::optional<Clock::time_point> end_;  // when the run is expected to be done
+};
+
 TrainHooks printing_hooks(const std::function<bool()>& stop_requested) {
   TrainHooks hooks;
-  hooks.on_train = [](const TrainReport& r) {
+  const auto shown = std::make_shared<Shown>();
+  const auto say = [shown](const std::string& line) {
+    shown->give_way();
+    gavel::say(line);
+  };
+  const auto print_line = [shown](const std::string& line) {
+    shown->give_way();
+    gavel::print_line(line);
+  };
+  hooks.on_begin = [shown](int64_t iters, int64_t done) { shown->begin(iters, done); };
+  hooks.on_iteration = [shown](int64_t iter) { shown->at(iter); };
+  hooks.on_train = [=](const TrainReport& r) {
+    shown->learn(r.seconds_left);
     const std::string loss =
         r.loss ? fmt::format("{:.3f}", *r.loss) : "none (no token carried loss)";
     print_line(fmt::format("Iter {}: Train loss {}, Tokens/sec {:.0f}, Peak mem {:.1f} GB", r.iter,
                            loss, r.tokens_per_second, r.peak_memory_gb));
   };
-  hooks.on_valid = [](const ValidReport& r) {
+  hooks.on_valid = [=](const ValidReport& r) {
     print_line(fmt::format("Iter {}: Val loss {:.3f}", std::max<int64_t>(r.iter, 1), r.loss));
     if (r.metric)
       say(fmt::format("Iter {}: judging measure {:.3f}{}", std::max<int64_t>(r.iter, 1), *r.metric,
                       r.best ? ", the best so far" : ""));
   };
   hooks.on_save = say;
-  hooks.on_plan = [](const MemoryPlan& plan) { say("Memory:\n" + describe(plan)); };
+  hooks.on_plan = [](const MemoryPlan& plan) { gavel::say("Memory:\n" + describe(plan)); };
   hooks.stop_requested = stop_requested;
   return hooks;
 }
@@ -134,7 +176,7 @@ std::optional<Dataset> load_validation(const TrainRun& run, const TextEncoder& e
   if (run.config.val_batches == 0) return std::nullopt;
   if (!find_split(run.data, "valid")) {
     const fs::path file = fs::path(run.data) / "valid.jsonl";
-    if (run.config.early_stop_patience > 0 || run.make_metric)
+    if (run.config.early_stop_patience > 0 || (run.make_judge && !run.judge_if_possible))
       fail("{} does not exist, and early stopping needs it", file.string());
     say(
         fmt::format("There is no {}: training goes without validation, and best/ will hold the "
@@ -223,7 +265,9 @@ TrainResult run_loaded(const TrainRun& run, LoadedRun& r,
                   describe(r.model.backend, r.config.int16_matmul)));
   TrainHooks hooks = printing_hooks(stop_requested);
   const Model judging = with_precision(r.model, kernels::kInferencePrecision);
-  if (run.make_metric) hooks.metric = run.make_metric(r.loaded, judging, r.encoder);
+  if (run.make_judge && (!run.judge_if_possible || (r.valid_set && r.valid_set->judge_data)))
+    hooks.judge = run.make_judge(r.loaded, judging, r.encoder);
+  hooks.metric_decides = run.metric_decides;
   keep_template(run.data, run.adapter_path);
   const auto result =
       train(r.model, r.adapter, *r.train_set, r.valid_set ? &*r.valid_set : nullptr, r.config,
@@ -235,7 +279,7 @@ TrainResult run_loaded(const TrainRun& run, LoadedRun& r,
     say(fmt::format("Stopped early after iteration {}.", result.iter));
   if (result.best_valid_loss && result.end != TrainEnd::interrupted)
     say(fmt::format("The adapter of the best {} (iteration {}, validation loss {:.3f}) is in {}.",
-                    run.make_metric ? "judging measure" : "validation loss", result.best_iter,
+                    run.metric_decides ? "judging measure" : "validation loss", result.best_iter,
                     *result.best_valid_loss, (fs::path(run.adapter_path) / "best").string()));
   return result;
 }

@@ -37,11 +37,12 @@ struct TrainRun {
   LoraRequest lora;
   DeviceOptions device;
   TrainConfig config;
-  // Makes the measure to stop on instead of the validation loss (TrainHooks::metric), once the
-  // model is loaded; empty: none.
-  std::function<std::function<double(const Adapter&)>(const LoadedModel&, const Model&,
+  // Makes TrainHooks::judge once the model is loaded; empty: nothing is judged.
+  std::function<std::function<Judged(const Adapter&)>(const LoadedModel&, const Model&,
                                                       const TextEncoder&)>
-      make_metric;
+      make_judge;
+  bool metric_decides = false;     // as TrainHooks has it
+  bool judge_if_possible = false;  // other data than judge data is not judged, and no error
 };
 
 // Copies DATA/template.txt, the judging template that the data was made with, into a run's

@@ -17,7 +17,7 @@ RunLog::RunLog(const std::filesystem::path& file, int64_t resume_after, int64_t 
       if (!entry.is_object()) continue;
       const std::string event = entry.value("event", "");
       if (event == "end") continue;
-      const bool valid = event == "valid" || event == "best";
+      const bool valid = event == "valid" || event == "judged" || event == "best";
       if (entry.value("step", int64_t{0}) <= (valid ? valid_after : resume_after))
         kept += line + "\n";
     }

@@ -1,8 +1,10 @@
 // metrics.jsonl: what happened in a training run, one JSON object a line.
 //   {"event":"config", ...}                         once, at the start
+//   {"event":"resume","step":N,"iters":..}          at each resumption
 //   {"event":"train","step":N,"loss":..,"lr":..,"tokens_per_second":..,"grad_norm":..,
-//    "peak_memory_gb":..,"trained_tokens":..}
+//    "peak_memory_gb":..,"trained_tokens":..,"seconds_left":..}
 //   {"event":"valid","step":N,"loss":..,"gap":..,"seconds":..}
+//   {"event":"judged","step":N,"pairs":..,"figures":{..},"judgements":[..]}
 //   {"event":"best","step":N,"valid_loss":..}
 //   {"event":"end","step":N,"reason":"finished|early_stopped|interrupted"}
 #pragma once

@@ -12,6 +12,8 @@
 #include "train/run_log.h"
 #include "train/settings.h"
 #include "train/step.h"
+#include "train/tensorboard.h"
+#include "train/time_left.h"
 
 namespace gavel {
 namespace fs = std::filesystem;
@@ -61,16 +63,24 @@ class Run {
         fingerprint_(fingerprint(model, adapter, train_set, config)),
         plan_(train_set.examples, config.batch_size, config.seed, config.order),
         resumed_((fs::create_directories(directory), start(resume))),
-        log_(directory / "metrics.jsonl", resumed_ ? state_.iter : -1, state_.last_valid_iter) {
+        log_(directory / "metrics.jsonl", resumed_ ? state_.iter : -1, state_.last_valid_iter),
+        report_iter_(state_.iter),
+        left_(config.iters, valid_set == nullptr ? 0 : config.steps_per_eval) {
+    if (config_.tensorboard)
+      events_.emplace(directory / "tensorboard", resumed_ ? state_.iter : -1);
     if (valid_ != nullptr && !valid_->examples.empty())
       valid_batches_ =
           validation_batches(valid_->examples, config.batch_size, config.val_batches, config.seed);
-    if (state_.iter == 0) log_config();
+    if (state_.iter == 0)
+      log_config();
+    else
+      log({{"event", "resume"}, {"step", state_.iter}, {"iters", config_.iters}});
   }
 
   TrainResult operator()() {
     TrainEnd end = TrainEnd::finished;
     report_start_ = Clock::now();
+    if (hooks_.on_begin) hooks_.on_begin(config_.iters, state_.iter);
     while (state_.iter < config_.iters) {
       if (validation_is_due(state_.iter + 1) && state_.last_valid_iter != state_.iter) {
         if (validate()) {
@@ -96,8 +106,7 @@ class Run {
     save();
     adapter_ = with_parameters(adapter_, state_.params);
     const char* reasons[] = {"finished", "early_stopped", "interrupted"};
-    log_.write(
-        {{"event", "end"}, {"step", state_.iter}, {"reason", reasons[static_cast<int>(end)]}});
+    log({{"event", "end"}, {"step", state_.iter}, {"reason", reasons[static_cast<int>(end)]}});
     return {end, state_.iter, state_.last_train_loss, state_.best_valid_loss, state_.best_iter};
   }
 
@@ -141,7 +150,12 @@ class Run {
     line.erase("train_data_hash");
     line["train_tokens"] = train_.summary.tokens;
     line["train_loss_tokens"] = train_.summary.loss_tokens;
-    log_.write(line);
+    log(line);
+  }
+
+  void log(const ordered_json& entry) {
+    log_.write(entry);
+    if (events_) events_->write(entry);
   }
 
   bool stop_requested() const { return hooks_.stop_requested && hooks_.stop_requested(); }
@@ -180,17 +194,21 @@ class Run {
                   .iterations_per_second = iterations / elapsed,
                   .grad_norm = state_.grad_norm,
                   .peak_memory_gb = static_cast<double>(peak_memory(model_.backend)) / 1e9,
-                  .trained_tokens = state_.trained_tokens};
+                  .trained_tokens = state_.trained_tokens,
+                  .seconds_left = {}};
+    left_.iterations(state_.iter - report_iter_, elapsed);
+    r.seconds_left = left_.after(state_.iter);
     if (state_.report_loss_tokens > 0)
       r.loss = state_.report_loss / static_cast<double>(state_.report_loss_tokens);
-    log_.write({{"event", "train"},
-                {"step", r.iter},
-                {"loss", r.loss ? ordered_json(*r.loss) : ordered_json()},
-                {"lr", r.learning_rate},
-                {"tokens_per_second", r.tokens_per_second},
-                {"grad_norm", r.grad_norm},
-                {"peak_memory_gb", r.peak_memory_gb},
-                {"trained_tokens", r.trained_tokens}});
+    log({{"event", "train"},
+         {"step", r.iter},
+         {"loss", r.loss ? ordered_json(*r.loss) : ordered_json()},
+         {"lr", r.learning_rate},
+         {"tokens_per_second", r.tokens_per_second},
+         {"grad_norm", r.grad_norm},
+         {"peak_memory_gb", r.peak_memory_gb},
+         {"trained_tokens", r.trained_tokens},
+         {"seconds_left", *r.seconds_left}});
     if (hooks_.on_train) hooks_.on_train(r);
     if (r.loss) state_.last_train_loss = r.loss;
     state_.report_loss = 0.0;
@@ -209,18 +227,22 @@ class Run {
                   .loss = evaluate_loss(model_, &lora, valid_->examples, valid_batches_,
                                         micro_batch_tokens(config_, model_.backend))};
     if (state_.last_train_loss) r.gap = r.loss - *state_.last_train_loss;
-    if (hooks_.metric) r.metric = hooks_.metric(now);
+    std::optional<Judged> judged;
+    if (hooks_.judge) judged = hooks_.judge(now);
+    if (judged && hooks_.metric_decides) r.metric = judged->metric;
     const bool lower = !state_.best_valid_loss || r.loss < *state_.best_valid_loss;
     // A small validation set gives the same agreement often; then the loss decides.
     r.best = r.metric ? !state_.best_metric || *r.metric > *state_.best_metric ||
                             (*r.metric == *state_.best_metric && lower)
                       : lower;
     r.seconds = seconds_since(start);
+    left_.validation(r.seconds);
     ordered_json line = {{"event", "valid"}, {"step", r.iter}, {"loss", r.loss}};
     if (r.gap) line["gap"] = *r.gap;
     if (r.metric) line["metric"] = *r.metric;
     line["seconds"] = r.seconds;
-    log_.write(line);
+    log(line);
+    if (judged) log_judged(*judged);
     state_.last_valid_iter = state_.iter;
     if (r.best) {
       state_.best_valid_loss = r.loss;
@@ -228,7 +250,7 @@ class Run {
       state_.best_iter = r.iter;
       state_.validations_without_improvement = 0;
       save_best(now);
-      log_.write({{"event", "best"}, {"step", r.iter}, {"valid_loss", r.loss}});
+      log({{"event", "best"}, {"step", r.iter}, {"valid_loss", r.loss}});
     } else {
       ++state_.validations_without_improvement;
     }
@@ -237,6 +259,12 @@ class Run {
     report_start_ += std::chrono::duration_cast<Clock::duration>(Clock::now() - start);
     return config_.early_stop_patience > 0 &&
            state_.validations_without_improvement >= config_.early_stop_patience;
+  }
+
+  void log_judged(const Judged& judged) {
+    ordered_json line = {{"event", "judged"}, {"step", state_.iter}};
+    line.update(ordered_json::parse(judged.entry));
+    log(line);
   }
 
   void save_best(const Adapter& now) {
@@ -276,11 +304,13 @@ class Run {
   PendingLosses pending_;
   const bool resumed_;
   RunLog log_;
+  std::optional<Tensorboard> events_;
   std::vector<std::vector<int32_t>> valid_batches_;
   // Only for speed figures, so not part of the state.
   int64_t report_tokens_ = 0;
-  int64_t report_iter_ = 0;
+  int64_t report_iter_;
   Clock::time_point report_start_;
+  TimeLeft left_;
 };
 
 void check(const TrainConfig& c) {

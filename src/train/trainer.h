@@ -8,6 +8,7 @@
 //                                                newest where nothing is validated
 //   checkpoint.safetensors                       everything that --resume needs, in one file
 //   metrics.jsonl                                the run log, one JSON object a line
+//   tensorboard/                                 the same as event files, with --report-to
 #pragma once
 
 #include <cstdint>
@@ -47,6 +48,7 @@ struct TrainConfig {
   int64_t early_stop_patience = 0;  // validations without improvement before stopping; 0: never
   BatchOrder order = BatchOrder::by_length;
   uint64_t seed = 0;
+  bool tensorboard = false;       // write event files, too
   std::string start = "kaiming";  // where the adapter's first weights come from, for --resume
   OptimizerConfig optimizer;
   Schedule schedule;
@@ -58,9 +60,10 @@ struct TrainReport {
   double learning_rate = 0.0;
   double tokens_per_second = 0.0;  // real tokens, prompt included, padding not (there is none)
   double iterations_per_second = 0.0;
-  double grad_norm = 0.0;       // of the last optimizer step, before clipping
-  double peak_memory_gb = 0.0;  // of the device, or on the CPU of the process; 1e9 bytes
-  int64_t trained_tokens = 0;   // loss-carrying tokens so far
+  double grad_norm = 0.0;              // of the last optimizer step, before clipping
+  double peak_memory_gb = 0.0;         // of the device, or on the CPU of the process; 1e9 bytes
+  int64_t trained_tokens = 0;          // loss-carrying tokens so far
+  std::optional<double> seconds_left;  // to the run's end, validations included
 };
 
 struct ValidReport {
@@ -72,17 +75,26 @@ struct ValidReport {
   double seconds = 0.0;
 };
 
+// How an adapter judges at a validation.
+struct Judged {
+  double metric = 0;  // higher is better
+  std::string entry;  // for the run log: a JSON object with "figures" and "judgements"
+};
+
 struct MemoryPlan;  // train/plan.h
 
 struct TrainHooks {
-  std::function<void(const MemoryPlan&)> on_plan;  // before anything is run
+  std::function<void(const MemoryPlan&)> on_plan;             // before anything is run
+  std::function<void(int64_t iters, int64_t done)> on_begin;  // `done`: by the run resumed
   std::function<void(const TrainReport&)> on_train;
   std::function<void(const ValidReport&)> on_valid;
   std::function<void(const std::string&)> on_save;  // a sentence
   std::function<void(int64_t iter)> on_iteration;   // for progress
   std::function<bool()> stop_requested;             // Ctrl-C
-  // A measure to stop on instead of the validation loss: higher is better.
-  std::function<double(const Adapter&)> metric;
+  // Judges at each validation, for the log; `metric_decides`: which adapter is the best, and when
+  // to stop, is then up to the metric and not to the validation loss.
+  std::function<Judged(const Adapter&)> judge;
+  bool metric_decides = false;
 };
 
 enum class TrainEnd : uint8_t { finished, early_stopped, interrupted };

@@ -34,6 +34,17 @@ TEST(Progress, WritesOneLineWhereItEndsAndIsNoTerminal) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
 }
 
+TEST(Progress, WritesNothingWhereThatIsAskedAndIsNoTerminal) {
+  testing::internal::CaptureStderr();
+  {
+    Progress progress("Training", 10, "iterations", 0, PlainLines::none);
+    progress.update(3, 12.0);
+    progress.clear();
+    progress.finish();
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
 TEST(Progress, WhatAnEarlierRunDidSaysNothingOfTheSpeed) {
   testing::internal::CaptureStderr();
   Progress("Judging", 1000000, "pairs", 1000000).finish();

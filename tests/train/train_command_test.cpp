@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -187,6 +188,8 @@ TEST_F(TrainCommand, EveryFieldOfTheFileIsUsedNamedOrRefused) {
       {"lora_parameters: {keys: [q_proj, embed]}\n", "embed is no matrix that can be adapted"},
       {"lora_parameters: 8\n", "lora_parameters must be a mapping"},
       {"iters: many\n", "lora.yaml:1: "},
+      {"report_to: wandb,tensorboard\n", "lora.yaml:1: --report-to: wandb is a service"},
+      {"report_to: comet\n", "comet is not known: there is tensorboard"},
       {"- iters\n", "must be a mapping of settings"}};
   for (const auto& [yaml, part] : refused) {
     const auto outcome = train("", yaml);
@@ -195,17 +198,74 @@ TEST_F(TrainCommand, EveryFieldOfTheFileIsUsedNamedOrRefused) {
   }
   const auto outcome = train(
       "--val-batches 0 --iters 1 --num-layers -1",
-      "report_to: wandb\nclear_cache_threshold: 1000000\ntrust_remote_code: true\nhf_dataset:\n"
+      "project_name: judge\nclear_cache_threshold: 1000000\ntrust_remote_code: true\nhf_dataset:\n"
       "optimizer_config: {adam: {betas: [0.5, 0.6]}, muon: {}, sgd: {nesterov: true}}\n"
       "momentum: 0.5\nmin_lr: 1e-6\n");
   EXPECT_EQ(outcome.code, 0) << outcome.text;
   for (const char* named :
-       {"lora.yaml:1: report_to has no effect", "clear_cache_threshold has no effect",
+       {"lora.yaml:1: project_name has no effect", "clear_cache_threshold has no effect",
         "trust_remote_code has no effect",
         "optimizer_config.adam.betas is not used: the optimizer is adamw",
         "optimizer_config.sgd.nesterov is not used", "lora.yaml:6: --momentum is not used",
         "--min-lr is not used: the learning rate is constant"})
     EXPECT_TRUE(outcome.says(named)) << named << "\n" << outcome.text;
+}
+
+// A run that judges at its validations, is stopped and goes on: what its log then holds.
+TEST_F(TrainCommand, TheLogHoldsJudgementsTimeLeftAndResumptions) {
+  std::string rows;
+  for (int i = 0; i < 4; ++i)
+    rows += fmt::format(
+        R"({{"messages":[{{"role":"user","content":"Which {}"}},{{"role":"assistant","content":"**Verdict:** A"}}],)"
+        R"("question":"Q{}?","answer_a":"a","answer_b":"b","label":"A"}})"
+        "\n",
+        i, i);
+  for (const char* split : {"train", "valid"}) write(data_file(split), rows);
+  const std::string args =
+      "--num-layers -1 --steps-per-report 1 --steps-per-eval 2 --judge-pairs 2 "
+      "--report-to tensorboard ";
+  auto outcome = train(args + "--iters 2");
+  ASSERT_EQ(outcome.code, 0) << outcome.text;
+  EXPECT_EQ(outcome.text.find('\r'), std::string::npos) << "a bar, and no terminal";
+  outcome = train(args + "--iters 4 --resume");
+  ASSERT_EQ(outcome.code, 0) << outcome.text;
+  const auto steps = log("train");
+  ASSERT_EQ(steps.size(), 4u);
+  for (const json& step : steps) EXPECT_GE(step.at("seconds_left").get<double>(), 0.0);
+  EXPECT_EQ(log("resume").at(0).at("iters"), 4);
+  const auto judged = log("judged");
+  ASSERT_EQ(judged.size(), 3u);  // at the start, after 2, and at the end
+  EXPECT_EQ(judged[1].at("step"), 2);
+  for (const json& at : judged) {
+    EXPECT_EQ(at.at("pairs"), 2);
+    EXPECT_TRUE(at.at("figures").contains("consistency"));
+    ASSERT_EQ(at.at("judgements").size(), 2u);
+    EXPECT_EQ(at.at("judgements")[1].at("question"), "Q1?");
+    EXPECT_FALSE(at.at("judgements")[1].contains("prompt"));
+  }
+  EXPECT_FALSE(log("valid").at(0).contains("metric"));  // which adapter is best is up to the loss
+  const fs::directory_iterator events(directory / "adapters/tensorboard");
+  EXPECT_EQ(std::distance(begin(events), end(events)), 2);
+  outcome = train(args + "--iters 1 --val-batches 0");
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_TRUE(outcome.says("--judge-pairs needs validation")) << outcome.text;
+}
+
+TEST_F(TrainCommand, ATerminalShowsTheTimeLeft) {
+  const std::string command = fmt::format(
+      "cd '{}' && TERM=xterm script -qec \"'{}' train --model '{}/models/llama' --data data "
+      "--num-layers -1 --iters 400 --val-batches 0 --steps-per-report 50\" shown >/dev/null",
+      directory.string(), GAVEL_BINARY, GAVEL_GOLDEN_DIR);
+  if (std::system("command -v script >/dev/null") != 0) GTEST_SKIP() << "needs bsdutils' script";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const std::string shown = read_file(directory / "shown");
+  EXPECT_NE(shown.find("\rTraining ["), std::string::npos) << shown;
+  EXPECT_NE(shown.find(" left"), std::string::npos) << shown;
+  // Whatever else is printed begins a line of its own, where the bar was.
+  const size_t line = shown.find("Iter 400: Train loss");
+  ASSERT_NE(line, std::string::npos);
+  EXPECT_TRUE(shown[line - 1] == '\n' || shown.substr(line - 4, 4) == "\r\x1b[K")
+      << shown.substr(line - 80, 120);
 }
 
 TEST_F(TrainCommand, AnAdapterThatIsThereDecidesItsShape) {
