@@ -16,6 +16,7 @@ void add_eval_command(CLI::App& app);
 void add_judge_command(CLI::App& app);
 void add_best_command(CLI::App& app);
 void add_report_command(CLI::App& app);
+void add_watch_command(CLI::App& app);
 void add_sweep_command(CLI::App& app);
 void add_fuse_command(CLI::App& app);
 void add_convert_command(CLI::App& app);

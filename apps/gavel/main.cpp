@@ -37,6 +37,7 @@ extern "C" __attribute__((visibility("default"))) int gavel_main(int argc, char*
     gavel::add_judge_command(app);
     gavel::add_best_command(app);
     gavel::add_report_command(app);
+    gavel::add_watch_command(app);
     gavel::add_sweep_command(app);
     gavel::add_fuse_command(app);
     gavel::add_convert_command(app);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "report/html_parts.h"
 #include "report/page.h"
 #include "report/report.h"
 #include "report/svg.h"
@@ -12,134 +13,6 @@ namespace gavel {
 namespace {
 
 using svg::escape;
-
-// ---- training ----------------------------------------------------------------------------------
-
-std::vector<std::pair<double, double>> over_steps(const RunHistory& run,
-                                                  double TrainPoint::*field) {
-  std::vector<std::pair<double, double>> points;
-  for (const TrainPoint& p : run.train) points.emplace_back(static_cast<double>(p.step), p.*field);
-  return points;
-}
-
-std::vector<std::pair<double, double>> over_steps(const RunHistory& run,
-                                                  double ValidPoint::*field) {
-  std::vector<std::pair<double, double>> points;
-  for (const ValidPoint& p : run.valid) points.emplace_back(static_cast<double>(p.step), p.*field);
-  return points;
-}
-
-using Runs = std::vector<const RunHistory*>;
-
-// One run: train and validation in two colours. Several: a colour a run, train dashed.
-std::string loss_chart(const Runs& runs) {
-  svg::Chart chart{"Loss", "step", "loss per answer token"};
-  const bool one = runs.size() == 1;
-  for (size_t i = 0; i < runs.size(); ++i) {
-    const RunHistory& run = *runs[i];
-    const int color = static_cast<int>(i % 7);
-    const std::string prefix = one ? "" : run.name + " ";
-    const auto train = over_steps(run, &TrainPoint::loss);
-    if (one) chart.series.push_back({"", 0, train, true});
-    // A short run has no points to spare for smoothing.
-    const double factor =
-        std::clamp(1 - 8 / static_cast<double>(std::max<size_t>(train.size(), 1)), 0.0, 0.9);
-    chart.series.push_back(
-        {prefix + "train", one ? 0 : color, svg::smoothed(train, factor), false, false, !one});
-    chart.series.push_back({prefix + "validation", one ? 1 : color,
-                            over_steps(run, &ValidPoint::loss), false, run.valid.size() <= 60});
-  }
-  // The marks of more runs than these would hide the lines; the table has them all.
-  constexpr size_t kMarkedRuns = 3;
-  for (size_t i = 0; i < runs.size() && runs.size() <= kMarkedRuns; ++i) {
-    const int color = static_cast<int>(i % 7);
-    const std::string prefix = one ? "" : runs[i]->name + ", ";
-    if (const auto best = best_point(*runs[i]))
-      chart.marks.push_back(
-          {static_cast<double>(best->step),
-           fmt::format("{}best: {} at {}", prefix, svg::number(best->loss), best->step),
-           one ? 2 : color});
-    if (const auto onset = overfitting_onset(*runs[i]))
-      chart.marks.push_back(
-          {static_cast<double>(*onset), prefix + "overfitting from here", one ? 1 : color});
-  }
-  return svg::render(chart);
-}
-
-template <typename Point>
-std::string simple_chart(const Runs& runs, const char* title, const char* y_label,
-                         double Point::*field, bool dots, bool from_zero) {
-  svg::Chart chart{title, "step", y_label};
-  chart.from_zero = from_zero;
-  for (size_t i = 0; i < runs.size(); ++i) {
-    auto points = over_steps(*runs[i], field);
-    chart.series.push_back(
-        {runs[i]->name, static_cast<int>(i % 7), points, false, dots && points.size() <= 60});
-  }
-  std::string figure = svg::render(chart);
-  return figure;
-}
-
-std::string facts_table(const Runs& runs) {
-  std::vector<std::string> names;
-  std::vector<std::vector<std::pair<std::string, std::string>>> facts;
-  for (const RunHistory* run : runs) {
-    facts.push_back(run_facts(*run));
-    for (const auto& [name, value] : facts.back())
-      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-  }
-  std::string out = "<div class=\"wide\" tabindex=\"0\"><table><thead><tr><th>Run</th>";
-  for (const RunHistory* run : runs) out += "<th>" + escape(run->name) + "</th>";
-  out += "</tr></thead><tbody>";
-  for (const std::string& name : names) {
-    out += "<tr><th>" + escape(name) + "</th>";
-    for (const auto& list : facts) {
-      const auto it =
-          std::find_if(list.begin(), list.end(), [&](const auto& f) { return f.first == name; });
-      out += "<td>" + (it == list.end() ? "–" : escape(it->second)) + "</td>";
-    }
-    out += "</tr>";
-  }
-  return out + "</tbody></table></div>\n";
-}
-
-std::string settings(const Runs& runs) {
-  std::string out;
-  for (const RunHistory* run : runs) {
-    if (run->config.empty()) continue;
-    out += "<details><summary>Settings" + (runs.size() > 1 ? " of " + escape(run->name) : "") +
-           "</summary><div class=\"wide\" tabindex=\"0\"><table><tbody>";
-    for (const auto& [key, value] : run->config.items())
-      out += "<tr><th>" + escape(key) + "</th><td>" +
-             escape(text_or_empty(run->config, key.c_str())) + "</td></tr>";
-    out += "</tbody></table></div></details>\n";
-  }
-  return out;
-}
-
-std::string training(const Runs& runs) {
-  if (runs.empty()) return "";
-  std::string out = "<h2>Training</h2>\n";
-  if (runs.size() == 1) {
-    out += "<div class=\"tiles\">";
-    for (const auto& [name, value] : run_facts(*runs[0]))
-      out +=
-          "<div class=\"tile\"><b>" + escape(value) + "</b><span>" + escape(name) + "</span></div>";
-    out += "</div>\n";
-  } else {
-    out += facts_table(runs);
-  }
-  out += "<div class=\"grid\">\n" + loss_chart(runs) +
-         simple_chart(runs, "Gap", "validation loss - train loss", &ValidPoint::gap, true, true) +
-         simple_chart(runs, "Judging measure", "share", &ValidPoint::metric, true, false) +
-         simple_chart(runs, "Learning rate", "learning rate", &TrainPoint::lr, false, true) +
-         simple_chart(runs, "Gradient norm", "norm", &TrainPoint::grad_norm, false, true) +
-         simple_chart(runs, "Speed", "tokens per second", &TrainPoint::tokens_per_second, false,
-                      true) +
-         simple_chart(runs, "Peak memory", "GB", &TrainPoint::peak_memory_gb, false, true) +
-         "</div>\n";
-  return out + settings(runs);
-}
 
 // ---- evaluation --------------------------------------------------------------------------------
 
@@ -388,26 +261,6 @@ std::string length_charts(const JudgementsView& view, const EvalLog& eval) {
   return figure.empty() ? "" : "<h3>Length</h3><div class=\"grid\">\n" + figure + "</div>\n";
 }
 
-std::string text_box(const std::string& title, const std::string& text) {
-  return "<div class=\"text\"><h4>" + escape(title) + "</h4>" +
-         (text.empty() ? "<span class=\"muted\">(none)</span>" : escape(text)) + "</div>";
-}
-
-std::string opinion_tag(const std::string& judge, const Opinion& opinion) {
-  return fmt::format(
-      "<span>{}: <b class=\"{}\">{} {}</b>{}{}</span>", escape(judge),
-      opinion.right ? "good" : "bad", escape(opinion.verdict), opinion.right ? "✓" : "✗",
-      std::isfinite(opinion.confidence) ? fmt::format(" ({:.0f}%)", 100 * opinion.confidence) : "",
-      opinion.exchanged.empty() ? "" : ", exchanged " + escape(opinion.exchanged));
-}
-
-std::string opinion_boxes(const std::string& judge, const Opinion& opinion) {
-  std::string out = text_box(judge + " wrote", opinion.text);
-  if (!opinion.exchanged.empty())
-    out += text_box(judge + " wrote with the answers exchanged", opinion.exchanged_text);
-  return out;
-}
-
 std::string disputed_pair(const JudgementsView& view, const DisputedPair& pair) {
   const bool two = view.first != view.second;
   std::string kind = pair.second.right && !pair.first.right   ? "second"
@@ -518,19 +371,33 @@ std::string sweep(const ReportRun& run) {
 
 }  // namespace
 
-std::string render_html(std::span<const ReportRun> runs, const std::string& title) {
+std::vector<ReportSection> report_sections(std::span<const ReportRun> runs,
+                                           const std::string& title) {
   std::string names;
-  Runs logs;
+  RunList logs;
   size_t evaluations = 0;
   for (const ReportRun& run : runs) {
     names += (names.empty() ? "" : ", ") + escape(run.name);
     if (run.log) logs.push_back(&*run.log);
     evaluations += run.eval.has_value();
   }
-  std::string body = "<h1>" + escape(title) + "</h1><p class=\"muted\">" + names + "</p>\n";
-  for (const ReportRun& run : runs) body += sweep(run);
-  body += training(logs);
-  for (const ReportRun& run : runs) body += evaluation(run, evaluations > 1);
+  std::vector<ReportSection> sections;
+  const auto add = [&](const std::string& id, std::string html) {
+    if (!html.empty()) sections.push_back({id, std::move(html)});
+  };
+  add("head", "<h1>" + escape(title) + "</h1><p class=\"muted\">" + names + "</p>\n");
+  for (size_t i = 0; i < runs.size(); ++i) add(fmt::format("sweep{}", i), sweep(runs[i]));
+  add("training", training_html(logs));
+  add("trials", trials_html(logs));
+  add("settings", settings_html(logs));
+  for (size_t i = 0; i < runs.size(); ++i)
+    add(fmt::format("evaluation{}", i), evaluation(runs[i], evaluations > 1));
+  return sections;
+}
+
+std::string render_html(std::span<const ReportRun> runs, const std::string& title) {
+  std::string body;
+  for (const ReportSection& section : report_sections(runs, title)) body += section.html;
   return html_page(title, body);
 }
 

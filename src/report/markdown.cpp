@@ -54,6 +54,19 @@ std::string training(const RunHistory& run) {
                     is_best ? "best" : ""});
     }
   }
+  if (!run.judged.empty()) {
+    out += header({"Step", "Judged", "Measures"});
+    const size_t stride = std::max<size_t>(1, run.judged.size() / 20);
+    for (size_t i = 0; i < run.judged.size(); ++i) {
+      if (i % stride != 0 && i + 1 != run.judged.size()) continue;
+      const TrialPoint& p = run.judged[i];
+      std::string figures;
+      for (const auto& [name, value] : p.figures)
+        figures += fmt::format("{}{} {}", figures.empty() ? "" : ", ", metric_title(name),
+                               metric_text(name, value));
+      out += row({std::to_string(p.step), std::to_string(p.pairs), figures});
+    }
+  }
   return out + "\n";
 }
 

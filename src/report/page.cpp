@@ -18,7 +18,7 @@ main{max-width:1120px;margin:0 auto;padding:24px 16px 64px}
 h1{font-size:1.6rem;line-height:1.2;margin:0 0 4px;overflow-wrap:anywhere}
 h2{font-size:1.25rem;margin:40px 0 12px;padding-top:12px;border-top:1px solid var(--line);overflow-wrap:anywhere}
 h3{font-size:1rem;margin:24px 0 8px;overflow-wrap:anywhere}
-p{margin:8px 0}.muted{color:var(--muted)}.small{font-size:.875rem}
+a{color:var(--c0)}p{margin:8px 0}.muted{color:var(--muted)}.small{font-size:.875rem}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:16px 0}
 .tile{background:var(--panel);border-radius:8px;padding:10px 12px}
 .tile b{display:block;font-size:1.25rem;line-height:1.3;font-variant-numeric:tabular-nums}
@@ -72,6 +72,13 @@ summary .q{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;
 .tags{display:flex;flex-wrap:wrap;gap:4px 14px;font-size:.8125rem;color:var(--muted)}
 details.pair summary{list-style:none}details.pair summary::-webkit-details-marker{display:none}
 details.pair .tags::before{content:"\25B8"}details.pair[open] .tags::before{content:"\25BE"}
+details.trial{margin:10px 0}details.trial .tags{display:inline-flex;margin-left:12px;vertical-align:baseline}
+.run{background:var(--panel);border-radius:8px;padding:12px 14px;margin:10px 0}
+.run .tags{font-size:.875rem;font-variant-numeric:tabular-nums}.run .tags b{color:var(--text)}
+.run progress{display:block;width:100%;height:8px;margin:8px 0;appearance:none;border:0;border-radius:4px;overflow:hidden;background:var(--line)}
+progress::-webkit-progress-bar{background:var(--line)}progress::-webkit-progress-value{background:var(--c0)}
+progress::-moz-progress-bar{background:var(--c0)}
+.lost{position:sticky;top:0;z-index:3;background:var(--mark);padding:8px 12px;border-radius:0 0 8px 8px}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:12px;margin:0 0 12px}
 .text{background:var(--panel);border-radius:8px;padding:8px 12px;white-space:pre-wrap;overflow-wrap:anywhere;
 font-size:.9375rem;max-height:22rem;overflow-y:auto}
@@ -81,11 +88,11 @@ font-size:.9375rem;max-height:22rem;overflow-y:auto}
 )css";
 
 constexpr const char* kScript = R"js(
-(() => {
+const showReport = (() => {
 const tip = document.createElement("div");
 tip.className = "tip"; tip.hidden = true; document.body.append(tip);
 const show = v => Math.abs(v) >= 1e4 ? v.toFixed(0) : String(+v.toPrecision(4));
-document.querySelectorAll("svg[data-x]").forEach(svg => {
+const curves = svg => {
   const [x0, x1, px0, px1] = svg.dataset.x.split(" ").map(Number);
   const [y0, y1, py0, py1] = svg.dataset.y.split(" ").map(Number);
   const cursor = svg.querySelector(".cursor");
@@ -114,8 +121,8 @@ document.querySelectorAll("svg[data-x]").forEach(svg => {
     tip.style.left = Math.max(scrollX + 6, left) + "px";
     tip.style.top = e.pageY + 16 + "px";
   });
-});
-document.querySelectorAll(".browse").forEach(box => {
+};
+const browse = box => {
   const kind = box.querySelector("select"), text = box.querySelector("input");
   const count = box.querySelector(".count"), pairs = [...box.querySelectorAll("details.pair")];
   const apply = () => {
@@ -129,20 +136,34 @@ document.querySelectorAll(".browse").forEach(box => {
     count.textContent = n + " shown";
   };
   kind.addEventListener("change", apply); text.addEventListener("input", apply); apply();
-});
+};
+return root => {
+  tip.hidden = true;
+  root.querySelectorAll("svg[data-x]").forEach(curves);
+  root.querySelectorAll(".browse").forEach(browse);
+};
 })();
+showReport(document);
 )js";
 
 }  // namespace
 
-std::string html_page(const std::string& title, const std::string& body) {
-  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
-         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-         "<title>" +
-         svg::escape(title) + "</title><style>" + kStyle + "</style></head>\n<body><main>\n" +
-         body + "</main><script>" + kScript + "</script></body></html>\n";
+std::string_view page_script() { return kScript; }
+
+std::string html_page(const std::string& title, const std::string& body,
+                      const std::vector<std::string>& scripts) {
+  std::string out =
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">";
+  if (scripts.empty())
+    out +=
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">";
+  out += "<title>" + svg::escape(title) + "</title><style>" + kStyle +
+         "</style></head>\n<body><main>\n" + body + "</main>";
+  if (scripts.empty()) out += std::string("<script>") + kScript + "</script>";
+  for (const std::string& path : scripts) out += "<script src=\"" + path + "\"></script>";
+  return out + "</body></html>\n";
 }
 
 }  // namespace gavel

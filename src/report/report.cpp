@@ -89,7 +89,27 @@ double median(const std::vector<TrainPoint>& points, double TrainPoint::*field) 
   return values[values.size() / 2];
 }
 
+// The judgements beside an evaluation, of its first judge and the best of the others.
+void read_judged(const fs::path& directory, ReportRun& run) {
+  std::error_code ignored;
+  const fs::path judgements = directory / "judgements.jsonl";
+  if (!run.eval->judges.empty() && fs::exists(judgements, ignored)) {
+    const auto& judges = run.eval->judges;
+    size_t best = judges.size() > 1 ? 1 : 0;
+    for (size_t i = best; i < judges.size(); ++i)
+      if (agreement_of(judges[i]) > agreement_of(judges[best])) best = i;
+    run.judgements = read_judgements(judgements, judges[0].name, judges[best].name);
+  }
+}
+
 }  // namespace
+
+void read_evaluation(const fs::path& directory, ReportRun& run) {
+  std::error_code ignored;
+  if (!fs::exists(directory / "eval.json", ignored)) return;
+  run.eval = read_eval(directory / "eval.json");
+  read_judged(directory, run);
+}
 
 ReportRun read_report_run(const fs::path& given) {
   std::error_code ignored;
@@ -115,14 +135,7 @@ ReportRun read_report_run(const fs::path& given) {
         "{} has none of metrics.jsonl (of gavel train), eval.json (of gavel eval) and sweep.jsonl "
         "(of gavel sweep)",
         given.string());
-  const fs::path judgements = directory / "judgements.jsonl";
-  if (run.eval && !run.eval->judges.empty() && fs::exists(judgements, ignored)) {
-    const auto& judges = run.eval->judges;
-    size_t best = judges.size() > 1 ? 1 : 0;
-    for (size_t i = best; i < judges.size(); ++i)
-      if (agreement_of(judges[i]) > agreement_of(judges[best])) best = i;
-    run.judgements = read_judgements(judgements, judges[0].name, judges[best].name);
-  }
+  if (run.eval) read_judged(directory, run);
   return run;
 }
 
@@ -187,7 +200,12 @@ std::vector<std::pair<std::string, std::string>> run_facts(const RunHistory& run
     add("Last gap (validation - train)", run.valid.back().gap);
   }
   add("Last train loss", last_finite(run.train, &TrainPoint::loss));
-  if (!run.train.empty()) facts.emplace_back("Steps", std::to_string(run.train.back().step));
+  if (!run.train.empty()) {
+    const std::string steps = std::to_string(run.train.back().step);
+    facts.emplace_back("Steps", run.iters > run.train.back().step
+                                    ? fmt::format("{} of {}", steps, run.iters)
+                                    : steps);
+  }
   if (const auto onset = overfitting_onset(run))
     facts.emplace_back("Overfitting from step", std::to_string(*onset));
   add("Trained tokens", last_finite(run.train, &TrainPoint::trained_tokens));

@@ -28,6 +28,17 @@ struct ReportRun {
 // of it is there.
 ReportRun read_report_run(const std::filesystem::path& path);
 
+// Reads an evaluation that lies in the directory into `run`, with its judgements; leaves what is
+// not there. Throws Error for a file that is no evaluation.
+void read_evaluation(const std::filesystem::path& directory, ReportRun& run);
+
+// A part of the page, under a heading or two.
+struct ReportSection {
+  std::string id;  // "head", "training", ...; the same whenever the page is made
+  std::string html;
+};
+std::vector<ReportSection> report_sections(std::span<const ReportRun> runs,
+                                           const std::string& title);
 // One self-contained HTML file: inline style, script and drawings, nothing from the network.
 std::string render_html(std::span<const ReportRun> runs, const std::string& title);
 // The same facts as Markdown tables.

@@ -1,10 +1,12 @@
 #include "report/run_log.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <map>
+#include <utility>
 
 #include "base/error.h"
 
@@ -14,12 +16,19 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
+constexpr size_t kLongestLine = size_t{4} << 20;
+
+// In order of steps; what is written last of a step holds.
 template <typename Point>
-std::vector<Point> in_order(std::map<int64_t, Point>& points) {
-  std::vector<Point> result;
-  result.reserve(points.size());
-  for (auto& [step, point] : points) result.push_back(point);
-  return result;
+void put(std::vector<Point>& points, Point point) {
+  const auto before = [](const Point& p, int64_t step) { return p.step < step; };
+  const auto at = points.empty() || points.back().step < point.step
+                      ? points.end()
+                      : std::lower_bound(points.begin(), points.end(), point.step, before);
+  if (at != points.end() && at->step == point.step)
+    *at = std::move(point);
+  else
+    points.insert(at, std::move(point));
 }
 
 std::optional<ValidPoint> least_loss(const RunHistory& run) {
@@ -56,51 +65,160 @@ std::string text_or_empty(const Json& object, const char* key) {
   return it->dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+namespace {
+
+TrialJudgement judgement_of(const Json& entry) {
+  TrialJudgement j;
+  j.question = text_or_empty(entry, "question");
+  j.single = entry.contains("answer");
+  j.answer_a = text_or_empty(entry, j.single ? "answer" : "answer_a");
+  j.answer_b = text_or_empty(entry, "answer_b");
+  j.label = text_or_empty(entry, "label");
+  Opinion& o = j.opinion;
+  o.verdict = text_or_empty(entry, "verdict");
+  o.text = text_or_empty(entry, "text");
+  o.exchanged = text_or_empty(entry, "verdict_ba");
+  if (o.exchanged == o.verdict)
+    o.exchanged.clear();
+  else
+    o.exchanged_text = text_or_empty(entry, "text_ba");
+  o.confidence = number_or_nan(entry, "confidence");
+  const auto right = entry.find("right");
+  o.right = right != entry.end() && right->is_boolean() && right->get<bool>();
+  return j;
+}
+
+TrialPoint trial_of(int64_t step, const Json& event) {
+  TrialPoint point{step, 0, {}, {}};
+  if (const double pairs = number_or_nan(event, "pairs"); pairs >= 0 && pairs < 1e15)
+    point.pairs = static_cast<int64_t>(pairs);
+  if (const auto figures = event.find("figures"); figures != event.end() && figures->is_object())
+    for (const auto& [name, value] : figures->items())
+      if (value.is_number() && std::isfinite(value.get<double>()))
+        point.figures.emplace_back(name, value.get<double>());
+  if (const auto list = event.find("judgements"); list != event.end() && list->is_array())
+    for (const Json& entry : *list)
+      if (entry.is_object()) point.judgements.push_back(judgement_of(entry));
+  return point;
+}
+
+void take_iters(RunHistory& run, const Json& event) {
+  if (const double iters = number_or_nan(event, "iters"); iters >= 1 && iters < 1e15)
+    run.iters = static_cast<int64_t>(iters);
+}
+
+void take_line(RunHistory& run, std::string_view line) {
+  if (line.find_first_not_of(" \t\r") == std::string::npos) return;
+  const Json event = Json::parse(line, nullptr, false);
+  const std::string kind = event.is_object() ? text_or_empty(event, "event") : "";
+  const double at = event.is_object() ? number_or_nan(event, "step") : std::nan("");
+  const bool has_step = at >= 0 && at < 1e15;
+  const int64_t step = has_step ? static_cast<int64_t>(at) : 0;
+  const bool of_a_step = kind == "train" || kind == "valid" || kind == "best" || kind == "judged";
+  if (kind.empty() || (of_a_step && !has_step)) {
+    ++run.skipped_lines;
+  } else if (kind == "config") {
+    run.config = event;
+    run.config.erase("event");
+    take_iters(run, event);
+  } else if (kind == "resume") {
+    run.end.reset();
+    take_iters(run, event);
+  } else if (kind == "train") {
+    put(run.train,
+        TrainPoint{step, number_or_nan(event, "loss"), number_or_nan(event, "lr"),
+                   number_or_nan(event, "tokens_per_second"), number_or_nan(event, "grad_norm"),
+                   number_or_nan(event, "peak_memory_gb"), number_or_nan(event, "trained_tokens"),
+                   number_or_nan(event, "seconds_left")});
+  } else if (kind == "valid") {
+    put(run.valid, ValidPoint{step, number_or_nan(event, "loss"), number_or_nan(event, "gap"),
+                              number_or_nan(event, "metric")});
+  } else if (kind == "judged") {
+    put(run.judged, trial_of(step, event));
+  } else if (kind == "best") {
+    run.best_step = step;
+  } else if (kind == "end") {
+    run.end = event;
+    run.end->erase("event");
+  }  // other events are a later version's
+}
+
+}  // namespace
+
 RunHistory read_run_history(const fs::path& given) {
   std::error_code ignored;
   const fs::path path = fs::is_directory(given, ignored) ? given / "metrics.jsonl" : given;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) fail("cannot open {}: a run directory has a metrics.jsonl", path.string());
-  RunHistory run;
-  run.name = fs::absolute(path).lexically_normal().parent_path().filename().string();
-  run.config = Json::object();
-  std::map<int64_t, TrainPoint> train;
-  std::map<int64_t, ValidPoint> valid;
-  std::string line;
-  while (std::getline(in, line)) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const Json event = Json::parse(line, nullptr, false);
-    const std::string kind = event.is_object() ? text_or_empty(event, "event") : "";
-    const double at = event.is_object() ? number_or_nan(event, "step") : std::nan("");
-    const bool has_step = at >= 0 && at < 1e15;
-    const int64_t step = has_step ? static_cast<int64_t>(at) : 0;
-    if (kind == "config") {
-      run.config = event;
-      run.config.erase("event");
-    } else if (kind == "train" && has_step) {
-      train[step] = {step,
-                     number_or_nan(event, "loss"),
-                     number_or_nan(event, "lr"),
-                     number_or_nan(event, "tokens_per_second"),
-                     number_or_nan(event, "grad_norm"),
-                     number_or_nan(event, "peak_memory_gb"),
-                     number_or_nan(event, "trained_tokens")};
-    } else if (kind == "valid" && has_step) {
-      valid[step] = {step, number_or_nan(event, "loss"), number_or_nan(event, "gap"),
-                     number_or_nan(event, "metric")};
-    } else if (kind == "best" && has_step) {
-      run.best_step = step;
-    } else if (kind == "end") {
-      run.end = event;
-      run.end->erase("event");
-    } else if (kind.empty() ||
-               ((kind == "train" || kind == "valid" || kind == "best") && !has_step)) {
-      ++run.skipped_lines;  // other events are a later version's
-    }
+  if (!std::ifstream(path, std::ios::binary))
+    fail("cannot open {}: a run directory has a metrics.jsonl", path.string());
+  RunLogFollower log(path);
+  log.poll();
+  log.finish();
+  return log.history();
+}
+
+RunLogFollower::RunLogFollower(fs::path file, bool only_new) : file_(std::move(file)) {
+  if (const auto now = look(file_); only_new && now) ignored_ = now->id;
+  begin_anew();
+}
+
+std::optional<RunLogFollower::Look> RunLogFollower::look(const fs::path& file) {
+  struct stat s {};
+  if (::stat(file.c_str(), &s) != 0 || !S_ISREG(s.st_mode)) return std::nullopt;
+  return Look{{static_cast<uint64_t>(s.st_dev), static_cast<uint64_t>(s.st_ino)},
+              static_cast<uint64_t>(s.st_size),
+              static_cast<int64_t>(s.st_mtime)};
+}
+
+void RunLogFollower::begin_anew() {
+  read_ = 0;
+  pending_.clear();
+  skipping_ = false;
+  history_ = {};
+  history_.config = Json::object();
+  history_.name = fs::absolute(file_).lexically_normal().parent_path().filename().string();
+}
+
+bool RunLogFollower::poll() {
+  const auto now = look(file_);
+  if (!now || now->id == ignored_) return false;
+  bool changed = false;
+  if (file_id_ != now->id || now->size < read_) {
+    begin_anew();
+    file_id_ = now->id;
+    changed = true;
   }
-  run.train = in_order(train);
-  run.valid = in_order(valid);
-  return run;
+  if (now->size == read_) return changed;
+  written_ = now->written;
+  std::ifstream in(file_, std::ios::binary);
+  in.seekg(static_cast<std::streamoff>(read_));
+  std::string bytes(size_t{1} << 16, '\0');
+  while (in.read(bytes.data(), static_cast<std::streamsize>(bytes.size())), in.gcount() > 0) {
+    const auto got = static_cast<size_t>(in.gcount());
+    take({bytes.data(), got});
+    read_ += got;
+    changed = true;
+  }
+  return changed;
+}
+
+void RunLogFollower::take(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const size_t end = bytes.find('\n');
+    const std::string_view part = bytes.substr(0, end);
+    if (!skipping_) pending_ += part;
+    if (pending_.size() > kLongestLine) {
+      skipping_ = true;
+      pending_.clear();
+    }
+    if (end == std::string_view::npos) return;
+    bytes.remove_prefix(end + 1);
+    finish();
+  }
+}
+
+void RunLogFollower::finish() {
+  if (std::exchange(skipping_, false)) ++history_.skipped_lines;
+  take_line(history_, std::exchange(pending_, {}));
 }
 
 std::optional<ValidPoint> best_point(const RunHistory& run) {

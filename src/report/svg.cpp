@@ -36,7 +36,7 @@ double nice_step(double span, int count) {
 Axis axis_of(double low, double high, bool fixed, int count, bool from_zero) {
   if (from_zero) low = std::min(low, 0.0);
   if (!(high > low)) {
-    const double pad = std::max(std::abs(low) * 0.1, 1e-12);
+    const double pad = low == 0 ? 1 : std::abs(low) * 0.1;
     low -= pad;
     high += pad;
   }
@@ -180,7 +180,7 @@ std::string render(const Chart& chart) {
 
   std::string legend;
   for (const Series& s : chart.series)
-    if (chart.series.size() > 1 && !s.faint && !s.name.empty())
+    if (chart.series.size() > 1 && !s.faint && !s.name.empty() && !s.points.empty())
       legend += fmt::format("<span class=\"key\"><i class=\"c{}{}\"></i>{}</span>", s.color,
                             s.dashed ? " dashed" : "", escape(s.name));
   return fmt::format(

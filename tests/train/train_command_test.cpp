@@ -268,6 +268,13 @@ TEST_F(TrainCommand, ATerminalShowsTheTimeLeft) {
       << shown.substr(line - 80, 120);
 }
 
+// The page lives as long as the run does.
+TEST_F(TrainCommand, WatchServesBesideTheRun) {
+  auto outcome = train("--iters 1 --num-layers -1 --val-batches 0 --watch");
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+  EXPECT_TRUE(outcome.says("Watch the run at http://127.0.0.1:")) << outcome.text;
+}
+
 TEST_F(TrainCommand, AnAdapterThatIsThereDecidesItsShape) {
   auto outcome = train(
       "--iters 1 --num-layers 1 --lora-rank 3 --lora-scale 5 --lora-targets o_proj "
