@@ -29,7 +29,7 @@ install(DIRECTORY ${mlx_site}/mlx_cpu.libs DESTINATION lib/gavel OPTIONAL)
 if(TARGET gavel_arrow)
   install(TARGETS gavel_arrow LIBRARY DESTINATION lib)
 endif()
-install(FILES LICENSE README.md DESTINATION share/doc/gavel)
+install(FILES LICENSE NOTICE README.md DESTINATION share/doc/gavel)
 install(DIRECTORY docs/ DESTINATION share/doc/gavel PATTERN images EXCLUDE)
 install(CODE [[
   set(prefix "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}")

@@ -18,7 +18,7 @@ cmake --install "$build" --prefix "$stage" --strip >/dev/null
 
 # What ldd finds outside of the bundle, but for glibc's own: those must be the machine's.
 mkdir -p "$stage/share/licenses/gavel"
-cp LICENSE docs/third-party.md "$stage/share/licenses/gavel/"
+cp LICENSE NOTICE docs/third-party.md "$stage/share/licenses/gavel/"
 ldd "$stage/bin/gavel" "$stage/lib/gavel/libgavel.so" "$stage/lib/gavel/mlx/lib/libmlx.so" |
   awk '$2 == "=>" && $3 ~ /^\// {print $1, $3}' | sort -u | while read -r soname path; do
   case $soname in
