@@ -46,7 +46,7 @@ std::string rate_text(double per_second) {
 }
 
 std::string duration_text(double seconds) {
-  const auto s = static_cast<int64_t>(std::max(0.0, std::min(seconds, 1e9)) + 0.5);
+  const int64_t s = std::llround(std::max(0.0, std::min(seconds, 1e9)));
   if (s < 60) return fmt::format("{} s", s);
   if (s < 3600) return fmt::format("{} min {} s", s / 60, s % 60);
   return fmt::format("{} h {} min", s / 3600, s % 3600 / 60);

@@ -49,7 +49,7 @@ bool is_other_method(const std::string& method) {
 
 // The headers that a preflight asks for; otherwise those that the OpenAI SDK sends from a page.
 std::string allowed_headers(const httplib::Request& req) {
-  const std::string asked = lower(req.get_header_value("Access-Control-Request-Headers"));
+  std::string asked = lower(req.get_header_value("Access-Control-Request-Headers"));
   if (!asked.empty() && asked.size() <= 4096 &&
       asked.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_, ") == asked.npos)
     return asked;
@@ -157,9 +157,10 @@ class HttpServer::Impl final : public httplib::Server {
       fill(res, *current->refusal);
       return res.status;
     });
-    set_exception_handler([](const httplib::Request&, httplib::Response& res, std::exception_ptr) {
-      fill(res, ApiError(500, "server_error", "The request could not be answered."));
-    });
+    set_exception_handler(
+        [](const httplib::Request&, httplib::Response& res, const std::exception_ptr&) {
+          fill(res, ApiError(500, "server_error", "The request could not be answered."));
+        });
     set_error_handler([this](const httplib::Request& req, httplib::Response& res) {
       if (!res.body.empty()) return;
       current->close_after = true;
