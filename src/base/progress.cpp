@@ -40,6 +40,10 @@ std::string grouped_digits(int64_t n) {
   return out;
 }
 
+std::string counted(int64_t n, std::string_view thing) {
+  return fmt::format("{} {}{}", grouped_digits(n), thing, n == 1 ? "" : "s");
+}
+
 std::string rate_text(double per_second) {
   if (per_second >= 100) return grouped_digits(std::llround(std::min(per_second, 1e15)));
   return fmt::format("{:.{}f}", per_second, per_second >= 10 ? 0 : per_second >= 1 ? 1 : 2);

@@ -214,9 +214,10 @@ JoinReport join_answers(const std::vector<std::filesystem::path>& files, const R
 
 std::string describe(const JoinReport& r) {
   std::string out = fmt::format(
-      "{} answers ({}) to {} questions: {} pairs{}\n", grouped_digits(r.answers),
-      fmt::join(r.forms, ", "), grouped_digits(r.questions), grouped_digits(r.pairs),
-      r.alone > 0 ? fmt::format("; {} questions have one answer alone", grouped_digits(r.alone))
+      "{} ({}) to {}: {}{}\n", counted(r.answers, "answer"), fmt::join(r.forms, ", "),
+      counted(r.questions, "question"), counted(r.pairs, "pair"),
+      r.alone == 1  ? "; 1 question has one answer alone"
+      : r.alone > 1 ? fmt::format("; {} questions have one answer alone", grouped_digits(r.alone))
                   : "");
   for (const auto& [kind, fault] : r.faults)
     out += fmt::format("  {:>9}  {} ({}: {})\n", grouped_digits(fault.count), kind,

@@ -110,9 +110,12 @@ std::string describe(const PrepareReport& report, int64_t shown) {
   add_faults(out, report);
   add_splits(out, report);
   if (report.excluded_questions > 0)
-    out += fmt::format("Excluded files: {} questions; {} rows have one of them, or nearly so\n",
-                       grouped_digits(report.excluded_questions),
-                       report.excluded_rows > 0 ? grouped_digits(report.excluded_rows) : "no");
+    out += fmt::format("Excluded files: {}; {} of them, or nearly so\n",
+                       counted(report.excluded_questions, "question"),
+                       report.excluded_rows == 0   ? "no row has one"
+                       : report.excluded_rows == 1 ? "1 row has one"
+                                                   : grouped_digits(report.excluded_rows) +
+                                                         " rows have one");
   if (report.alike_questions > 0)
     out += fmt::format(
         "Questions that are nearly the same as another one, kept in one split: {} (split by text, "

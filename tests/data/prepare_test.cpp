@@ -188,7 +188,7 @@ TEST_F(Prepare, NearlyEqualQuestionsStayInOneSplit) {
   report = prepare(options, nullptr);
   EXPECT_EQ(report.rows_kept, 198);
   EXPECT_EQ(report.dropped.at("question of an excluded file").count, 2);
-  EXPECT_NE(describe(report).find("Excluded files: 1 questions; 2 rows have one of them"),
+  EXPECT_NE(describe(report).find("Excluded files: 1 question; 2 rows have one of them"),
             std::string::npos);
   for (const std::string split : {"train", "valid", "test"})
     for (const Json& row : rows(split))
@@ -202,7 +202,7 @@ TEST_F(Prepare, ExcludesQuestionsAlone) {
   options.excluded = {dir_ / "none.jsonl"};
   PrepareReport report = prepare(options, nullptr);
   EXPECT_EQ(report.rows_kept, 20);
-  EXPECT_NE(describe(report).find("Excluded files: 1 questions; no rows have one of them"),
+  EXPECT_NE(describe(report).find("Excluded files: 1 question; no row has one of them"),
             std::string::npos);
   EXPECT_EQ(to_json(report).at("excluded").dump(), R"({"questions":1,"rows":0})");
   write_file_atomic(dir_ / "some.csv", "Question,source\nquestion 3,a\nquestion 7,b\n");
