@@ -27,7 +27,7 @@ Json confusion_json(const RatedPart& part, std::span<const Judgement> judgements
           {"counts", rating_confusion(judgements, place)}};
 }
 
-void add_calibrated(Json& metrics, std::vector<Judgement> judgements,
+void add_calibrated(Json& judge, std::vector<Judgement> judgements,
                     const Calibration& calibration, const EvalRequest& request) {
   for (Judgement& j : judgements) j = calibrated(j, calibration);
   const auto after = bootstrap_numbers(judgements.size(), request.bootstrap,
@@ -35,8 +35,9 @@ void add_calibrated(Json& metrics, std::vector<Judgement> judgements,
                                          const RatingHonesty h = rating_honesty(judgements, sample);
                                          return std::vector<double>{h.ece, h.nll};
                                        });
-  metrics["ece_calibrated"] = interval_json(after[0]);
-  metrics["nll_calibrated"] = interval_json(after[1]);
+  judge["metrics"]["ece_calibrated"] = interval_json(after[0]);
+  judge["metrics"]["nll_calibrated"] = interval_json(after[1]);
+  judge["reliability_scaled"] = reliability_json(judgements);
 }
 
 // "tpr" as a head of a column.
@@ -178,8 +179,8 @@ Json answer_judge_json(const EvalResult& result, const EvalRequest& request) {
       judge["confusions"].push_back(confusion_json(parts[k], judgements, k));
   }
   add_honesty(judge, result, request);
-  if (result.calibration)
-    add_calibrated(judge["metrics"], judgements, *result.calibration, request);
+  judge["reliability"] = reliability_json(judgements);
+  if (result.calibration) add_calibrated(judge, judgements, *result.calibration, request);
   judge["speed"] = speed_json(result, request);
   if (!result.paraphrases.results.empty())
     judge["paraphrases"] = paraphrases_json(result.paraphrases);

@@ -12,8 +12,6 @@
 #include "judge/selective.h"
 
 namespace gavel {
-namespace {
-
 using Json = nlohmann::ordered_json;
 
 Json reliability_json(std::span<const Judgement> judgements) {
@@ -26,8 +24,6 @@ Json reliability_json(std::span<const Judgement> judgements) {
                     {"accuracy", bin.accuracy}});
   return bins;
 }
-
-}  // namespace
 
 Json judge_head(const EvalJudge& judge) {
   Json head = {{"name", judge.name},

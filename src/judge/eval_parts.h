@@ -15,6 +15,8 @@ namespace gavel {
 nlohmann::ordered_json judge_head(const EvalJudge& judge);
 // Latency, answers per second and cost, with intervals.
 nlohmann::ordered_json speed_json(const EvalResult& result, const EvalRequest& request);
+// The bins of reliability(), for `reliability` and, after calibration, `reliability_scaled`.
+nlohmann::ordered_json reliability_json(std::span<const Judgement> judgements);
 // `coverage`; where it was calibrated `calibration`, `temperature`, `sure`, and `calibrations`.
 void add_honesty(nlohmann::ordered_json& judge, const EvalResult& result,
                  const EvalRequest& request);

@@ -309,14 +309,20 @@ std::vector<ReliabilityBin> reliability(std::span<const Judgement> judgements, i
     result[static_cast<size_t>(i)].low = static_cast<double>(i) / bins;
     result[static_cast<size_t>(i)].high = static_cast<double>(i + 1) / bins;
   }
-  for (const Judgement& j : judgements) {
-    if (!j.probabilities) continue;
-    const Verdict top = most_probable(*j.probabilities);
-    const double confidence = (*j.probabilities)[index(top)];
+  const auto add = [&](double confidence, bool right) {
     ReliabilityBin& bin = result[static_cast<size_t>(bin_of(confidence, bins))];
     ++bin.count;
     bin.confidence += confidence;
-    bin.accuracy += top == j.label;
+    bin.accuracy += right ? 1 : 0;
+  };
+  for (const Judgement& j : judgements) {
+    if (j.probabilities) {
+      const Verdict top = most_probable(*j.probabilities);
+      add((*j.probabilities)[index(top)], top == j.label);
+    }
+    for (const Rating& r : j.ratings)
+      if (!r.probabilities.empty() && r.value)
+        add(r.probabilities.at(static_cast<size_t>(*r.value - r.low)), r.value == r.label);
   }
   for (ReliabilityBin& bin : result) {
     bin.confidence = ratio_or_zero(bin.confidence, static_cast<double>(bin.count));

@@ -122,7 +122,7 @@ struct ReliabilityBin {
   double confidence = 0;  // mean probability of the verdict
   double accuracy = 0;    // share of right verdicts
 };
-// Equal-width bins over the judgements that have probabilities.
+// Equal-width bins over the judgements that have probabilities; of one answer, over its parts.
 std::vector<ReliabilityBin> reliability(std::span<const Judgement> judgements,
                                         int bins = kReliabilityBins);
 

@@ -190,7 +190,9 @@ std::string reliability(const EvalLog& eval) {
         if (bin.count > 0) points.emplace_back(bin.confidence, bin.accuracy);
       return points;
     };
-    chart.series.push_back({"as it is", 0, line(judge.reliability), false, true});
+    const auto raw = line(judge.reliability);
+    if (raw.empty()) continue;  // its probabilities are not known
+    chart.series.push_back({"as it is", 0, raw, false, true});
     if (!judge.reliability_scaled.empty())
       chart.series.push_back({judge.calibration.empty() || judge.calibration == "temperature"
                                   ? "at temperature " + svg::number(judge.temperature)

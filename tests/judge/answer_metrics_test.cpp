@@ -47,6 +47,13 @@ TEST(AnswerMetrics, ScoresCountTheUnreadableAsTheFarthest) {
   EXPECT_DOUBLE_EQ(m.at("weighted_kappa"), weighted_kappa(x, y, KappaWeights::quadratic));
   EXPECT_NEAR(m.at("nll"), -(std::log(0.6) + std::log(0.8)) / 2, 1e-12);
   EXPECT_NEAR(m.at("ece"), (0.4 + 0.2) / 2, 1e-12);
+  double count = 0, error = 0;
+  for (const ReliabilityBin& bin : reliability(rows)) {
+    count += static_cast<double>(bin.count);
+    error += static_cast<double>(bin.count) * std::abs(bin.confidence - bin.accuracy);
+  }
+  EXPECT_EQ(count, 2);  // of the other two no probabilities are known
+  EXPECT_NEAR(error / count, m.at("ece"), 1e-12);
   const auto counts = rating_confusion(rows, 0);
   EXPECT_EQ(counts[4], (std::vector<int64_t>{0, 0, 0, 0, 0, 1}));
   EXPECT_EQ(counts[1], (std::vector<int64_t>{0, 0, 1, 0, 0, 0}));

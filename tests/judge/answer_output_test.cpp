@@ -98,6 +98,11 @@ TEST(AnswerOutput, ACalibrationAndProbesAreReported) {
   EXPECT_LT(judge["metrics"]["ece_calibrated"]["value"].get<double>(),
             judge["metrics"]["ece"]["value"].get<double>());
   EXPECT_GT(judge["temperature"].get<double>(), 1);
+  for (const char* bins : {"reliability", "reliability_scaled"}) {
+    int counted = 0;
+    for (const Json& bin : judge.at(bins)) counted += bin["count"].get<int>();
+    EXPECT_EQ(counted, 30) << bins;
+  }
   EXPECT_EQ(judge["calibrations"].size(), 4u);
   EXPECT_EQ(judge["coverage"].back()["coverage"], 1.0);
   EXPECT_TRUE(judge.contains("sure"));

@@ -226,6 +226,12 @@ TEST_F(Report, ShowsJudgesOfOneAnswer) {
     const json metric = {{"value", 0.5}, {"low", 0.25}, {"high", 0.75}};
     return json{{"name", name},
                 {"metrics", {{"agreement", metric}, {"tone.weighted_kappa", metric}}},
+                {"reliability",
+                 {{{"low", 0.6},
+                   {"high", 0.7},
+                   {"count", name == std::string("base") ? 0 : 9},
+                   {"confidence", 0.65},
+                   {"accuracy", 0.5}}}},
                 {"confusions",
                  {{{"part", "<tone>"},
                    {"labels", {"1", "2"}},
@@ -252,6 +258,8 @@ TEST_F(Report, ShowsJudgesOfOneAnswer) {
   for (const char* wanted :
        {"7 answers", "tone: Weighted kappa", "&lt;tone&gt;", "Alone.", "Is it kind?", ">33<"})
     EXPECT_NE(html.find(wanted), std::string::npos) << wanted;
+  EXPECT_NE(html.find("Reliability of tuned"), std::string::npos);
+  EXPECT_EQ(html.find("Reliability of base"), std::string::npos);  // has no probabilities
   EXPECT_EQ(html.find("Answer B"), std::string::npos);
   EXPECT_EQ(html.find("<h3>Length"), std::string::npos);
   EXPECT_NE(text.find("| 2 | 34 | 35 | 36 |"), std::string::npos);
