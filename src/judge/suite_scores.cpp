@@ -5,8 +5,10 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include "base/error.h"
+#include "judge/suite_ties.h"
 #include "judge/suites.h"
 
 namespace gavel {
@@ -107,24 +109,33 @@ SuiteScores reward_bench(Rows rows) {
           {"overall", mean_of({chat, hard, safety, reasoning})}};
 }
 
-// The better answer must beat every worse one. Its subset of ties needs scores, and is left out.
+// The better answer must beat every worse one. Ties is known where every answer has a score.
 SuiteScores reward_bench_2(Rows rows) {
   Means by_subset;
+  SuiteRows of_ties;
   for (const SuiteRow* row : rows) {
     const bool all = std::all_of(row->begin(), row->end(),
                                  [](const SuitePair& p) { return right(*p.judgement); });
-    by_subset.add(row->front().pair->category, all ? 1 : 0);
+    const std::string& subset = row->front().pair->category;
+    by_subset.add(subset, all ? 1 : 0);
+    if (subset == "Ties") of_ties.push_back(row);
   }
   SuiteScores out;
-  double sum = 0, count = 0;
-  for (const char* name : {"Factuality", "Precise IF", "Math", "Safety", "Focus"}) {
-    const double value = by_subset.of(name);
+  std::vector<double> values;
+  const auto add = [&](const char* name, double value) {
     out.emplace_back(name, value);
-    if (std::isnan(value)) continue;
-    sum += value;
-    ++count;
-  }
-  out.emplace_back("overall without Ties", count > 0 ? sum / count : kNaN);
+    if (!std::isnan(value)) values.push_back(value);
+  };
+  for (const char* name : {"Factuality", "Precise IF", "Math", "Safety", "Focus"})
+    add(name, by_subset.of(name));
+  const auto mean = [&] {
+    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  };
+  const double without = values.empty() ? kNaN : mean();
+  const double ties = ties_of_reward_bench_2(of_ties);
+  if (!std::isnan(ties)) add("Ties", ties);
+  out.emplace_back("overall without Ties", without);
+  if (!std::isnan(ties)) out.emplace_back("overall", mean());
   return out;
 }
 
@@ -258,10 +269,16 @@ SuiteScores mt_bench_human(Rows rows) {
 
 // --- the first order, as scikit-learn's macro means ----------------------------------------------
 
+// What cannot be read is a tie to both suites' authors.
 SuiteScores as_classes(Rows rows, bool consistency) {
   std::vector<Judgement> judgements;
   for (const SuiteRow* row : rows)
-    for (const SuitePair& p : *row) judgements.push_back(*p.judgement);
+    for (const SuitePair& p : *row) {
+      Judgement& j = judgements.emplace_back(*p.judgement);
+      if (j.verdict == Verdict::none) j.verdict = Verdict::tie;
+      if (j.first_order == Verdict::none) j.first_order = Verdict::tie;
+      if (j.second_order == Verdict::none) j.second_order = Verdict::tie;
+    }
   const MetricValues values = measure(judgements);
   SuiteScores out = {{consistency ? "agreement" : "accuracy", value_of(values, Metric::agreement)},
                      {"precision", value_of(values, Metric::precision)},

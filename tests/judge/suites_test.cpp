@@ -168,6 +168,40 @@ TEST_F(Suites, RewardBench2AsksForTheBestOfFour) {
   EXPECT_DOUBLE_EQ(s["overall without Ties"], 0.75);
 }
 
+// What its authors' process_single_model gives for these scores.
+TEST_F(Suites, RewardBench2ScoresTiesLikeItsAuthors) {
+  const auto row = [](const std::string& id, int right) -> Json {
+    Json chosen = Json::array();
+    for (int i = 0; i < right; ++i) chosen.push_back("right " + std::to_string(i));
+    return {{"id", id},
+            {"prompt", "q " + id},
+            {"chosen", chosen},
+            {"rejected", {"wrong 0", "wrong 1"}},
+            {"subset", "Ties"}};
+  };
+  const auto data =
+      read("rewardbench2", write("ties.jsonl", {row("ref:0", 1), row("tied:0", 2), row("ref:1", 1),
+                                                row("tied:1", 3), row("tied:2", 2)}));
+  const std::vector<std::vector<double>> scores_of = {
+      {3, 1, 0}, {2.5, 2, 1, -1}, {0.5, 1, 0}, {2, 4, 3, 1.5, 0}, {1, 2, 0, -1}};
+  auto judgements = judged(data, std::string(2 * data.pairs.size(), 'r'));
+  for (size_t r = 0; r < data.suites[0].rows.size(); ++r)
+    for (const size_t i : data.suites[0].rows[r]) {
+      const JudgePair& pair = data.pairs[i];
+      const auto of = [&](const std::string& answer) {
+        const size_t place = answer.back() - '0';
+        const size_t right = scores_of[r].size() - 2;
+        return scores_of[r][answer.starts_with("right") ? place : right + place];
+      };
+      judgements[i].scores = {of(pair.answer_a), of(pair.answer_b)};
+    }
+  auto s = scores(data, judgements);
+  EXPECT_NEAR(s["Ties"], 0.6495665525799912, 1e-12);
+  EXPECT_NEAR(s["overall"], s["Ties"], 1e-12);
+  judgements[3].scores.reset();
+  EXPECT_EQ(scores(data, judgements).count("Ties"), 0u);
+}
+
 // The matrix of RM-Bench's README for scores 1, 2, 3 of the better and 0, 2.5, 2.8 of the worse.
 TEST_F(Suites, RmBenchHasThreeLevels) {
   const auto row = [](const std::string& domain, int id) -> Json {
