@@ -218,7 +218,7 @@ std::string describe(const JoinReport& r) {
       counted(r.questions, "question"), counted(r.pairs, "pair"),
       r.alone == 1  ? "; 1 question has one answer alone"
       : r.alone > 1 ? fmt::format("; {} questions have one answer alone", grouped_digits(r.alone))
-                  : "");
+                    : "");
   for (const auto& [kind, fault] : r.faults)
     out += fmt::format("  {:>9}  {} ({}: {})\n", grouped_digits(fault.count), kind,
                        fault.places[0].first, fault.places[0].second);

@@ -112,10 +112,10 @@ std::string describe(const PrepareReport& report, int64_t shown) {
   if (report.excluded_questions > 0)
     out += fmt::format("Excluded files: {}; {} of them, or nearly so\n",
                        counted(report.excluded_questions, "question"),
-                       report.excluded_rows == 0   ? "no row has one"
-                       : report.excluded_rows == 1 ? "1 row has one"
-                                                   : grouped_digits(report.excluded_rows) +
-                                                         " rows have one");
+                       report.excluded_rows == 0 ? "no row has one"
+                       : report.excluded_rows == 1
+                           ? "1 row has one"
+                           : grouped_digits(report.excluded_rows) + " rows have one");
   if (report.alike_questions > 0)
     out += fmt::format(
         "Questions that are nearly the same as another one, kept in one split: {} (split by text, "
