@@ -27,8 +27,8 @@ Json confusion_json(const RatedPart& part, std::span<const Judgement> judgements
           {"counts", rating_confusion(judgements, place)}};
 }
 
-void add_calibrated(Json& judge, std::vector<Judgement> judgements,
-                    const Calibration& calibration, const EvalRequest& request) {
+void add_calibrated(Json& judge, std::vector<Judgement> judgements, const Calibration& calibration,
+                    const EvalRequest& request) {
   for (Judgement& j : judgements) j = calibrated(j, calibration);
   const auto after = bootstrap_numbers(judgements.size(), request.bootstrap,
                                        [&](std::span<const uint32_t> sample) {
