@@ -2,7 +2,7 @@
 each on held-out sets, as one table:
 python3 bench/recipes.py --gavel build/gavel --model MODEL --train pairs.jsonl[.xz] --output DIR
         --set NAME=FILE [--set NAME=FILE ...] [--sizes 500,5000,all] [--recipes NAMES]
-        [--only SIZE/RECIPE,...]
+        [--only SIZE/RECIPE,...] [--alike REGEX]
 
 Every size validates on the same pairs (--valid of them, by question, the nearly same ones left out of
 training), which also fit the temperature. Ties are left out of what is measured. DIR/results.json
@@ -16,6 +16,7 @@ import lzma
 import math
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -28,7 +29,8 @@ SHORT = {"rate": "--learning-rate", "rank": "--lora-rank", "alpha": "--lora-alph
          "seed": "--seed"}
 RANK = {"form": "rank", "rate": 1e-3, "rank": 16, "alpha": 32, "targets": ALL, "passes": 1}
 PAIR = {**RANK, "form": "pair", "rate": 5e-4}
-# What each changes; `passes` multiplies the epochs that suit the number of pairs.
+# What each changes; `passes` multiplies the epochs that suit the number of pairs, `alike` trains on
+# those only whose id --alike matches: of the sources that are like what is to be judged.
 RECIPES = {
     "rank": RANK,
     "rank-smooth": {**RANK, "smooth": 0.1},
@@ -38,6 +40,10 @@ RECIPES = {
     "rank-r64": {**RANK, "rank": 64, "alpha": 128, "rate": 5e-4},
     "rank-twice": {**RANK, "passes": 2},
     "rank-half": {**RANK, "passes": 0.5},
+    "rank-quarter": {**RANK, "passes": 0.25},
+    "rank-alike": {**RANK, "alike": True},
+    "rank-alike-half": {**RANK, "alike": True, "passes": 0.5},
+    "rank-qv8-gentle": {**RANK, "rank": 8, "alpha": 16, "targets": "q_proj,v_proj", "rate": 3e-4},
     "rank-dropout": {**RANK, "dropout": 0.1},
     "rank-seed1": {**RANK, "seed": 1},
     "rank-seed2": {**RANK, "seed": 2},
@@ -203,6 +209,8 @@ def evaluate(args, adapter, out, joined, valid, rows):
 
 def attempt(args, size, name, pool, joined, rows):
     recipe = RECIPES[name]
+    if recipe.get("alike"):
+        pool = [row for row in pool if re.search(args.alike, str(row.get("id", "")))]
     pairs = len(pool) if size == "all" else min(int(size), len(pool))
     out = args.output / size / name
     shutil.rmtree(out, ignore_errors=True)
@@ -276,6 +284,7 @@ def main():
     parser.add_argument("--only", default="", metavar="SIZE/RECIPE,...",
                         help="these, whatever --sizes and --recipes say")
     parser.add_argument("--valid", type=int, default=400, help="pairs to validate on")
+    parser.add_argument("--alike", default="", metavar="REGEX", help="of the recipes rank-alike")
     parser.add_argument("--set-limit", type=int, help="the first so many pairs of each set")
     parser.add_argument("--train-limit", type=float, metavar="SECONDS",
                         help="stop a training after so long; its best step so far is measured")
