@@ -5,7 +5,8 @@ python3 bench/recipes.py --gavel build/gavel --model MODEL --train pairs.jsonl[.
         [--only SIZE/RECIPE,...] [--alike REGEX]
 
 Every size validates on the same pairs (--valid of them, by question, the nearly same ones left out of
-training), which also fit the temperature. Ties are left out of what is measured. DIR/results.json
+training), which also fit the temperature (`scaled`: at it, pairs unlike the validation's told as surely).
+Ties are left out of what is measured. DIR/results.json
 collects the runs of several calls, DIR/table.md is made of all of them, and DIR/SIZE/RECIPE holds the
 adapter and scores.jsonl: one line a held-out pair, with its probabilities before calibration.
 """
@@ -52,7 +53,7 @@ RECIPES = {
     "pair-once": {**PAIR, "swap": False},
 }
 COLUMNS = ["agreement", "longer", "balanced", "shorter_wins", "consistency", "ece",
-           "ece_calibrated", "confidence", "confidence_calibrated", "surest_quarter"]
+           "ece_scaled", "confidence", "confidence_scaled", "surest_quarter"]
 
 
 def run(*command, limit=None):
@@ -159,8 +160,8 @@ def measure(rows, judged, joined_scale):
     return {"pairs": len(rows), "agreement": sum(right) / len(rows), "longer": sum(longer) / len(rows),
             "balanced": sum(both) / len(both) if both else None, "shorter_wins": of[False],
             "consistency": sum(j["verdict_ab"] == j["verdict_ba"] for j in judged) / len(rows),
-            "ece": calibration_error(raw, right), "ece_calibrated": calibration_error(scaled, right),
-            "confidence": sum(raw) / len(raw), "confidence_calibrated": sum(scaled) / len(scaled),
+            "ece": calibration_error(raw, right), "ece_scaled": calibration_error(scaled, right),
+            "confidence": sum(raw) / len(raw), "confidence_scaled": sum(scaled) / len(scaled),
             "surest_quarter": sum(right[i] for i in order) / len(order), "surest_pairs": len(order)}
 
 

@@ -12,6 +12,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
+constexpr size_t kLargest = 1 << 24;
+
 struct Place {
   fs::path file;
   std::string weights;
@@ -27,7 +29,7 @@ Place place_of(const fs::path& adapter) {
 Json read_entries(const fs::path& file) {
   std::error_code ignored;
   if (!fs::exists(file, ignored)) return Json::array();
-  Json content = Json::parse(read_file(file, 1 << 20), nullptr, false);
+  Json content = Json::parse(read_file(file, kLargest), nullptr, false);
   if (!content.is_object() || !content.contains("entries") || !content["entries"].is_array())
     fail("{} is not a calibration: remove it, or run gavel eval --calibrate again", file.string());
   return content["entries"];
@@ -53,6 +55,32 @@ std::vector<double> numbers_of(const Json& entry, const char* key, const std::st
   return out;
 }
 
+PairPlace place_in(const Json& list, const std::string& file) {
+  PairPlace out{};
+  bool known = list.is_array() && list.size() == out.size();
+  for (size_t k = 0; known && k < out.size(); ++k) {
+    known = list[k].is_number() && std::isfinite(list[k].get<double>());
+    if (known) out[k] = list[k].get<double>();
+  }
+  if (!known) fail("{}: a place of the familiarity is not three numbers", file);
+  return out;
+}
+
+Familiarity read_familiarity(const Json& entry, const std::string& file) {
+  Familiarity f;
+  const auto it = entry.find("familiarity");
+  if (it == entry.end()) return f;
+  if (!it->is_object()) fail("{}: the familiarity is not an object", file);
+  f.center = place_in(it->value("center", Json()), file);
+  f.spread = place_in(it->value("spread", Json()), file);
+  const Json usual = it->value("usual", Json()), places = it->value("places", Json());
+  f.usual = usual.is_number() ? usual.get<double>() : 0;
+  if (!(f.usual > 0)) fail("{}: the usual distance is not a positive number", file);
+  if (!places.is_array() || places.empty()) fail("{}: the familiarity has no places", file);
+  for (const Json& place : places) f.places.push_back(place_in(place, file));
+  return f;
+}
+
 ProbabilityMap read_map(const Json& entry, const std::string& file) {
   ProbabilityMap map;
   const auto number = [&](const char* key, double otherwise, const char* what) {
@@ -67,6 +95,7 @@ ProbabilityMap read_map(const Json& entry, const std::string& file) {
   const char* negative = "the tie band is not a number of 0 or more";
   map.tie_band = number("tie_band", 0, negative);
   if (map.tie_band < 0) fail("{}: {}", file, negative);
+  map.familiarity = read_familiarity(entry, file);
   const Json method = entry.value("method", Json("temperature"));
   if (method == "platt") {
     map.method = CalibrationMethod::platt;
@@ -88,6 +117,9 @@ void write_map(const ProbabilityMap& map, Json& entry) {
   entry["method"] = method_name(map.method);
   entry["temperature"] = map.temperature;
   entry["tie_band"] = map.tie_band;
+  if (const Familiarity& f = map.familiarity; !f.places.empty())
+    entry["familiarity"] = {
+        {"center", f.center}, {"spread", f.spread}, {"usual", f.usual}, {"places", f.places}};
   if (map.method == CalibrationMethod::platt) {
     entry["slope"] = map.slope;
     entry["intercept"] = map.intercept;
@@ -150,7 +182,9 @@ void save_calibration(const fs::path& adapter, JudgeMode mode, bool both_orders,
     entry["max_error"] = calibration.max_error;
   }
   kept.push_back(std::move(entry));
-  write_file_atomic(place.file, Json{{"entries", kept}}.dump(2) + "\n");
+  std::string text;
+  for (const Json& each : kept) text += (text.empty() ? "" : ",\n") + each.dump();
+  write_file_atomic(place.file, "{\"entries\": [\n" + text + "\n]}\n");
 }
 
 }  // namespace gavel

@@ -93,6 +93,12 @@ void add_honesty(Json& judge, const EvalResult& result, const EvalRequest& reque
   judge["calibration"] = method_name(map.method);
   judge["temperature"] = map.temperature;
   if (map.tie_band > 0) judge["tie_band"] = map.tie_band;
+  if (!map.familiarity.places.empty()) {
+    const auto strange = std::count_if(judgements.begin(), judgements.end(), [&](const auto& j) {
+      return strangeness(map.familiarity, size_of(j)) > 1;
+    });
+    judge["strange"] = static_cast<double>(strange) / static_cast<double>(judgements.size());
+  }
   if (result.calibration->threshold)
     judge["sure"] = sure_json(judgements, *result.calibration, request);
 }
@@ -268,6 +274,22 @@ std::string sure_lines(const Json& evaluation) {
   return out;
 }
 
+namespace {
+
+// Pairs that are unlike those which the judge was calibrated on.
+std::string strange_lines(const Json& evaluation) {
+  std::string out;
+  for (const Json& judge : evaluation["judges"])
+    if (judge.contains("strange"))
+      out += fmt::format(
+          "\n{}: {}% of the pairs have lengths less like the calibration's than three quarters of "
+          "its own, and are told less surely\n",
+          judge["name"].get<std::string>(), percent(judge["strange"].get<double>()));
+  return out;
+}
+
+}  // namespace
+
 std::string evaluation_table(const Json& evaluation) {
   if (evaluation.contains("parts")) return answer_table(evaluation);
   TableRows quality = {
@@ -308,7 +330,7 @@ std::string evaluation_table(const Json& evaluation) {
                                                         : "verdict of the first order",
                   100 * evaluation["bootstrap"]["level"].get<double>());
   out += aligned(quality) + "\n" + aligned(classes) + "\n" + aligned(length) + "\n" + aligned(rest);
-  out += sure_lines(evaluation);
+  out += sure_lines(evaluation) + strange_lines(evaluation);
   const Json& b = evaluation["baselines"];
   out += fmt::format(
       "\nWithout a judge: always the most frequent label {}%; always the longer answer {}% of what "

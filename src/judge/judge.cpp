@@ -9,6 +9,7 @@
 #include "judge/rank.h"
 #include "judge/rate.h"
 #include "judge/writing.h"
+#include "text/unicode.h"
 
 namespace gavel {
 namespace {
@@ -166,7 +167,8 @@ std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const Jud
       pair.first = std::move(task.result);
     }
   }
-  for (JudgedPair& pair : judged) {
+  for (size_t i = 0; i < judged.size(); ++i) {
+    JudgedPair& pair = judged[i];
     pair.verdict = pair.first.verdict;
     pair.probabilities = pair.first.probabilities;
     if (options.both_orders && pair.second) {
@@ -177,9 +179,17 @@ std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const Jud
       else
         pair.probabilities.reset();
     }
-    if (pair.probabilities) pair.probabilities = mapped(*pair.probabilities, options.map);
+    if (pair.probabilities)
+      pair.probabilities = mapped(*pair.probabilities, options.map, size_of(pairs[i]));
   }
   return judged;
+}
+
+PairSize size_of(const JudgePair& pair) {
+  const auto characters = [](const std::string& text) {
+    return static_cast<int64_t>(unicode::count(text));
+  };
+  return {characters(pair.question), characters(pair.answer_a), characters(pair.answer_b)};
 }
 
 JudgeModel make_judge_model(const Model& model, const ModelLora* lora, TextEncoder encoder,

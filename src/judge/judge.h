@@ -87,6 +87,8 @@ struct JudgedPair {
 // is the same in both orders. Throws UsageError for a mode that was asked for and is not there.
 JudgeOptions options_for(const JudgeForm& form, JudgeOptions options, bool mode_asked);
 
+PairSize size_of(const JudgePair& pair);
+
 // Judges all pairs; results in their order.
 std::vector<JudgedPair> judge_pairs(const JudgeModel& model, std::span<const JudgePair> pairs,
                                     const JudgeOptions& options);

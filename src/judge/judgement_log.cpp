@@ -119,6 +119,7 @@ std::optional<LoggedJudgement> judgement_of(const Json& line) {
     return parse_label(text_of(line, key)).value_or(Verdict::none);
   };
   j.label = *label;
+  j.length_question = static_cast<int64_t>(unicode::count(text_of(line, "question")));
   j.length_a = static_cast<int64_t>(unicode::count(text_of(line, "answer_a")));
   j.length_b = static_cast<int64_t>(unicode::count(text_of(line, "answer_b")));
   j.verdict = verdict("verdict");
@@ -158,8 +159,10 @@ std::string first_difference(const Json& before, const Json& now) {
 Judgement to_judgement(const JudgePair& pair, const JudgedPair& judged) {
   Judgement j;
   j.label = pair.label.value_or(Verdict::none);
-  j.length_a = static_cast<int64_t>(unicode::count(pair.answer_a));
-  j.length_b = static_cast<int64_t>(unicode::count(pair.answer_b));
+  const PairSize size = size_of(pair);
+  j.length_question = size.question;
+  j.length_a = size.answer_a;
+  j.length_b = size.answer_b;
   j.verdict = judged.verdict;
   j.first_order = judged.first.verdict;
   j.probabilities = judged.probabilities;

@@ -31,6 +31,7 @@ struct Judgement {
   std::optional<std::array<double, 2>> scores;  // of A and B, where each is scored alone
   std::vector<Rating> ratings;                  // of forms of one answer: instead of verdicts
   int64_t length_a = 0, length_b = 0;           // of the answers, in characters
+  int64_t length_question = 0;                  // likewise; 0: not known
   int64_t tokens = 0;                           // tokens the judge wrote, both orders together
   double seconds = 0;                           // from the request's start to its answer
   // What the reason of each order speaks for (see reason.h), with the pair's own names.

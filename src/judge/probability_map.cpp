@@ -43,21 +43,36 @@ void map_confidence(std::span<double> p, const ProbabilityMap& map) {
                       : (1 - confidence) / static_cast<double>(p.size() - 1);
 }
 
+// The log-odds of A over B become so many times less; a tie stays as probable.
+void soften(Probabilities& p, double times) {
+  if (times <= 1) return;
+  constexpr double kLeast = 1e-300;
+  const double odds = std::log(std::max(p[0], kLeast) / std::max(p[1], kLeast)) / times;
+  const double either = p[0] + p[1];
+  p[0] = either * sigmoid(odds);
+  p[1] = either - p[0];
+}
+
 }  // namespace
+
+PairSize size_of(const Judgement& j) { return {j.length_question, j.length_a, j.length_b}; }
 
 std::string_view method_name(CalibrationMethod method) {
   constexpr std::string_view kNames[] = {"temperature", "platt", "isotonic"};
   return kNames[static_cast<size_t>(method)];
 }
 
-Probabilities with_confidence(const Probabilities& probabilities, const ProbabilityMap& map) {
+Probabilities with_confidence(const Probabilities& probabilities, const ProbabilityMap& map,
+                              const PairSize& pair) {
   Probabilities out = probabilities;
+  soften(out, strangeness(map.familiarity, pair));
   map_confidence(out, map);
   return out;
 }
 
-Probabilities mapped(const Probabilities& probabilities, const ProbabilityMap& map) {
-  return with_confidence(scale_by_temperature(probabilities, map.temperature), map);
+Probabilities mapped(const Probabilities& probabilities, const ProbabilityMap& map,
+                     const PairSize& pair) {
+  return with_confidence(scale_by_temperature(probabilities, map.temperature), map, pair);
 }
 
 std::vector<double> mapped(std::vector<double> probabilities, const ProbabilityMap& map) {
@@ -71,11 +86,11 @@ Judgement mapped(const Judgement& judgement, const ProbabilityMap& map) {
   if (judgement.scores) {
     const double d = ((*judgement.scores)[0] - (*judgement.scores)[1]) / map.temperature;
     const Probabilities p = rank_probabilities(d, map.tie_band);
-    out.probabilities = with_confidence(p, map);
+    out.probabilities = with_confidence(p, map, size_of(judgement));
     out.verdict = out.first_order = most_probable(p);
     if (out.second_order) out.second_order = out.verdict;
   } else if (judgement.probabilities) {
-    out.probabilities = mapped(*judgement.probabilities, map);
+    out.probabilities = mapped(*judgement.probabilities, map, size_of(judgement));
   }
   for (Rating& r : out.ratings)
     if (!r.probabilities.empty()) r.probabilities = mapped(std::move(r.probabilities), map);
@@ -155,6 +170,10 @@ ProbabilityMap fit_map(std::span<const Judgement> judgements, CalibrationMethod 
   } else if (method == CalibrationMethod::temperature) {
     map.temperature = fit_temperature(known);
   }
+  std::vector<PairSize> sizes;
+  for (const Judgement& j : known)
+    if (j.ratings.empty() && j.length_question > 0) sizes.push_back(size_of(j));
+  map.familiarity = learn_familiarity(sizes);
   if (method == CalibrationMethod::temperature) return map;
   std::vector<double> x;
   std::vector<uint8_t> right;

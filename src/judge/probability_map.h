@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "judge/familiarity.h"
 #include "judge/logistic.h"
 #include "judge/metrics.h"
 
@@ -27,19 +28,26 @@ struct ProbabilityMap {
   // isotonic: from points of rising `confidence`, linear between them and level beyond; `right`
   // never falls and stays within (0, 1)
   std::vector<double> confidence, right;
+  // Of judges of pairs: the log-odds of A over B are divided by a pair's strangeness.
+  Familiarity familiarity;
 };
 
-// At the map's temperature, then with the confidence that it says.
-Probabilities mapped(const Probabilities& probabilities, const ProbabilityMap& map);
+// At the map's temperature, then what a pair of such a size leaves of it, then with the confidence
+// that the map says.
+Probabilities mapped(const Probabilities& probabilities, const ProbabilityMap& map,
+                     const PairSize& pair);
 // Of a value's probabilities, likewise.
 std::vector<double> mapped(std::vector<double> probabilities, const ProbabilityMap& map);
-// The confidence alone, without the temperature.
-Probabilities with_confidence(const Probabilities& probabilities, const ProbabilityMap& map);
+// All but the temperature.
+Probabilities with_confidence(const Probabilities& probabilities, const ProbabilityMap& map,
+                              const PairSize& pair);
 
 // The judgement with mapped probabilities, of one answer in all its parts. Where the answers are
 // scored alone, the verdict is that of the temperature and the tie band, which may be a tie;
 // elsewhere it stays.
 Judgement mapped(const Judgement& judgement, const ProbabilityMap& map);
+
+PairSize size_of(const Judgement& judgement);
 
 // Fitted on the judgements that have probabilities, of one answer on all its parts together;
 // throws Error where none has.
@@ -48,7 +56,8 @@ Judgement mapped(const Judgement& judgement, const ProbabilityMap& map);
 //    1 / (n0 + 2) for the n0 wrong ones, so that it is finite where all are right.
 //  - isotonic: of least squares, within [1 / (n + 2), 1 - 1 / (n + 2)], so that no verdict is
 //    called certain.
-// The last two follow the temperature and tie band where the answers are scored alone.
+// Pairs that the map was fitted on are then what it knows (learn_familiarity).
+// The last two methods follow the temperature and tie band where the answers are scored alone.
 ProbabilityMap fit_map(std::span<const Judgement> judgements, CalibrationMethod method);
 
 // Platt's two numbers; `x` are log-odds.

@@ -50,7 +50,7 @@ void score_answers(const JudgeModel& model, std::vector<Answer>& answers) {
   }
 }
 
-JudgedPair judged_pair(const Answer& a, const Answer& b, double seconds,
+JudgedPair judged_pair(const JudgePair& pair, const Answer& a, const Answer& b, double seconds,
                        const JudgeOptions& options) {
   JudgedPair out;
   out.first.prompt = a.prompt;
@@ -62,7 +62,7 @@ JudgedPair judged_pair(const Answer& a, const Answer& b, double seconds,
     const Probabilities p =
         rank_probabilities((a.score - b.score) / options.map.temperature, options.map.tie_band);
     out.first.verdict = most_probable(p);
-    out.first.probabilities = with_confidence(p, options.map);
+    out.first.probabilities = with_confidence(p, options.map, size_of(pair));
   }
   out.verdict = out.first.verdict;
   out.probabilities = out.first.probabilities;
@@ -111,7 +111,7 @@ std::vector<JudgedPair> rank_pairs(const JudgeModel& model, std::span<const Judg
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::vector<JudgedPair> judged;
   for (size_t i = 0; i < pairs.size(); ++i)
-    judged.push_back(judged_pair(answers[2 * i], answers[2 * i + 1], seconds, options));
+    judged.push_back(judged_pair(pairs[i], answers[2 * i], answers[2 * i + 1], seconds, options));
   return judged;
 }
 

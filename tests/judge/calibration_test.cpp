@@ -65,11 +65,11 @@ TEST(Calibration, ConfidenceIsMappedAndTheRestKeepsItsShares) {
   map.method = CalibrationMethod::platt;
   map.slope = 0;
   map.intercept = std::log(3.0);  // three of four are right, whatever the confidence
-  const Probabilities p = mapped(Probabilities{0.06, 0.9, 0.04}, map);
+  const Probabilities p = mapped(Probabilities{0.06, 0.9, 0.04}, map, {});
   EXPECT_NEAR(p[0], 0.15, 1e-12);
   EXPECT_NEAR(p[1], 0.75, 1e-12);
   EXPECT_NEAR(p[2], 0.10, 1e-12);
-  const Probabilities certain = mapped(Probabilities{1, 0, 0}, map);
+  const Probabilities certain = mapped(Probabilities{1, 0, 0}, map, {});
   EXPECT_NEAR(certain[0], 0.75, 1e-12);
   EXPECT_NEAR(certain[1], 0.125, 1e-12);
   // The verdict stands even where the map says that it is rather wrong.

@@ -63,6 +63,22 @@ TEST(Rank, VerdictsFollowTheScoresOfEachAnswerAlone) {
   EXPECT_EQ(judge_pairs(judge, pairs, wide)[0].verdict, Verdict::tie);
 }
 
+// What judges a pair now and what calibrates a logged judgement say the same.
+TEST(Rank, AStrangePairIsToldLessSurely) {
+  int64_t asked = 0;
+  const JudgeModel judge = counting_judge(&asked);
+  const std::vector<JudgePair> pairs = {pair_of("q", "a!!!", "b", Verdict::a)};
+  JudgeOptions options = options_for(judge.prompt.form(), {}, false);
+  const JudgedPair plain = judge_pairs(judge, pairs, options)[0];
+  std::vector<PairSize> known;
+  for (int64_t i = 0; i < 60; ++i) known.push_back({100 + i, 300 + 7 * i % 50, 300 + 11 * i % 70});
+  options.map.familiarity = learn_familiarity(known);
+  const JudgedPair now = judge_pairs(judge, pairs, options)[0];
+  EXPECT_EQ(now.verdict, Verdict::a);
+  EXPECT_LT(*confidence(now), *confidence(plain));
+  EXPECT_EQ(*now.probabilities, *mapped(to_judgement(pairs[0], plain), options.map).probabilities);
+}
+
 TEST(Rank, WhatTheFormHasNotIsRefused) {
   const JudgeForm& rank = JudgeTemplate::standard(FormKind::rank).form();
   JudgeOptions options;
