@@ -45,9 +45,10 @@ Json figures_of(const std::vector<Judgement>& judgements, bool of_pairs) {
 
 }  // namespace
 
-std::function<Trial(const Adapter&)> make_judge_trial(const Model& model, TextEncoder encoder,
-                                                      JudgeTemplate prompt,
-                                                      std::vector<int> eos_token_ids,
+std::function<Trial(const Adapter&)> make_judge_trial(const Model& model,
+                                                      const TextEncoder& encoder,
+                                                      const JudgeTemplate& prompt,
+                                                      const std::vector<int>& eos_token_ids,
                                                       const TrialRequest& request) {
   auto pairs = read_pairs(request.file, true, prompt.form());
   const bool of_pairs = prompt.form().of_pairs();

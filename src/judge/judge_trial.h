@@ -26,9 +26,10 @@ struct Trial {
 // Judges the pairs by an adapter. Pairs that have reasons are judged by writing one, others by
 // scoring the labels. The model must outlive the function. Throws Error for a file without labelled
 // pairs.
-std::function<Trial(const Adapter&)> make_judge_trial(const Model& model, TextEncoder encoder,
-                                                      JudgeTemplate prompt,
-                                                      std::vector<int> eos_token_ids,
+std::function<Trial(const Adapter&)> make_judge_trial(const Model& model,
+                                                      const TextEncoder& encoder,
+                                                      const JudgeTemplate& prompt,
+                                                      const std::vector<int>& eos_token_ids,
                                                       const TrialRequest& request);
 
 }  // namespace gavel

@@ -65,7 +65,7 @@ std::optional<Rating> rating_of(const Json& entry) {
   if (!r.label || !inside(r.label) || !inside(r.value)) return std::nullopt;
   const auto it = entry.find("probabilities");
   if (it == entry.end()) return r;
-  if (!it->is_array() || it->size() != static_cast<size_t>(*high - *low + 1)) return std::nullopt;
+  if (!it->is_array() || it->size() != static_cast<size_t>(*high - *low) + 1) return std::nullopt;
   for (const Json& p : *it) {
     if (!p.is_number() || !(p.get<double>() >= 0 && p.get<double>() <= 1)) return std::nullopt;
     r.probabilities.push_back(p.get<double>());

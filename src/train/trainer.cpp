@@ -29,6 +29,7 @@ double seconds_since(Clock::time_point start) {
 std::vector<const Example*> at(std::span<const Example> examples,
                                const std::vector<int32_t>& indices) {
   std::vector<const Example*> chosen;
+  chosen.reserve(indices.size());
   for (const int32_t i : indices) chosen.push_back(&examples[static_cast<size_t>(i)]);
   return chosen;
 }
