@@ -18,8 +18,7 @@ struct Item {
 
 struct Form {
   std::string_view name;
-  int weight;        // share of what is validated and tested; 0 leaves the form out
-  int train_weight;  // of what is trained: more of what takes long to learn
+  int weight;  // share of the set; 0 leaves the form out
   Item (*make)(Random& random);
 };
 

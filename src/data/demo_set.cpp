@@ -14,16 +14,15 @@ namespace {
 using demo::Form;
 using demo::Item;
 
-// Which form each of `count` pairs has: shares by `weight`, exact to one pair, in random order.
-std::vector<const Form*> draw_forms(int64_t count, int Form::*weight_of, Random& random) {
+// Which form each of `count` pairs has: shares by weight, exact to one pair, in random order.
+std::vector<const Form*> draw_forms(int64_t count, Random& random) {
   const auto forms = demo::forms();
-  const int64_t total =
-      std::accumulate(forms.begin(), forms.end(), int64_t{0},
-                      [&](int64_t sum, const Form& f) { return sum + f.*weight_of; });
+  const int64_t total = std::accumulate(forms.begin(), forms.end(), int64_t{0},
+                                        [](int64_t sum, const Form& f) { return sum + f.weight; });
   std::vector<const Form*> drawn;
   int64_t weight = 0;
   for (const Form& form : forms) {
-    weight += form.*weight_of;
+    weight += form.weight;
     while (static_cast<int64_t>(drawn.size()) < count * weight / total) drawn.push_back(&form);
   }
   random.shuffle(std::span(drawn));
@@ -56,8 +55,7 @@ std::vector<JudgePair> make_split(uint64_t seed, int split, int64_t count) {
   std::vector<JudgePair> pairs;
   std::unordered_set<std::string> seen;
   std::array<uint64_t, 256> made{};  // of each form, so that its labels alternate
-  for (const Form* form :
-       draw_forms(count, split == 0 ? &Form::train_weight : &Form::weight, random)) {
+  for (const Form* form : draw_forms(count, random)) {
     constexpr int kTries = 2000;
     for (int attempt = 0;; ++attempt) {
       if (attempt == kTries)

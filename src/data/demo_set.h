@@ -26,7 +26,7 @@ struct DemoSet {
 };
 
 struct DemoCounts {
-  int64_t train = 800, valid = 64, test = 120;
+  int64_t train = 640, valid = 64, test = 120;
 };
 
 // Pairs of many forms (JudgePair::category names the form), in random order: wrong facts and sums,

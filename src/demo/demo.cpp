@@ -32,7 +32,7 @@ TrainRun training_of(const DemoOptions& o, const fs::path& data, const fs::path&
   run.lora.targets.emplace();
   for (int p = 0; p < kProjections; ++p) run.lora.targets->push_back(static_cast<Projection>(p));
   auto& c = run.config;
-  c.iters = o.iters > 0 ? o.iters : 400;
+  c.iters = o.iters > 0 ? o.iters : 320;
   c.batch_size = 4;
   c.steps_per_report = 10;
   c.steps_per_eval = 80;
