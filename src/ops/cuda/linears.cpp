@@ -97,8 +97,8 @@ class Branches {
       } else if (s.addend) {
         start = start ? mx::add(in[*s.addend], *start) : in[*s.addend];
       }
-      auto sum = product(x, w, start);
-      y.push_back(residual ? added(*residual, sum) : std::move(sum));
+      const auto sum = product(x, w, start);
+      y.push_back(residual ? added(*residual, sum) : sum);
     }
     y.insert(y.end(), inner.begin(), inner.end());
     return y;
