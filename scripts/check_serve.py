@@ -18,7 +18,6 @@ import io
 import json
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +25,8 @@ import sys
 import tempfile
 import threading
 import time
+
+from chromium import browser
 
 KEY = "sesame"
 
@@ -240,27 +241,11 @@ def check_schema(args):
 # --- the page -------------------------------------------------------------------------------------
 
 def check_page(args):
-    from selenium import webdriver
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.ui import WebDriverWait
     shots = pathlib.Path(args.shots)
     shots.mkdir(parents=True, exist_ok=True)
-
-    def browser(width, dark):
-        options = webdriver.ChromeOptions()
-        options.binary_location = shutil.which("chromium")
-        for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
-                     "--hide-scrollbars", f"--window-size={width},1300"):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        b = webdriver.Chrome(options=options,
-                             service=webdriver.ChromeService(shutil.which("chromedriver")))
-        b.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [
-            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
-        b.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-            "width": width, "height": 1300, "deviceScaleFactor": 1, "mobile": width < 600})
-        return b
 
     def judged(b):
         WebDriverWait(b, 600).until(lambda b: not b.find_element(By.ID, "submit").get_attribute(

@@ -11,38 +11,22 @@ import json
 import pathlib
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
 
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+
+from chromium import browser
 
 
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
-
-
-def browser(width, dark):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
-                 "--hide-scrollbars", f"--window-size={width},1300"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    b = webdriver.Chrome(options=options,
-                         service=webdriver.ChromeService(shutil.which("chromedriver")))
-    b.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [
-        {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
-    b.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-        "width": width, "height": 1300, "deviceScaleFactor": 1, "mobile": width < 600})
-    return b
 
 
 def make_data(folder):

@@ -127,8 +127,10 @@ std::optional<Finding> nvidia_finding() {
       continue;
     }
     missing += (missing.empty() ? "" : ", ") + library.name;
-    if (library.wheel.empty()) driver = false;
-    if (!library.wheel.empty()) wheels += " " + library.wheel;
+    if (library.wheel.empty())
+      driver = false;
+    else
+      wheels += " " + library.wheel;
   }
   if (!skipped) return f;
   f.problem =
@@ -156,10 +158,9 @@ Finding driver_finding() {
     f.problem = "there is a driver, but MLX's CPU library is loaded";
     f.remedy = fmt::format(
         "pip install --target FOLDER mlx-cuda-13=={0}, with FOLDER .cuda where ./run was used "
-        "(which "
-        "does so from CUDA 13 on), or lib/gavel/cuda of an unpacked bundle; in a Python "
-        "environment "
-        "pip install gavel[cuda], then pip install --force-reinstall --no-deps mlx-cuda-13=={0}",
+        "(which does so from CUDA 13 on), or lib/gavel/cuda of an unpacked bundle; in a Python "
+        "environment pip install gavel[cuda], then pip install --force-reinstall --no-deps "
+        "mlx-cuda-13=={0}",
         built_for());
   }
   return f;
