@@ -17,16 +17,18 @@ import subprocess
 import tempfile
 
 ALL = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
-BNB, DENSE = "bitsandbytes + Liger", "transformers bf16"
-# name, gavel's arguments, the peer and its arguments; 8 examples of 2,048 tokens a step.
+BNB, DENSE, MLX = "bitsandbytes + Liger", "transformers bf16", "mlx_lm 4 bit"
+# name, gavel's arguments, the peers and their arguments; 8 examples of 2,048 tokens a step.
+QV = (BNB, "full", "qv", 8, 2048, 6)
 FULL = [
-    ("q,v", [], (BNB, "full", "qv")),
-    ("q,v, 20 GB", ["--memory-limit", "20GB"], (BNB, "full", "qv")),
-    ("q,v, 12.6 GB", ["--memory-limit", "12.6GB"], (BNB, "full", "qv")),
-    ("all seven, 24 GB", ["--lora-targets", ALL, "--memory-limit", "24GB"], (BNB, "full", "all")),
-    ("q,v, mlp again", ["--recompute", "mlp"], (BNB, "full", "qv")),
-    ("q,v, layers again", ["--recompute", "layer"], (BNB, "full", "qv")),
-    ("q,v, 32 x 4096", ["--batch-size", "32", "--max-seq-length", "4096", "--iters", "2"], None),
+    ("q,v", [], QV, (MLX, "mlx", 8, 2048, 3)),
+    ("q,v, 20 GB", ["--memory-limit", "20GB"], QV),
+    ("q,v, 12.6 GB", ["--memory-limit", "12.6GB"], QV),
+    ("all seven, 24 GB", ["--lora-targets", ALL, "--memory-limit", "24GB"],
+     (BNB, "full", "all", 8, 2048, 6)),
+    ("q,v, mlp again", ["--recompute", "mlp"], QV),
+    ("q,v, layers again", ["--recompute", "layer"], QV),
+    ("q,v, 32 x 4096", ["--batch-size", "32", "--max-seq-length", "4096", "--iters", "2"]),
 ]
 LONG = ["--batch-size", "1", "--max-seq-length", "32768", "--iters", "2"]
 # prompt, sequences, tokens
@@ -141,16 +143,16 @@ class Rows:
     def peer(self, name, *arguments):
         return self.attempt(name, lambda: peer(self.args, self.cache, *map(str, arguments)))
 
-    def training(self, name, model, data, more, other):
-        """`other`: None, or the peer's name and its arguments."""
-        theirs = self.peer(name, *other[1:]) if other else None
+    def training(self, name, model, data, more, *others):
+        """`others`: of each peer its name and its arguments."""
+        peers = [(other[0], self.peer(name, *other[1:])) for other in others]
         ours = self.attempt(name, lambda: train(self.args, self.directory, model, data, more))
-        if theirs:
-            show(f"  {other[0]}", training_text(theirs))
         if ours:
-            show(name, training_text(ours),
-                 theirs and ours["tokens_per_second"] / theirs["tokens_per_second"],
-                 other[0] if other else "")
+            show(name, training_text(ours))
+        for other, theirs in peers:
+            if theirs:
+                ratio = ours and ours["tokens_per_second"] / theirs["tokens_per_second"]
+                show(f"  {other}", training_text(theirs) + (f"   gavel {ratio:.2f}x" if ours else ""))
 
     def judging(self, mode, model, data, pairs, tokens):
         name = f"judging, {mode}"
@@ -182,9 +184,9 @@ class Rows:
             other = theirs[i] if theirs else {}
             if batch == 1:
                 show(f"prompt of {prompt}", f"{float(ours[0]):8.0f} tok/s",
-                     other and float(ours[0]) / other["prompt"], "mlx_lm 4 bit")
+                     other and float(ours[0]) / other["prompt"], MLX)
             show(f"generation, {batch} after {prompt}", f"{float(ours[1]):8.0f} tok/s",
-                 other and float(ours[1]) / other["generation"], "mlx_lm 4 bit")
+                 other and float(ours[1]) / other["generation"], MLX)
 
 
 def main():
@@ -203,9 +205,9 @@ def main():
         long_texts = write_texts(directory / "long", 2, 20000)
         judge, demo = write_pairs(args, directory, 640)
         rows = Rows(args, directory)
-        for row, more, other in FULL:
-            rows.training(row, args.model, texts, more, other and (*other, 8, 2048, 6))
-        rows.training("q,v, 1 x 32768", args.model, long_texts, LONG, None)
+        for row, more, *others in FULL:
+            rows.training(row, args.model, texts, more, *others)
+        rows.training("q,v, 1 x 32768", args.model, long_texts, LONG)
         rows.training("judge data, q,v", args.model, judge, ["--batch-size", "24", "--iters", "12"],
                       (BNB, "judge", args.model, judge / "train.jsonl", 24, 8))
         rows.training("135M, demo's data", args.small, demo,

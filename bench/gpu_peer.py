@@ -4,7 +4,8 @@ python3 bench/gpu_peer.py full qv|all BATCH TOKENS STEPS       bitsandbytes (nf4
                           judge DIRECTORY TRAIN.jsonl BATCH STEPS   the same, on gavel prepare's data
                           small DIRECTORY TRAIN.jsonl BATCH STEPS   torch + peft bf16, that model
                           verdict|reason DIRECTORY TEST.jsonl PAIRS BATCH   transformers bf16
-                          generate PROMPT BATCH TOKENS             mlx_lm, 4 bit
+                          mlx BATCH TOKENS STEPS                   mlx_lm, 4 bit, q,v, checkpointed
+                          generate PROMPT BATCH TOKENS ...         mlx_lm, 4 bit
 DIRECTORY holds the tokenizer (and, of `small`, the model).
 """
 import json
@@ -182,16 +183,57 @@ def reason(directory, data, pairs, batch):
     return judged(directory, data, pairs, batch, 64)
 
 
-def generate(*rows):
-    """ROWS: PROMPT BATCH TOKENS ...; prompts read and tokens generated a second, of each."""
+def mlx_model():
     import mlx.core as mx
     import mlx.nn as nn
     from mlx_lm.models import qwen2
-    from mlx_lm.models.cache import make_prompt_cache
     model = qwen2.Model(qwen2.ModelArgs.from_dict(dict(SHAPE, model_type="qwen2")))
     model.set_dtype(mx.bfloat16)
     nn.quantize(model, 64, 4)
     mx.eval(model.parameters())
+    return model
+
+
+def mlx(batch, tokens, steps):
+    import mlx.core as mx
+    import mlx.nn as nn
+    import mlx.optimizers as optim
+    from mlx.utils import tree_flatten
+    from mlx_lm.tuner.trainer import default_loss, grad_checkpoint
+    from mlx_lm.tuner.utils import linear_to_lora_layers
+    batch, tokens = int(batch), int(tokens)
+    model = mlx_model()
+    model.freeze()
+    linear_to_lora_layers(model, len(model.layers), {
+        "rank": 8, "scale": 2.0, "dropout": 0.0, "keys": ["self_attn.q_proj", "self_attn.v_proj"]})
+    model.train()
+    grad_checkpoint(model.layers[0])
+    optimizer = optim.AdamW(learning_rate=1e-5)
+    lengths = mx.array([[0, tokens]] * batch)
+    gradient_of = nn.value_and_grad(model, default_loss)
+    mx.clear_cache()
+    mx.reset_peak_memory()
+    rates = []
+    for _ in range(int(steps)):
+        ids = mx.random.randint(0, 150000, (batch, tokens + 1))
+        mx.eval(ids)
+        start = time.perf_counter()
+        (loss, _), gradient = gradient_of(model, ids, lengths)
+        norm = mx.sqrt(sum((g.astype(mx.float32)**2).sum() for _, g in tree_flatten(gradient)))
+        optimizer.update(model, gradient)
+        mx.eval(model.parameters(), optimizer.state, loss, norm)
+        rates.append(batch * tokens / (time.perf_counter() - start))
+    rates = sorted(rates[1:])
+    return {"tokens_per_second": rates[len(rates) // 2],
+            "peak_memory_gb": mx.get_peak_memory() / 1e9,
+            "loss": loss.item(), "grad_norm": norm.item()}
+
+
+def generate(*rows):
+    """ROWS: PROMPT BATCH TOKENS ...; prompts read and tokens generated a second, of each."""
+    import mlx.core as mx
+    from mlx_lm.models.cache import make_prompt_cache
+    model = mlx_model()
     model.eval()
     mx.clear_cache()
     result = []

@@ -5,7 +5,7 @@ also prints how far torch's float32 is from it.
 
 usage: python scripts/make_model_goldens.py MODEL.gguf [OUT_DIR]     (needs torch, transformers, peft, gguf)
 
-Writes model_goldens.safetensors: sampled logits, LoRA gradients of every adapted matrix, and the
+Writes model_goldens.safetensors: sampled logits, sketches of every LoRA matrix's gradient, and the
 losses of 20 AdamW steps with a cosine schedule. LoRA matrices start from values that tests make
 again from the same formula, so that nothing large is stored.
 """
@@ -23,14 +23,29 @@ RANK, SCALE = 8, 2.0
 STEPS, WARMUP, PEAK_LR, MIN_LR = 20, 5, 1e-3, 1e-5
 
 
-def uniform(seed, count):
-    """SplitMix64 as src/base/random.h has it, as uniform numbers in [-1, 1)."""
+def splitmix(seed, count):
+    """SplitMix64 as src/base/random.h has it."""
     with np.errstate(over="ignore"):
         z = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53 * 2.0 - 1.0
+        return z ^ (z >> np.uint64(31))
+
+
+def uniform(seed, count):
+    """Uniform numbers in [-1, 1)."""
+    return (splitmix(seed, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53 * 2.0 - 1.0
+
+
+def sketch(values, buckets):
+    """Signed sums of a vector's entries (the count sketch of Charikar, Chen and Farach-Colton 2002):
+    how far two vectors' sketches are apart is about how far the vectors are, to a share of
+    1 / sqrt(2 buckets), also where a few entries are most of it (in some gradients they are, and
+    picking every n-th entry would miss them, or count them n times)."""
+    random = splitmix(1, values.size)
+    signs = 1.0 - 2.0 * (random & np.uint64(1)).astype(np.float64)
+    return np.bincount(((random >> np.uint64(32)) % np.uint64(buckets)).astype(np.int64),
+                       signs * values, buckets).astype(np.float32)
 
 
 # Prompts and answers in the chat form that a judge is trained on; only the answers carry loss. (The
@@ -160,7 +175,7 @@ def main():
     print("gradients, torch float32 against float64, the worst matrix:", worst)
     out["loss"] = np.array([loss])
     for name, grad in exact.items():
-        out[f"grad.{name}"] = grad[:: max(1, grad.size // 97)].astype(np.float32)
+        out[f"grad.{name}"] = sketch(grad, 128)
         out[f"norm.{name}"] = np.array([np.linalg.norm(grad)])
 
     lora_start(model)

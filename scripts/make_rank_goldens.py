@@ -4,7 +4,7 @@ usage: python scripts/make_rank_goldens.py MODEL.gguf [OUT_DIR]     (needs torch
 
 Writes rank_goldens.safetensors: of two pairs the tokens of their four answers, the answers' scores
 (the log-odds of " yes" over " no"), the Bradley-Terry loss with label smoothing, the second pair
-being a tie, and samples of its gradient in every LoRA matrix. LoRA starts as in
+being a tie, and a sketch of its gradient in every LoRA matrix. LoRA starts as in
 make_model_goldens.py.
 """
 import os
@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from make_model_goldens import lora_parameters, lora_start, with_lora
+from make_model_goldens import lora_parameters, lora_start, sketch, with_lora
 
 SMOOTHING = 0.1
 # Question, two answers, and how far the first one wins.
@@ -58,7 +58,7 @@ def main():
     out["loss"] = np.array([loss.item()])
     for name, p in lora_parameters(model).items():
         grad = p.grad.T.contiguous().double().numpy().reshape(-1)
-        out[f"grad.{name}"] = grad[:: max(1, grad.size // 31)].astype(np.float32)
+        out[f"grad.{name}"] = sketch(grad, 32)
         out[f"norm.{name}"] = np.array([np.linalg.norm(grad)])
     print("scores", scores, "loss", loss.item())
     save_file(out, os.path.join(out_dir, "rank_goldens.safetensors"))

@@ -47,17 +47,17 @@ class ModelGolden : public EmbeddedModelTest {
   double loss_curve(const Model& used, double bound = 1e-3);
   // The relative error of some rows' logits, all of which have the golden's greatest.
   double logits_error(const Model& used);
-  // Compares a gradient with the samples of it in the goldens: the relative error of each matrix,
-  // the worst first.
+  // Compares a gradient with its sketches in the goldens: the relative error of each matrix, the
+  // worst first.
   struct GradientError {
     std::string name;
     double error;
   };
   std::vector<GradientError> gradient_errors(const Adapter& adapter, const std::vector<float>& flat,
-                                             const std::string& prefix, size_t samples);
+                                             const std::string& prefix);
   // All must be below 1e-4; gives the worst.
   double compare_gradient(const Adapter& adapter, const std::vector<float>& flat,
-                          const std::string& prefix, size_t samples, const std::string& what);
+                          const std::string& prefix, const std::string& what);
 
   std::vector<Example> ranked_examples() {
     std::vector<Example> examples;
@@ -197,7 +197,7 @@ TEST_F(ModelGolden, GradientsAreThoseOfPeft) {
         Way{"all kept", {}, 1}}) {
     const auto g = gradients(*model, adapter, golden_examples(), way.options, way.part_tokens);
     EXPECT_NEAR(g.loss, golden("loss")[0], 1e-5 * golden("loss")[0]);
-    const double worst = compare_gradient(adapter, g.flat, "", 97, way.name);
+    const double worst = compare_gradient(adapter, g.flat, "", way.name);
     fmt::print("worst relative error of a gradient, {}, parts of {} tokens: {:.2e}\n", way.name,
                way.part_tokens, worst);
   }
@@ -212,7 +212,7 @@ TEST_F(ModelGolden, GradientsOfRankedPairsAreThoseOfTorch) {
         gradients(*model, adapter, ranked_examples(), {.label_smoothing = smoothing}, part_tokens);
     EXPECT_NEAR(g.loss, golden("rank.loss")[0], 1e-5 * golden("rank.loss")[0]);
     const double worst =
-        compare_gradient(adapter, g.flat, "rank.", 31, fmt::format("parts of {}", part_tokens));
+        compare_gradient(adapter, g.flat, "rank.", fmt::format("parts of {}", part_tokens));
     fmt::print("worst relative error of a ranked gradient, parts of {} tokens: {:.2e}\n",
                part_tokens, worst);
   }
@@ -235,32 +235,35 @@ TEST_F(ModelGolden, ScoresOfAnswersAreThoseOfTransformers) {
   }
 }
 
+// As the script's function of this name does.
+std::vector<double> sketch(std::span<const float> values, size_t buckets) {
+  Random random(1);
+  std::vector<double> sums(buckets);
+  for (const float value : values) {
+    const uint64_t r = random.next();
+    sums[(r >> 32) % buckets] += r % 2 == 0 ? double{value} : -double{value};
+  }
+  return sums;
+}
+
 std::vector<ModelGolden::GradientError> ModelGolden::gradient_errors(const Adapter& adapter,
                                                                      const std::vector<float>& flat,
-                                                                     const std::string& prefix,
-                                                                     size_t samples) {
-  size_t offset = 0;
+                                                                     const std::string& prefix) {
+  std::span<const float> rest(flat);
   std::vector<GradientError> errors;
   for (const auto& m : adapter.matrices) {
     for (const bool is_a : {true, false}) {
-      const size_t size = is_a ? m.a.size() : m.b.size();
+      const auto values = rest.first(is_a ? m.a.size() : m.b.size());
+      rest = rest.subspan(values.size());
       const std::string name = golden_name(m, is_a);
-      std::vector<float> sampled;
-      for (size_t i = 0; i < size; i += std::max<size_t>(1, size / samples))
-        sampled.push_back(flat[offset + i]);
-      // The whole matrix's relative error, estimated from the sampled entries.
       const auto reference = golden(prefix + "grad." + name);
-      double squares = 0.0;
-      EXPECT_EQ(sampled.size(), reference.size());
-      for (size_t i = 0; i < std::min(sampled.size(), reference.size()); ++i)
-        squares += std::pow(double{sampled[i]} - reference[i], 2);
-      const double share = static_cast<double>(size) / static_cast<double>(sampled.size());
+      const auto sums = sketch(values, reference.size());
+      double squares = 0.0, norm = 0.0;
+      for (size_t i = 0; i < sums.size(); ++i) squares += std::pow(sums[i] - reference[i], 2);
+      for (const float v : values) norm += std::pow(double{v}, 2);
       const double whole = golden(prefix + "norm." + name)[0];
-      double norm = 0.0;
-      for (size_t i = 0; i < size; ++i) norm += std::pow(double{flat[offset + i]}, 2);
-      errors.push_back({name, std::max(std::sqrt(squares * share) / whole,
-                                       std::abs(std::sqrt(norm) / whole - 1.0))});
-      offset += size;
+      errors.push_back(
+          {name, std::max(std::sqrt(squares) / whole, std::abs(std::sqrt(norm) / whole - 1.0))});
     }
   }
   std::sort(errors.begin(), errors.end(),
@@ -269,9 +272,8 @@ std::vector<ModelGolden::GradientError> ModelGolden::gradient_errors(const Adapt
 }
 
 double ModelGolden::compare_gradient(const Adapter& adapter, const std::vector<float>& flat,
-                                     const std::string& prefix, size_t samples,
-                                     const std::string& what) {
-  const auto errors = gradient_errors(adapter, flat, prefix, samples);
+                                     const std::string& prefix, const std::string& what) {
+  const auto errors = gradient_errors(adapter, flat, prefix);
   for (const auto& [name, error] : errors) EXPECT_LT(error, 1e-4) << name << ", " << what;
   return errors.front().error;
 }
@@ -338,7 +340,7 @@ TEST_F(ModelGoldenOnCard, Float32HoldsTheGoldens) {
     const auto g = gradients(gpu, adapter, golden_examples(), {.recompute = recompute}, 1000);
     EXPECT_NEAR(g.loss, golden("loss")[0], 1e-5 * golden("loss")[0]);
     fmt::print("float32: logits {:.2e}, worst gradient {:.2e}\n", error,
-               compare_gradient(adapter, g.flat, "", 97, "float32"));
+               compare_gradient(adapter, g.flat, "", "float32"));
   }
   fmt::print("float32: farthest loss of the curve {:.1e}\n", loss_curve(gpu));
 }
@@ -356,7 +358,7 @@ TEST_F(ModelGoldenOnCard, Bfloat16IsAsNearAsTorchs) {
         {"MLPs again", ForwardOptions{.recompute = Recompute::mlp}, 1000},
         {"layers again", ForwardOptions{.recompute = Recompute::layer}, 60}}) {
     const auto g = gradients(gpu, adapter, golden_examples(), options, part_tokens);
-    const auto errors = gradient_errors(adapter, g.flat, "", 97);
+    const auto errors = gradient_errors(adapter, g.flat, "");
     const double median = errors[errors.size() / 2].error;
     fmt::print(
         "bfloat16, {}: logits {:.2e}, gradients {:.2e} in the middle, {:.2e} at worst ({}); "
