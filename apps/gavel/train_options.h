@@ -14,7 +14,7 @@ namespace gavel {
 struct TrainArguments {
   TrainRun run;
   std::string config, optimizer = "adamw", schedule = "constant", order = "by_length",
-                      matmul = "f32";
+                      matmul = "usual";
   std::optional<std::string> init;
   std::vector<std::string> targets;
   std::string recompute = "auto", memory_limit, split_name;

@@ -112,6 +112,11 @@ Backend make_backend(const DeviceOptions& options) {
   return is_cuda() ? cuda_backend() : composed_backend(mx::bfloat16);
 }
 
+bool has_fp8(const Backend& backend) {
+  return on_card(backend) && number_of(mx::Device::gpu, {"compute_capability_major"}) == 9 &&
+         number_of(mx::Device::gpu, {"compute_capability_minor"}) == 0;
+}
+
 std::vector<DeviceInfo> list_devices() {
   const bool gpu = gpu_available();
   std::string chosen = asked_device("");

@@ -19,6 +19,9 @@ struct DeviceOptions {
 // such device, UsageError for another name.
 Backend make_backend(const DeviceOptions& options);
 
+// Whether the backend can multiply with frozen weights in 8-bit floating point (Backend::fp8).
+bool has_fp8(const Backend& backend);
+
 // Whether MLX has a GPU that it can compute on.
 bool gpu_available();
 

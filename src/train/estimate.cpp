@@ -67,8 +67,7 @@ void reckon(Estimate& e, const LoadedRun& run, const MemoryModel& model, const P
 }
 
 Estimate at_hand(const LoadedRun& run, const Prices& prices) {
-  const Model model = with_precision(
-      run.model, run.config.int16_matmul ? kernels::Precision::int16 : kernels::Precision::float32);
+  const Model model = with_matmul(run.model, run.config.matmul);
   const MemoryModel memory = memory_model(model, run.adapter, run.config);
   Estimate e{.machine = {.name = "this machine", .kernels = memory.kernels}, .measured = true};
   e.machine.memory =
@@ -130,8 +129,8 @@ void print(const std::vector<Estimate>& all, const Prices& prices) {
                to_string(e.plan.passes.recompute), duration(e.seconds), e.kwh, e.cost);
   }
   fmt::print(
-      "Reckoned: from stated rates, powers and hourly prices of such machines (--json shows "
-      "them).\n"
+      "Reckoned: from stated rates (of --matmul usual), powers and hourly prices of such machines "
+      "(--json shows them).\n"
       "Cost: {:.2f} a kWh, and the hourly price.\n",
       prices.per_kwh);
 }

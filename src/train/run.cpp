@@ -206,11 +206,11 @@ void test(const Model& model, const Adapter& adapter, const Dataset& data, const
   print_line(fmt::format("Test loss {:.3f}{}.", loss, perplexity));
 }
 
-std::string describe(const Backend& backend, bool int16) {
-  if (on_cpu_memory(backend))
-    return fmt::format("{}, {} products", kernels::simd_name(), int16 ? "int16" : "f32");
-  return fmt::format("{}, {} activations", backend.operations->name,
-                     backend.dtype == mx::float32 ? "float32" : "bfloat16");
+std::string describe(const Backend& backend, Matmul matmul) {
+  const std::string_view type = backend.dtype == mx::float32 ? "float32" : "bfloat16";
+  const std::string_view products = matmul == Matmul::usual ? type : to_string(matmul);
+  if (on_cpu_memory(backend)) return fmt::format("{}, {} products", kernels::simd_name(), products);
+  return fmt::format("{}, {} activations, {} products", backend.operations->name, type, products);
 }
 
 }  // namespace
@@ -262,7 +262,7 @@ TrainResult run_loaded(const TrainRun& run, LoadedRun& r,
   say(fmt::format("Trainable parameters: {:.3f}% ({:.3f}M/{:.3f}M); kernels: {}",
                   100.0 * static_cast<double>(trainable) / static_cast<double>(total),
                   static_cast<double>(trainable) / 1e6, static_cast<double>(total) / 1e6,
-                  describe(r.model.backend, r.config.int16_matmul)));
+                  describe(r.model.backend, r.config.matmul)));
   TrainHooks hooks = printing_hooks(stop_requested);
   const Model judging = with_precision(r.model, kernels::kInferencePrecision);
   if (run.make_judge && (!run.judge_if_possible || (r.valid_set && r.valid_set->judge_data)))

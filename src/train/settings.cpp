@@ -16,7 +16,7 @@ nlohmann::ordered_json settings_json(const TrainConfig& c) {
                               {"grad_accumulation_steps", c.grad_accumulation_steps},
                               {"clip_grad_norm", c.clip_grad_norm},
                               {"lora_dropout", c.lora_dropout},
-                              {"int16_matmul", c.int16_matmul},
+                              {"matmul", to_string(c.matmul)},
                               {"order", static_cast<int>(c.order)},
                               {"seed", c.seed},
                               {"optimizer", to_string(c.optimizer.kind)},

@@ -376,8 +376,7 @@ TrainResult train(const Model& model, Adapter& adapter, const Dataset& train_set
         "within --max-seq-length, so there is nothing to train on",
         train_set.path.string(), train_set.summary.examples, train_set.summary.truncated,
         train_set.summary.without_targets);
-  const Model trained = with_precision(
-      model, config.int16_matmul ? kernels::Precision::int16 : kernels::Precision::float32);
+  const Model trained = with_matmul(model, config.matmul);
   MemoryPlan plan;
   const TrainConfig resolved =
       with_passes(trained, adapter, train_set, config,

@@ -20,6 +20,7 @@
 #include "adapter/lora.h"
 #include "data/batches.h"
 #include "data/dataset.h"
+#include "train/matmul.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
@@ -42,9 +43,9 @@ struct TrainConfig {
   size_t memory_limit = 0;      // bytes that the run may take; 0: what is free
   float clip_grad_norm = 0.0f;  // 0: no clipping
   float lora_dropout = 0.0f;
-  float label_smoothing = 0.0f;     // of ranked pairs
-  std::string chat_template;        // chat_template_id() of what the data was encoded with
-  bool int16_matmul = false;        // products rounded to 16 bits: faster, less exact
+  float label_smoothing = 0.0f;  // of ranked pairs
+  std::string chat_template;     // chat_template_id() of what the data was encoded with
+  Matmul matmul = Matmul::usual;
   int64_t early_stop_patience = 0;  // validations without improvement before stopping; 0: never
   BatchOrder order = BatchOrder::by_length;
   uint64_t seed = 0;

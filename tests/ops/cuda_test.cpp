@@ -83,6 +83,9 @@ TEST(CudaProgram, KernelsCompile) {
                            "rms_norm", "rms_norm_backward", "add_residual"})
     EXPECT_NO_THROW(cuda::compile(Source::elementwise, name, architecture));
   EXPECT_NO_THROW(cuda::compile(Source::cross_entropy, "cross_entropy", architecture));
+  for (const char* name : {"quantize_rows", "largest_scale", "weight_scales<4, bf16>",
+                           "weight_to_fp8<3, half>", "weight_to_fp8_transposed<8, float>"})
+    EXPECT_NO_THROW(cuda::compile(Source::fp8, name, architecture));
   EXPECT_NO_THROW(cuda::compile(Source::inference, "rotate_and_store<64>", architecture));
   for (const char* name : {"embed_quantized<3, half, bf16>", "embed_dense<float, float>",
                            "gather_rows", "scatter_rows"})
@@ -128,17 +131,21 @@ Weight quantized(int n, int k, int bits, int group_size, mx::Dtype scales = mx::
 using Function = std::function<Arrays(const Backend&, const Arrays&)>;
 
 // By the norm of the difference; both are float32 on the host.
+// ||got - want|| / ||want||
+double difference(const mx::array& got, const mx::array& want) {
+  double squares = 0.0, norm = 0.0;
+  for (size_t j = 0; j < got.size(); ++j) {
+    squares += std::pow(double{got.data<float>()[j]} - double{want.data<float>()[j]}, 2);
+    norm += std::pow(double{want.data<float>()[j]}, 2);
+  }
+  return std::sqrt(squares / norm);
+}
+
 void expect_near(const Arrays& got, const Arrays& want, double tolerance) {
   ASSERT_EQ(got.size(), want.size());
   for (size_t i = 0; i < want.size(); ++i) {
     ASSERT_EQ(got[i].size(), want[i].size()) << i;
-    const float *g = got[i].data<float>(), *w = want[i].data<float>();
-    double difference = 0.0, norm = 0.0;
-    for (size_t j = 0; j < got[i].size(); ++j) {
-      difference += std::pow(double{g[j]} - double{w[j]}, 2);
-      norm += std::pow(double{w[j]}, 2);
-    }
-    EXPECT_LT(std::sqrt(difference / norm), tolerance) << "result " << i;  // and no NaN
+    EXPECT_LT(difference(got[i], want[i]), tolerance) << "result " << i;  // and no NaN
   }
 }
 
@@ -250,6 +257,41 @@ TEST_F(Cuda, SmallLoraIsNotLost) {
     return sum(run(with(true), b, inputs, 1, 0)) - sum(run(with(false), b, inputs, 1, 0));
   };
   EXPECT_NEAR(added(backend) / added(cpu_backend()), 1.0f, 0.05f);
+}
+
+// Of several bit widths, forward and backward, with what is added and without. The error is that of
+// 8-bit floating point: less would mean that something else multiplied.
+TEST_F(Cuda, ProductsInFp8) {
+  if (!has_fp8(backend)) GTEST_SKIP() << "no 8-bit floating point here";
+  Backend fp8 = backend;
+  fp8.fp8 = true;
+  const Weight dense{
+      .data = mx::astype(normal({128, 192}, 1), mx::bfloat16), .scales = {}, .biases = {}};
+  for (const Weight& w :
+       {quantized(128, 192, 4, 64, mx::bfloat16), quantized(64, 256, 4, 32, mx::float16),
+        quantized(320, 128, 8, 32), quantized(192, 64, 3, 64), quantized(64, 16384, 4, 64)}) {
+    const int n = w.out_features(), k = w.in_features();
+    for (const int rows : {16, 37, 300}) {
+      SCOPED_TRACE(fmt::format("{} bits, [{}, {}], {} rows", w.bits, n, k, rows));
+      for (const bool adapted : {false, true}) {
+        const auto f = [&](const Backend& b, const Arrays& in) {
+          LinearBranch branch{.weight = w, .bias = normal({n}, 5), .lora = {}};
+          if (adapted) branch.lora = LoraBranch{.a = in[1], .b = in[2], .scale = 1.0f, .key = {}};
+          return linears(b, in[0], {branch, {.weight = w, .bias = {}, .lora = {}}});
+        };
+        const Arrays inputs{normal({rows, k}, 2), normal({k, 8}, 3, 0.1f), normal({8, n}, 4, 0.1f)};
+        const auto want = run(f, cpu_backend(), inputs, 1, adapted ? 3 : 1);
+        const auto got = run(f, fp8, inputs, 1, adapted ? 3 : 1);
+        expect_near(got, want, 5e-2);
+        const double error = difference(got[1], want[1]);
+        EXPECT_GT(error, 5e-3);
+        fmt::print("{} bits, [{}, {}], {} rows: {:.2e}\n", w.bits, n, k, rows, error);
+        const auto again = run(f, fp8, inputs, 1, adapted ? 3 : 1);
+        for (size_t i = 0; i < got.size(); ++i)
+          EXPECT_TRUE(mx::array_equal(got[i], again[i], mx::Device::cpu).item<bool>()) << i;
+      }
+    }
+  }
 }
 
 // Ranks of one size, of different sizes, and odd ones.

@@ -23,7 +23,7 @@ TEST(Settings, HoldWhatAStepFollowsFrom) {
       [](TrainConfig& c) { c.grad_accumulation_steps = 2; },
       [](TrainConfig& c) { c.clip_grad_norm = 1; },
       [](TrainConfig& c) { c.lora_dropout = 0.1f; },
-      [](TrainConfig& c) { c.int16_matmul = true; },
+      [](TrainConfig& c) { c.matmul = Matmul::int16; },
       [](TrainConfig& c) { c.chat_template = "0123"; },
       [](TrainConfig& c) { c.start = "gaussian"; },
       [](TrainConfig& c) { c.order = BatchOrder::shuffled; },

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <tuple>
 
+#include "ops/cuda/blas_lt.h"
 #include "ops/cuda/queue.h"
 
 namespace gavel::cuda {
@@ -30,13 +32,12 @@ class Blas {
   void multiply(const DenseProduct& product);
 
  private:
-  struct Plan;
-  Plan& plan_of(const DenseProduct& product);
+  const BlasLtPlan& plan_of(const DenseProduct& product);
   using Key = std::tuple<int, int, int, int, int, int, int, bool>;
   const Queue& queue_;
   void* workspace_;
   void* handle_ = nullptr;
-  std::map<Key, std::unique_ptr<Plan>> plans_;
+  std::map<Key, std::unique_ptr<BlasLtPlan>> plans_;
 };
 
 }  // namespace gavel::cuda

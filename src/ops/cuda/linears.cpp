@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "mlx/transforms.h"
+#include "ops/cuda/fp8.h"
 #include "ops/cuda/program.h"
 #include "ops/implementations.h"
 
@@ -59,8 +60,9 @@ class Branches {
  public:
   // Appends the LoRA matrices to the node's inputs; its outputs are y of each branch, then those
   // inner activations. A dropped input is no longer x: such a branch's LoRA is an input as it is.
-  Branches(std::vector<LinearBranch> branches, const mx::array& x, Arrays& inputs, mx::Dtype dtype)
-      : branches_(std::move(branches)), dtype_(dtype) {
+  Branches(std::vector<LinearBranch> branches, const mx::array& x, Arrays& inputs,
+           const Backend& backend)
+      : branches_(std::move(branches)), dtype_(backend.dtype), fp8_(backend.fp8) {
     size_t outputs = branches_.size();
     for (auto& branch : branches_) {
       Slot slot;
@@ -86,9 +88,9 @@ class Branches {
   Arrays forward(const mx::array& x, const Arrays& in,
                  const std::optional<mx::array>& residual) const {
     Arrays y, inner;
+    std::optional<cuda::Fp8Rows> low_x;
     for (size_t i = 0; i < branches_.size(); ++i) {
       const auto& branch = branches_[i];
-      const auto w = mx::transpose(cuda::dequantized(branch.weight));
       std::optional<mx::array> start;
       if (branch.bias) start = mx::astype(*branch.bias, dtype_);
       if (const Slot& s = slots_[i]; s.adapted) {
@@ -97,7 +99,19 @@ class Branches {
       } else if (s.addend) {
         start = start ? mx::add(in[*s.addend], *start) : in[*s.addend];
       }
-      const auto sum = product(x, w, start);
+      const auto frozen = [&] {
+        if (!in_fp8(branch.weight, x.shape(0)))
+          return product(x, mx::transpose(cuda::dequantized(branch.weight)), start);
+        if (!low_x) low_x = cuda::fp8_rows(x);
+        // What is added was made for this alone with LoRA; a row for all or another's is not.
+        if (start && start->ndim() == 1)
+          start =
+              mx::contiguous(mx::broadcast_to(*start, {x.shape(0), branch.weight.out_features()}));
+        else if (start && !slots_[i].adapted)
+          start = mx::add(*start, mx::array(0.0f, dtype_));
+        return cuda::fp8_product(*low_x, cuda::fp8_weight(branch.weight), start);
+      };
+      const auto sum = frozen();
       y.push_back(residual ? added(*residual, sum) : sum);
     }
     y.insert(y.end(), inner.begin(), inner.end());
@@ -111,7 +125,11 @@ class Branches {
   InputGradient input_gradient(const Arrays& in, const Arrays& dy) const {
     InputGradient g;
     for (size_t i = 0; i < branches_.size(); ++i) {
-      g.parts.push_back(mx::matmul(dy[i], cuda::dequantized(branches_[i].weight)));
+      const Weight& w = branches_[i].weight;
+      g.parts.push_back(
+          in_fp8(w, dy[i].shape(0))
+              ? cuda::fp8_product(cuda::fp8_rows(dy[i]), cuda::fp8_weight_transposed(w), {})
+              : mx::matmul(dy[i], cuda::dequantized(w)));
       if (slots_[i].adapted)
         g.inner.push_back(mx::matmul(dy[i], mx::transpose(low(in[slots_[i].a + 1]))));
     }
@@ -157,9 +175,12 @@ class Branches {
 
   mx::array low(const mx::array& master) const { return mx::astype(master, dtype_); }
 
+  bool in_fp8(const Weight& w, int rows) const { return fp8_ && cuda::fits_fp8(w, rows); }
+
   std::vector<LinearBranch> branches_;  // without LoRA: those matrices are inputs
   std::vector<Slot> slots_;
   mx::Dtype dtype_;
+  bool fp8_;
 };
 
 // x, which only exists once these do.
@@ -243,7 +264,7 @@ Arrays cuda::linears(const Backend& backend, const mx::array& x,
                      const std::optional<mx::array>& residual) {
   Arrays inputs{x};
   if (residual) inputs.push_back(*residual);
-  const auto branches = std::make_shared<const Branches>(all, x, inputs, backend.dtype);
+  const auto branches = std::make_shared<const Branches>(all, x, inputs, backend);
   const bool has_residual = residual.has_value();
   auto y = mx::custom_vjp(
       [=](const Arrays& in) {
@@ -289,7 +310,7 @@ Arrays cuda::normed_linears(const Backend& backend, const mx::array& x, const mx
     return y;
   }
   Arrays inputs{x};
-  const auto branches = std::make_shared<const Branches>(all, x, inputs, backend.dtype);
+  const auto branches = std::make_shared<const Branches>(all, x, inputs, backend);
   auto y = mx::custom_vjp(
       [=](const Arrays& in) {
         const auto h = normed_and_rounded(in[0], norm, eps);
@@ -319,7 +340,7 @@ mx::array cuda::swiglu_linear(const Backend& backend, const mx::array& gate, con
     return linears(backend, swiglu(backend, gate, up), {branch}, residual)[0];
   Arrays inputs{gate, up, residual};
   const auto branches =
-      std::make_shared<const Branches>(std::vector{branch}, gate, inputs, backend.dtype);
+      std::make_shared<const Branches>(std::vector{branch}, gate, inputs, backend);
   return mx::custom_vjp(
       [=](const Arrays& in) { return branches->forward(swiglu_forward(in[0], in[1]), in, in[2]); },
       [=](const Arrays& in, const Arrays& gradients, const Arrays& out) {

@@ -76,6 +76,9 @@ std::string text_of(Source source) {
     case Source::elementwise:
       text = kElementwise;
       break;
+    case Source::fp8:
+      text = kFp8;
+      break;
     case Source::inference:
       text = kInference;
       break;

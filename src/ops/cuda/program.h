@@ -16,6 +16,7 @@ enum class Source {
   cross_entropy,
   dequantize,
   elementwise,
+  fp8,
   inference,
   paged_attention,
   products,

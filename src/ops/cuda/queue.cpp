@@ -19,6 +19,9 @@ struct Driver {
   int (*stream_create)(void**, unsigned);
   int (*stream_destroy)(void*);
   int (*stream_wait)(void*);
+  int (*begin_capture)(void*, int);
+  int (*end_capture)(void*, void**);
+  int (*graph_destroy)(void*);
   int (*module_load)(void**, const void*);
   int (*module_function)(void**, void*, const char*);
   int (*function_attribute)(void*, int, int);
@@ -50,6 +53,9 @@ const Driver& driver() {
     get(d.stream_create, "cuStreamCreate");
     get(d.stream_destroy, "cuStreamDestroy_v2");
     get(d.stream_wait, "cuStreamSynchronize");
+    get(d.begin_capture, "cuStreamBeginCapture_v2");
+    get(d.end_capture, "cuStreamEndCapture");
+    get(d.graph_destroy, "cuGraphDestroy");
     get(d.module_load, "cuModuleLoadData");
     get(d.module_function, "cuModuleGetFunction");
     get(d.function_attribute, "cuFuncSetAttribute");
@@ -184,6 +190,23 @@ void Queue::download(void* to, const void* from, size_t bytes) const {
 void Queue::clear(void* memory, size_t bytes) const {
   check(driver().fill(reinterpret_cast<uint64_t>(memory), 0, bytes, stream_), "to clear memory");
 }
+
+void* Queue::captured(const std::function<void()>& work) const {
+  constexpr int kOfThisThread = 1;
+  check(driver().begin_capture(stream_, kOfThisThread), "to record work");
+  void* graph = nullptr;
+  try {
+    work();
+  } catch (...) {
+    driver().end_capture(stream_, &graph);
+    if (graph != nullptr) free_graph(graph);
+    throw;
+  }
+  check(driver().end_capture(stream_, &graph), "to record work");
+  return graph;
+}
+
+void Queue::free_graph(void* graph) { driver().graph_destroy(graph); }
 
 void Queue::wait() const { check(driver().stream_wait(stream_), "while computing"); }
 

@@ -3,6 +3,7 @@
 // than the card takes for them. CUDA's driver is found in the process, as NVRTC is.
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "ops/cuda/program.h"
@@ -44,6 +45,9 @@ class Queue {
   void upload(void* to, const void* from, size_t bytes) const;
   void download(void* to, const void* from, size_t bytes) const;
   void clear(void* memory, size_t bytes) const;
+  // What `work` would do on the stream, as a graph (CUgraph), which free_graph() takes.
+  void* captured(const std::function<void()>& work) const;
+  static void free_graph(void* graph);
   // Until everything so far is done. Throws Error where something failed.
   void wait() const;
   void* stream() const { return stream_; }

@@ -6,6 +6,6 @@
 namespace gavel::cuda {
 
 extern const std::string_view kCommon, kTiles, kAttention, kCrossEntropy, kDequantize, kElementwise,
-    kInference, kPagedAttention, kProducts, kRows, kWideProducts;
+    kFp8, kInference, kPagedAttention, kProducts, kRows, kWideProducts;
 
 }  // namespace gavel::cuda
