@@ -81,6 +81,11 @@ Criterion criterion_of(std::string_view line, const std::string& where) {
   return c;
 }
 
+bool is_anchor(std::string_view line) {
+  const size_t colon = line.find(':');
+  return colon != std::string_view::npos && integer_of(trimmed(line.substr(0, colon)));
+}
+
 // "4: mostly right"
 void add_anchor(Scale& scale, std::string_view line, const std::string& where) {
   const size_t colon = line.find(':');
@@ -144,6 +149,8 @@ JudgeForm parse_form(std::string_view text, const std::string& name, int64_t fir
       read_first(form, line, where);
     } else if (form.kind == FormKind::score) {
       add_anchor(form.criteria[0].scale, line, where);
+    } else if (form.kind == FormKind::criteria && !form.criteria.empty() && is_anchor(line)) {
+      add_anchor(form.criteria.back().scale, line, where);
     } else if (form.kind == FormKind::criteria) {
       Criterion c = criterion_of(line, where);
       for (const Criterion& other : form.criteria)

@@ -3,10 +3,10 @@
 //
 // A template's [form] section holds it; without one the form is `pair`:
 //
-//   rank yes no          score 1..5              pass good bad      criteria
-//                        1: wrong                                   accuracy 1..5 weight 2: is it
-//                        true? 5: right and complete                      style 1..5: is it well
-//                        written?
+//   rank yes no      score 1..5                     pass good bad     criteria
+//                    1: wrong                                         accuracy 1..5 weight 2: true?
+//                    5: right and complete                            5: nothing in it is wrong
+//                                                                     style 1..5: well written?
 #pragma once
 
 #include <array>

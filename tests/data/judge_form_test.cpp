@@ -37,6 +37,11 @@ TEST(JudgeForm, EachFormSaysWhatItNeeds) {
   EXPECT_EQ(criteria.criteria[0].weight, 2);
   EXPECT_EQ(criteria.criteria[1].name, "style");
   EXPECT_EQ(criteria.criteria[1].scale.high, 10);
+  const JudgeForm anchored = parse_form(
+      "criteria\ntrue 0..2 weight 2: is it?\n0: no\n2: all of it\nkind 1..3\n3: very\n", "t", 1);
+  EXPECT_EQ(anchored.criteria[0].scale.anchors, (std::vector<std::string>{"no", "", "all of it"}));
+  EXPECT_EQ(describe_scale(anchored),
+            "true: is it? 0 to 2\n0: no\n2: all of it\nkind: 1 to 3\n3: very");
   EXPECT_EQ(describe_scale(score), "0 to 2\n0: wrong\n2: right: all of it");
   EXPECT_EQ(describe_scale(criteria), "accuracy: is it true? 1 to 5\nstyle: 0 to 10");
 }
@@ -61,6 +66,9 @@ TEST(JudgeForm, WhatCannotBeReadNamesItsLine) {
   EXPECT_EQ(error_of("criteria\na 1..5\na 1..5"), "t:5: a second criterion a");
   EXPECT_TRUE(error_of("criteria\na 1..5 weight x").starts_with("t:4: the weight x"));
   EXPECT_TRUE(error_of("criteria\na/b 1..5").starts_with("t:4: a criterion is written"));
+  EXPECT_TRUE(error_of("criteria\n4: of nothing").starts_with("t:4: a criterion is written"));
+  EXPECT_TRUE(error_of("criteria\na 1..5\n6: more").starts_with("t:5: after the scale"));
+  EXPECT_EQ(error_of("criteria\na 1..5\n1: x\n1: y"), "t:6: 1 is described twice");
   EXPECT_EQ(error_of("criteria\na 1..5 weight 0"), "t:4: every criterion has the weight 0");
 }
 
