@@ -5,11 +5,13 @@
   schema   schemathesis against /openapi.json
   page     headless Chromium: type, submit, read the verdict, judge JSONL and CSV files, save them,
            read the trust report (--evaluation); screenshots to --shots
+  answers  the same page with judges of one answer: a score, pass or fail, criteria with weights;
+           conversations, references, rubrics
   load     --clients at once for --seconds: no error, flat memory, throughput against one client
            and, with --peer-python that has llama_cpp.server, against it
 
 Needs openai, schemathesis, selenium; chromium and chromium-driver (Debian) for the page.
-usage: check_serve.py [--gavel build/gavel] [--model models/....gguf] [--only openai,schema,page,load]
+usage: check_serve.py [--gavel build/gavel] [--model models/....gguf] [--only openai,schema,page,answers,load]
 """
 import argparse
 import csv
@@ -362,6 +364,125 @@ def check_page_file(b, judged, scratch):
     assert "Line 1" in b.find_element(By.ID, "error").text
 
 
+# --- the page, of judges of one answer -----------------------------------------------------------
+
+PROMPT = """[form]
+{form}
+[user]
+Question: {{question}}
+{{?reference}}
+Reference: {{reference}}
+{{/reference}}
+{{?rubric}}
+Criterion: {{rubric}}
+{{/rubric}}
+Answer: {{answer}}
+[assistant]
+{{?reason}}
+{{reason}}
+
+{{/reason}}
+**Verdict:** {{label}}
+"""
+FORMS = {"score": "score 0..3\n0: wrong\n3: right", "pass": "pass good bad",
+         "criteria": "criteria\ntrue 1..3 weight 3: is it true?\nkind 1..3"}
+
+
+def turns(*texts):
+    return [{"role": "assistant" if i % 2 else "user", "content": t} for i, t in enumerate(texts)]
+
+
+def check_answers(args):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+    shots = pathlib.Path(args.shots)
+    shots.mkdir(parents=True, exist_ok=True)
+    args = argparse.Namespace(**{**vars(args), "adapter": None})
+
+    def judged(b):
+        time.sleep(0.5)
+        WebDriverWait(b, 600).until(lambda b: not b.find_element(By.ID, "submit").get_attribute(
+            "disabled"))
+        error = b.find_element(By.ID, "error")
+        assert not error.is_displayed(), error.text
+
+    for form, lines in FORMS.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            scratch = pathlib.Path(scratch)
+            (scratch / "template.txt").write_text(PROMPT.format(form=lines))
+            with gavel(args, "--template", str(scratch / "template.txt")) as server:
+                b = browser(1100, False)
+                try:
+                    b.get(f"http://127.0.0.1:{server.port}/")
+                    WebDriverWait(b, 60).until(
+                        lambda b: b.find_elements(By.CSS_SELECTOR, "#model option"))
+                    assert not b.find_element(By.ID, "answer-b").is_displayed()
+                    assert not b.find_element(By.ID, "both").is_displayed()
+                    Select(b.find_element(By.ID, "mode")).select_by_value("verdict")
+                    b.find_element(By.ID, "question").send_keys("What is 2 + 2?")
+                    b.find_element(By.ID, "answer-a").send_keys("It is 4.")
+
+                    def ask():
+                        b.find_element(By.ID, "question").send_keys(Keys.CONTROL, Keys.ENTER)
+                        judged(b)
+                        chances = [(r.find_element(By.TAG_NAME, "span").text,
+                                    float(r.find_element(By.TAG_NAME, "meter").get_attribute("value")))
+                                   for r in b.find_elements(By.CSS_SELECTOR, "#chances li")]
+                        return b.find_element(By.ID, "verdict").text, \
+                            b.find_element(By.ID, "note").text, chances
+                    verdict, note, plain = ask()
+                    names = {"score": ["0", "1", "2", "3"], "pass": ["bad", "good"],
+                             "criteria": ["true 1", "true 2", "true 3", "kind 1", "kind 2", "kind 3"]}
+                    assert [n for n, _ in plain] == names[form], plain
+                    assert abs(sum(p for _, p in plain) - (2 if form == "criteria" else 1)) < 1e-6
+                    p = dict(plain)
+                    if form == "score":
+                        assert verdict in names[form]
+                        assert f"Expected {sum(int(n) * q for n, q in plain):.2f}." == note, note
+                    elif form == "pass":
+                        assert verdict == max(p, key=p.get)
+                    else:
+                        mean = {n: sum(k * p[f"{n} {k}"] for k in (1, 2, 3)) for n in ("true", "kind")}
+                        total = (3 * mean["true"] + mean["kind"]) / 4
+                        assert f"Weighted {total:.2f}; expected true {mean['true']:.2f}, kind " \
+                               f"{mean['kind']:.2f}." == note, (note, mean)
+                        assert verdict.startswith("true ") and ", kind " in verdict, verdict
+                    # A reference and a rubric are a part of the prompt, and come back with the history.
+                    for name in ("reference", "rubric"):
+                        b.find_element(By.CSS_SELECTOR, f"#{name}-row summary").click()
+                        b.find_element(By.ID, name).send_keys("Four, said politely.")
+                        _, _, after = ask()
+                        assert after != plain, name
+                        plain = after
+                    b.save_screenshot(str(shots / f"answers-{form}.png"))
+                    b.find_element(By.CSS_SELECTOR, "#history li:last-child .row").click()
+                    assert not b.find_element(By.ID, "rubric").get_property("value")
+                    b.find_element(By.CSS_SELECTOR, "#history li .row").click()
+                    assert b.find_element(By.ID, "rubric").get_property("value")
+                    b.execute_script(
+                        "window.kept = {}; const own = URL.createObjectURL;"
+                        "URL.createObjectURL = b => { const u = own.call(URL, b); kept[u] = b; return u; }")
+                    rows = [{"id": "text", "question": "User: Hi\n\nAssistant: Yes?\n\nUser: 2 + 2?",
+                             "answer": "4"},
+                            {"id": "list", "question": turns("Hi", "Yes?", "2 + 2?"), "answer": "4"},
+                            {"id": "whole", "question": "Hi",
+                             "answer": turns("Hi", "Yes?", "2 + 2?", "4")}]
+                    (scratch / "rows.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+                    b.find_element(By.ID, "file").send_keys(str(scratch / "rows.jsonl"))
+                    judged(b)
+                    assert "3 of 3" in b.find_element(By.ID, "batch-summary").text
+                    told = [json.loads(line) for line in saved(b, "batch-save").splitlines()]
+                    assert all(abs(t["confidence"] - told[0]["confidence"]) < 2e-3 for t in told), told
+                    lines = list(csv.DictReader(io.StringIO(saved(b, "batch-csv"), newline="")))
+                    assert lines[0]["question"] == lines[1]["question"] == rows[0]["question"], lines
+                    bad = [e for e in b.get_log("browser") if e["level"] == "SEVERE"]
+                    assert not bad, bad
+                    print(f"answers, {form}: {verdict}; {note}", flush=True)
+                finally:
+                    b.quit()
+
+
 # --- load -----------------------------------------------------------------------------------------
 
 def drive(server, clients, seconds, tokens):
@@ -436,7 +557,7 @@ def main():
     parser.add_argument("--model", default="models/SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--adapter", help="NAME=PATH, served and asked too")
     parser.add_argument("--evaluation", help="NAME=PATH, a trust report for the page to show")
-    parser.add_argument("--only", default="openai,schema,page,load")
+    parser.add_argument("--only", default="openai,schema,page,answers,load")
     parser.add_argument("--examples", type=int, default=25, help="of schemathesis, an operation")
     parser.add_argument("--shots", default="shots", help="directory for screenshots")
     parser.add_argument("--clients", type=int, default=64)
@@ -449,7 +570,7 @@ def main():
                         help="streamed and whole answers must be equal to the letter")
     args = parser.parse_args()
     checks = {"openai": check_openai, "schema": check_schema, "page": check_page,
-              "load": check_load}
+              "answers": check_answers, "load": check_load}
     for name in args.only.split(","):
         checks[name](args)
         print(f"{name}: ok", flush=True)

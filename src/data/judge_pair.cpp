@@ -30,6 +30,11 @@ std::optional<Verdict> parse_label(std::string_view text) {
   return std::nullopt;
 }
 
+std::string with_criterion(std::string question, std::string_view rubric) {
+  if (!rubric.empty()) question.append("\n\nCriterion: ").append(rubric);
+  return question;
+}
+
 Verdict swapped(Verdict verdict) {
   return verdict == Verdict::a ? Verdict::b : verdict == Verdict::b ? Verdict::a : verdict;
 }

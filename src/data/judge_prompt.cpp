@@ -163,7 +163,8 @@ JudgeTemplate JudgeTemplate::parse(std::string_view source, const std::string& n
   if (sections[3].first_line != 0)
     out.form_ = parse_form(sections[3].text, name, sections[3].first_line);
   out.scale_ = describe_scale(out.form_);
-  std::vector<std::string_view> inputs = {"question", "reference", "rubric"};
+  std::vector<std::string_view> inputs = {"question", "reference"};
+  if (!out.form_.of_pairs()) inputs.push_back("rubric");
   if (out.form_.one_answer())
     inputs.push_back("answer");
   else
@@ -184,15 +185,20 @@ JudgeTemplate JudgeTemplate::parse(std::string_view source, const std::string& n
   return out;
 }
 
-void JudgeTemplate::check_inputs(const std::string& name) const {
-  const auto uses = [&](std::string_view needed) {
-    const auto has = [&](const std::vector<Piece>& pieces) {
-      return std::any_of(pieces.begin(), pieces.end(), [&](const Piece& p) {
-        return p.kind == Piece::Kind::value && p.text == needed;
-      });
-    };
-    return has(system_) || has(user_);
+bool JudgeTemplate::uses(std::string_view placeholder) const {
+  const auto has = [&](const std::vector<Piece>& pieces) {
+    return std::any_of(pieces.begin(), pieces.end(), [&](const Piece& p) {
+      return p.kind == Piece::Kind::value && p.text == placeholder;
+    });
   };
+  return has(system_) || has(user_);
+}
+
+bool JudgeTemplate::takes(std::string_view field) const {
+  return uses(field) || (field == "rubric" && form_.of_pairs());
+}
+
+void JudgeTemplate::check_inputs(const std::string& name) const {
   const auto need = [&](std::string_view needed) {
     if (!uses(needed)) fail("{}: the template does not use {{{}}}", name, needed);
   };

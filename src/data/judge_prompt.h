@@ -8,8 +8,8 @@
 //   [assistant]   what the judge is to write, for training
 //
 // Placeholders: {question}, {answer_a} and {answer_b} (or {answer}, in forms with one answer in the
-// prompt), {reference}, {rubric}, {scale} in [system] and [user]; {reason} and {label} (once,
-// {label} after {reason}) in [assistant].
+// prompt), {reference}, and where one answer is judged {rubric} and {scale}, in [system] and
+// [user]; {reason} and {label} (once, {label} after {reason}) in [assistant].
 // {?reference} ... {/reference} keeps what is between only where that value is not empty; a tag
 // that stands alone on its line takes the line with it. Other braces are text, and braces within
 // the values are never looked at. Lines before the first section are comments.
@@ -51,7 +51,8 @@ struct JudgePair {
   std::optional<bool> pass;
   // Each annotator's scores, in the order of `scores`; NaN where one gave none.
   std::vector<std::vector<double>> ratings;
-  std::string rubric;      // what this row in particular is judged by; may be empty
+  // What this row in particular is judged by; of pairs it is a part of the question.
+  std::string rubric;
   std::string reason;      // why, naming the answers as "Answer A" and "Answer B"; may be empty
   std::string reference;   // a reference answer; may be empty
   std::string category;    // of what kind the pair is (where it came from); for reports
@@ -65,6 +66,8 @@ struct JudgePair {
 // X_a and X_b in `meta`, and the reason's mentions ("Answer A",
 // "answer B", "Assistant 1", "Response 2", ...) with them.
 JudgePair swapped(JudgePair pair);
+// The question of a pair that is judged by something in particular.
+std::string with_criterion(std::string question, std::string_view rubric);
 // One of its two answers alone, as forms with one answer in the prompt see it.
 JudgePair answer_alone(const JudgePair& pair, Verdict which);
 
@@ -104,6 +107,8 @@ class JudgeTemplate {
   // The lead with a label behind it as the template has it there.
   std::string verdict_text(std::string_view label) const;
   const JudgeForm& form() const { return form_; }
+  // Whether the prompt holds a row's "reference", or "rubric" (of pairs it is in the question).
+  bool takes(std::string_view field) const;
   // The template's text, to be kept beside what was made with it.
   const std::string& source() const { return source_; }
 
@@ -118,6 +123,7 @@ class JudgeTemplate {
   Message fill(const std::string& role, const std::vector<Piece>& pieces, const JudgePair& pair,
                std::string_view label) const;
   std::string label_text(const JudgePair& pair) const;
+  bool uses(std::string_view placeholder) const;
   void check_inputs(const std::string& name) const;
   void find_verdict_lead(const std::string& name);
 

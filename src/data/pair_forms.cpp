@@ -163,7 +163,8 @@ const std::vector<PairForm> kForms = {
 // What every form with labels in words may have.
 constexpr const char* kSaid =
     "scores=scores, score_a=score_a, score_b=score_b, votes=annotator, reason=reason, "
-    "reference=reference, id=id, category=category, model_a=model_a, model_b=model_b";
+    "reference=reference, rubric=rubric, id=id, category=category, model_a=model_a, "
+    "model_b=model_b";
 
 constexpr const char* kOurs[] = {
     "question", "input",   "system", "rubric", "answer_a",  "answer_b", "label",    "scores",

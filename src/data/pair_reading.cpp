@@ -88,9 +88,8 @@ int64_t exchanges_of(const PairRow& row) {
 void set_texts(const PairRow& row, JudgePair& pair, const Conversation& question, Conversation a,
                Conversation b) {
   TwoAnswers texts = compare(question, std::move(a), std::move(b), exchanges_of(row));
-  pair.question = trimmed(texts.question);
-  if (const std::string rubric(trimmed(row.text("rubric"))); !rubric.empty())
-    pair.question += "\n\nCriterion: " + rubric;
+  const std::string rubric = row.text("rubric");
+  pair.question = with_criterion(std::string(trimmed(texts.question)), trimmed(rubric));
   pair.answer_a = std::move(texts.answer_a);
   pair.answer_b = std::move(texts.answer_b);
   if (pair.question.empty())

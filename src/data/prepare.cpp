@@ -69,7 +69,23 @@ void check_form(const PrepareOptions& options, const JudgeForm& form) {
     throw UsageError("--balance-classes: rows of the form criteria have several labels each");
 }
 
-void add_warnings(const PrepareOptions& options, FormKind form, PrepareReport& report) {
+void add_warnings(const PrepareOptions& options, const JudgeTemplate& prompt,
+                  PrepareReport& report) {
+  const FormKind form = prompt.form().kind;
+  int64_t rows = 0, references = 0, rubrics = 0;
+  for (const SplitReport& s : report.splits) {
+    rows += s.rows;
+    references += s.with_reference;
+    rubrics += s.with_rubric;
+  }
+  const auto unread = [&](int64_t count, const char* name) {
+    if (count > 0 && !prompt.takes(name))
+      report.warnings.push_back(
+          fmt::format("{} of {} rows have a {}, which the template does not use ({{{}}})", count,
+                      rows, name, name));
+  };
+  unread(references, "reference");
+  unread(rubrics, "rubric");
   for (size_t k = 0; k < 3; ++k) {
     const SplitReport& s = report.splits[k];
     if (options.shares[k] > 0 && s.rows == 0)
@@ -138,7 +154,7 @@ PrepareReport prepare(const PrepareOptions& given, const TextEncoder* encoder,
   plan_rows(p);
   write_splits(p);
   count_tokens(p);
-  add_warnings(options, p.prompt.form().kind, report);
+  add_warnings(options, p.prompt, report);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return std::move(p.report);
 }

@@ -51,7 +51,7 @@ struct SplitReport {
   int64_t questions = 0;        // different ones
   std::vector<int64_t> labels;  // by PrepareReport::classes
   std::vector<double> sums;     // of the scores, by criterion
-  int64_t with_reference = 0, with_reason = 0;
+  int64_t with_reference = 0, with_rubric = 0, with_reason = 0;
   // Under the model's tokenizer; 0 without one.
   int64_t tokens = 0, loss_tokens = 0, longest = 0;
   int64_t truncated = 0, without_targets = 0;

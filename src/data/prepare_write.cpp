@@ -65,6 +65,7 @@ class Writing {
       const SplitReport& from = part.counts[split];
       SplitReport& to = p_.report.splits[split];
       to.rows += from.rows;
+      to.with_rubric += from.with_rubric;
       to.with_reference += from.with_reference;
       to.with_reason += from.with_reason;
       for (size_t i = 0; i < to.labels.size(); ++i) to.labels[i] += from.labels[i];
@@ -145,6 +146,7 @@ class Writing {
       if (!s.labels.empty()) ++s.labels[label_class(one, p_.report.form)];
       for (size_t i = 0; i < s.sums.size(); ++i) s.sums[i] += one.scores.at(i).second;
       s.with_reference += one.reference.empty() ? 0 : 1;
+      s.with_rubric += one.rubric.empty() ? 0 : 1;
       s.with_reason += one.reason.empty() ? 0 : 1;
       part.references_dropped +=
           p_.options.use_reference && reference && one.reference.empty() ? 1 : 0;

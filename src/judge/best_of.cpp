@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "data/conversation.h"
 #include "data/raw_records.h"
 #include "judge/evaluate.h"
 #include "judge/judge_stream.h"
@@ -64,36 +65,6 @@ bool first_stands(const JudgedPair& judged) {
   return judged.verdict != Verdict::b;
 }
 
-// What a record's answers are. Throws RecordFault.
-AnswerList list_of(const Json& record, int64_t line) {
-  AnswerList list;
-  list.row.source_line = line;
-  const auto text = [&](const char* name, bool needed) -> std::string {
-    if (!record.contains(name) || record[name].is_null()) {
-      if (needed) throw RecordFault{"missing field", fmt::format("\"{}\" is missing", name)};
-      return "";
-    }
-    if (!record[name].is_string())
-      throw RecordFault{"bad field", fmt::format("\"{}\" is no text", name)};
-    return record[name].get<std::string>();
-  };
-  list.row.question = text("question", true);
-  list.row.reference = text("reference", false);
-  list.row.rubric = text("rubric", false);
-  if (record.contains("id") && !record["id"].is_null())
-    list.row.id = record["id"].is_string() ? record["id"].get<std::string>() : record["id"].dump();
-  if (!record.contains("answers") || !record["answers"].is_array())
-    throw RecordFault{"missing field", "\"answers\" is no list of texts"};
-  for (const Json& answer : record["answers"]) {
-    if (!answer.is_string()) throw RecordFault{"bad field", "\"answers\" holds what is no text"};
-    list.answers.push_back(answer.get<std::string>());
-  }
-  if (list.answers.size() < 2 || list.answers.size() > kMostAnswers)
-    throw RecordFault{"bad field", fmt::format("\"answers\" has {}, and 2 to {} are ranked",
-                                               list.answers.size(), kMostAnswers)};
-  return list;
-}
-
 void print(const AnswerList& list, const Ranking& r, const BestRequest& request) {
   if (!request.json) {
     fmt::print("{}: answer {} of {}",
@@ -117,6 +88,38 @@ void print(const AnswerList& list, const Ranking& r, const BestRequest& request)
 }
 
 }  // namespace
+
+AnswerList answer_list(const Json& record, int64_t line) {
+  AnswerList list;
+  list.row.source_line = line;
+  const auto text = [&](const char* name, bool needed) -> std::string {
+    if (!record.contains(name) || record[name].is_null()) {
+      if (needed) throw RecordFault{"missing field", fmt::format("\"{}\" is missing", name)};
+      return "";
+    }
+    if (!record[name].is_string())
+      throw RecordFault{"bad field", fmt::format("\"{}\" is no text", name)};
+    return record[name].get<std::string>();
+  };
+  if (record.contains("question") && record["question"].is_array())
+    list.row.question = as_text(conversation_of(record["question"], "user", false, "question"));
+  else
+    list.row.question = text("question", true);
+  list.row.question = with_criterion(std::move(list.row.question), text("rubric", false));
+  list.row.reference = text("reference", false);
+  if (record.contains("id") && !record["id"].is_null())
+    list.row.id = record["id"].is_string() ? record["id"].get<std::string>() : record["id"].dump();
+  if (!record.contains("answers") || !record["answers"].is_array())
+    throw RecordFault{"missing field", "\"answers\" is no list of texts"};
+  for (const Json& answer : record["answers"]) {
+    if (!answer.is_string()) throw RecordFault{"bad field", "\"answers\" holds what is no text"};
+    list.answers.push_back(answer.get<std::string>());
+  }
+  if (list.answers.size() < 2 || list.answers.size() > kMostAnswers)
+    throw RecordFault{"bad field", fmt::format("\"answers\" has {}, and 2 to {} are ranked",
+                                               list.answers.size(), kMostAnswers)};
+  return list;
+}
 
 std::vector<Ranking> rank_answers(const JudgeModel& model, std::span<const AnswerList> lists,
                                   const JudgeOptions& options, bool whole_order) {
@@ -168,7 +171,7 @@ void run_best(BestRequest request, const std::function<bool()>& stop_requested) 
     for (const RawRecord& record : raw) {
       ++records;
       try {
-        lists.push_back(list_of(reader.object(record), record.line));
+        lists.push_back(answer_list(reader.object(record), record.line));
       } catch (const RecordFault& fault) {
         ++bad;
         fmt::print(stderr, "gavel: {}:{}: {}: {}\n", name, record.line, fault.kind, fault.detail);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,9 +16,13 @@
 namespace gavel {
 
 struct AnswerList {
-  JudgePair row;  // question, reference, rubric and id of all
+  JudgePair row;  // question, reference and id of all
   std::vector<std::string> answers;
 };
+
+// Of {question, answers: [text, ...], reference, rubric, id}, where the question may be a
+// conversation (a list of messages). Throws RecordFault.
+AnswerList answer_list(const nlohmann::ordered_json& record, int64_t line);
 
 struct Ranking {
   std::vector<size_t> order;   // places of the answers, the best first
@@ -34,7 +39,7 @@ std::vector<Ranking> rank_answers(const JudgeModel& model, std::span<const Answe
 
 struct BestRequest {
   std::string model, adapter_path, prompt_template, chat_template;
-  std::string input;  // records {question, answers: [text, ...], reference, rubric, id}; "-": stdin
+  std::string input;  // records as answer_list() reads them; "-": stdin
   bool whole_order = false, json = false;
   JudgeOptions options;
   bool mode_asked = false;

@@ -128,6 +128,8 @@ class Evaluation {
         request_.calibrate.empty()
             ? std::vector<JudgePair>()
             : limited_pairs(request_.calibrate_files, request_.calibrate, 0, request_.form);
+    if (const std::string left_out = unread_fields(prompt_, pairs); !left_out.empty())
+      say("Warning: " + left_out);
     if (!request_.win_rates.empty())
       compared_ =
           limited_pairs(request_.win_rate_files, request_.win_rates, 0, request_.form, false);

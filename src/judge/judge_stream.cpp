@@ -1,6 +1,7 @@
 #include "judge/judge_stream.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <cmath>
 #include <cstdio>
@@ -99,6 +100,8 @@ class JudgeStream {
           fmt::print(stderr, "gavel: {}\n", item.problem);
         }
       }
+      const std::string left_out = unread_fields(model_.prompt, pairs);
+      if (!left_out.empty() && !std::exchange(told_, true)) spdlog::warn("{}", left_out);
       if (!pairs.empty()) judge(pairs);
     }
   }
@@ -113,6 +116,7 @@ class JudgeStream {
   const JudgeModel& model_;
   const std::optional<Calibration>& calibration_;
   int64_t printed_ = 0, records_ = 0, bad_ = 0;
+  bool told_ = false;  // that the template leaves out what rows hold
 };
 
 }  // namespace
@@ -191,19 +195,26 @@ Json rated_json(const JudgePair& answer, const JudgedPair& judged,
 namespace {
 
 // The one row of the command line. Throws UsageError where the form needs another.
-JudgePair row_of(const JudgeRequest& request, const JudgeForm& form) {
+JudgePair row_of(const JudgeRequest& request, const JudgeTemplate& prompt) {
+  const JudgeForm& form = prompt.form();
   if (form.of_pairs() && !request.has_b)
     throw UsageError("--answer-b is needed: the judge judges pairs");
   if (!form.of_pairs() && request.has_b)
     throw UsageError(fmt::format("--answer-b: the judge judges one answer (form {}), --answer-a",
                                  to_string(form.kind)));
+  for (const auto& [name, value] :
+       {std::pair("reference", &request.reference), std::pair("rubric", &request.rubric)})
+    if (!value->empty() && !prompt.takes(name))
+      throw UsageError(fmt::format(
+          "--{0}: the judge's template does not use {{{0}}}, so it would not be read", name));
   JudgePair pair;
-  pair.question = request.question;
+  pair.question =
+      form.of_pairs() ? with_criterion(request.question, request.rubric) : request.question;
   pair.answer_a = request.answer_a;
   pair.answer_b = request.answer_b;
   pair.reference = request.reference;
-  pair.rubric = request.rubric;
   pair.single = !form.of_pairs();
+  if (pair.single) pair.rubric = request.rubric;
   return pair;
 }
 
@@ -228,12 +239,12 @@ OpenedJudge open_judge(const std::string& model, const std::string& adapter_path
 void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested) {
   const JudgeTemplate prompt = template_for(request.prompt_template, request.adapter_path, {});
   request.options = options_for(prompt.form(), request.options, request.mode_asked);
-  if (request.input.empty()) row_of(request, prompt.form());
+  if (request.input.empty()) row_of(request, prompt);
   const auto judge = open_judge(request.model, request.adapter_path, request.chat_template, prompt,
                                 request.device, request.max_batch, request.options);
   JudgeStream stream(request, judge.model, judge.calibration);
   if (request.input.empty()) {
-    const JudgePair pair = row_of(request, prompt.form());
+    const JudgePair pair = row_of(request, prompt);
     stream.judge(std::span(&pair, 1));
   } else if (request.input == "-") {
     stream.read({TextSource::standard_input(), false, prompt.form()}, stop_requested);

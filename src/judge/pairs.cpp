@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/error.h"
@@ -71,6 +72,19 @@ std::vector<JudgePair> read_pairs(const std::filesystem::path& path, bool needs_
   if (pairs.empty())
     fail("{} has no {} to judge", path.string(), form.of_pairs() ? "pairs" : "answers");
   return pairs;
+}
+
+std::string unread_fields(const JudgeTemplate& prompt, std::span<const JudgePair> rows) {
+  std::string out;
+  const auto add = [&](const char* name, auto has) {
+    const auto n = std::count_if(rows.begin(), rows.end(), has);
+    if (n > 0 && !prompt.takes(name))
+      out += fmt::format("{}{} of {} rows have a {}, which the template does not use ({{{}}})",
+                         out.empty() ? "" : "; ", n, rows.size(), name, name);
+  };
+  add("reference", [](const JudgePair& row) { return !row.reference.empty(); });
+  add("rubric", [](const JudgePair& row) { return !row.rubric.empty(); });
+  return out;
 }
 
 uint64_t pairs_fingerprint(const std::vector<JudgePair>& pairs) {

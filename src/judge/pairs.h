@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,9 @@ class PairFile {
 // is a pair like others.
 std::vector<JudgePair> read_pairs(const std::filesystem::path& path, bool needs_label,
                                   const JudgeForm& form = {}, bool equal_answers = false);
+
+// What some rows hold and the template has no place for, as a sentence; "" where there is nothing.
+std::string unread_fields(const JudgeTemplate& prompt, std::span<const JudgePair> rows);
 
 // A hash of everything in the pairs that a judgement depends on.
 uint64_t pairs_fingerprint(const std::vector<JudgePair>& pairs);

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "data/conversation.h"
+#include "data/pair_row.h"
 #include "judge/judge_stream.h"
 #include "serve/context.h"
 #include "serve/fields.h"
@@ -34,20 +36,49 @@ void refuse_others(const Fields& fields, const JudgeForm& form,
                   name);
 }
 
-JudgePair parse_row(const Fields& fields, const JudgeForm& form) {
+// A text, or a conversation: a list of messages.
+Conversation turns_of(const Fields& fields, const char* name, const char* role) {
+  const Json* value = fields.value(name);
+  if (value == nullptr) bad_request(fields.path(name), "'{}' is missing", fields.path(name));
+  if (value->is_string()) return {{role, value->get<std::string>()}};
+  if (!value->is_array())
+    bad_request(fields.path(name), "'{}' must be a string or a list of messages, not {} {}",
+                fields.path(name), value->is_object() ? "an" : "a", value->type_name());
+  try {
+    return conversation_of(*value, role, false, fields.path(name));
+  } catch (const RecordFault& fault) {
+    bad_request(fields.path(name), "{}: {}", fault.kind, fault.detail);
+  }
+}
+
+JudgePair parse_row(const Fields& fields, const JudgeTemplate& prompt) {
+  const JudgeForm& form = prompt.form();
   JudgePair pair;
-  pair.question = fields.needed_text("question");
+  pair.reference = fields.text("reference").value_or("");
+  pair.rubric = fields.text("rubric").value_or("");
+  for (const char* name : {"reference", "rubric"})
+    if (!fields.text(name).value_or("").empty() && !prompt.takes(name))
+      bad_request(fields.path(name), "The judge's template does not use {{{}}}: leave out '{}'",
+                  name, fields.path(name));
+  Conversation question = turns_of(fields, "question", "user");
   pair.single = !form.of_pairs();
   if (pair.single) {
     refuse_others(fields, form, {"answer_a", "answer_b"});
-    pair.answer_a = fields.needed_text("answer");
+    Conversation answer = turns_of(fields, "answer", "assistant");
+    split_conversation(question, answer);
+    if (answer.empty())
+      bad_request(fields.path("answer"), "'{}' must end with a message of the assistant's",
+                  fields.path("answer"));
+    pair.question = as_text(question);
+    pair.answer_a = as_text(answer);
   } else {
     refuse_others(fields, form, {"answer"});
-    pair.answer_a = fields.needed_text("answer_a");
-    pair.answer_b = fields.needed_text("answer_b");
+    TwoAnswers texts = compare(question, turns_of(fields, "answer_a", "assistant"),
+                               turns_of(fields, "answer_b", "assistant"), 0);
+    pair.question = with_criterion(std::move(texts.question), std::exchange(pair.rubric, {}));
+    pair.answer_a = std::move(texts.answer_a);
+    pair.answer_b = std::move(texts.answer_b);
   }
-  pair.rubric = fields.text("rubric").value_or("");
-  pair.reference = fields.text("reference").value_or("");
   pair.id = fields.text("id").value_or("");
   return pair;
 }
@@ -69,7 +100,7 @@ void parse_list(const ServeContext& context, const Json& list, const Fields& fie
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string where = fmt::format("{}[{}]", name, i);
     if (!list[i].is_object()) bad_request(where, "'{}' must be an object", where);
-    call.pairs.push_back(parse_row(Fields(list[i], where + "."), form));
+    call.pairs.push_back(parse_row(Fields(list[i], where + "."), call.model->prompt));
   }
 }
 
@@ -106,7 +137,7 @@ JudgeCall parse(const ServeContext& context, const std::string& text) {
   if (call.batch)
     parse_list(context, *list, fields, call);
   else
-    call.pairs.push_back(parse_row(fields, form));
+    call.pairs.push_back(parse_row(fields, call.model->prompt));
   return call;
 }
 

@@ -76,6 +76,9 @@ TEST(JudgePrompt, RefusesBadTemplatesNamingTheLine) {
   EXPECT_EQ(message(user), "");
   EXPECT_NE(message(user + "x\n{anwser}").find("t.txt:4: the placeholder {anwser}"),
             std::string::npos);
+  // Of pairs it is a part of the question.
+  EXPECT_NE(message(user + "{rubric}").find("t.txt:3: the placeholder {rubric}"),
+            std::string::npos);
   EXPECT_NE(message(user + "{label}").find("t.txt:3: the placeholder {label}"), std::string::npos);
   EXPECT_NE(message(user + "{?reference}").find("never closed"), std::string::npos);
   EXPECT_NE(message(user + "{/reference}").find("closes no"), std::string::npos);

@@ -55,6 +55,22 @@ class Prepare : public testing::Test {
   fs::path dir_;
 };
 
+TEST_F(Prepare, WarnsOfWhatTheTemplateDoesNotUse) {
+  PrepareOptions options = options_for(40);
+  const auto said = [&] {
+    std::string all;
+    for (const std::string& warning : prepare(options, nullptr).warnings) all += warning + "\n";
+    return all;
+  };
+  EXPECT_EQ(said().find("does not use"), std::string::npos);
+  options.template_file = dir_ / "bare.txt";
+  write_file_atomic(options.template_file, "[user]\n{question} {answer_a} {answer_b}\n");
+  EXPECT_NE(said().find("40 of 40 rows have a reference, which the template does not use"),
+            std::string::npos);
+  options.use_reference = false;
+  EXPECT_EQ(said().find("does not use"), std::string::npos);
+}
+
 TEST_F(Prepare, SplitsByQuestionAndWritesChatRows) {
   const PrepareReport report = prepare(options_for(400), nullptr);
   EXPECT_EQ(report.rows_read, 400);

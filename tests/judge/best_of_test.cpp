@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "data/raw_records.h"
 #include "fake_judge.h"
 #include "judge/pair_sort.h"
 
@@ -82,6 +83,23 @@ TEST(BestOf, ListsOfAnyLengthAreRankedTogether) {
   JudgeModel single = model;
   single.prompt = JudgeTemplate::standard_of_scale("1..5");
   EXPECT_THROW(rank_answers(single, lists, {}, true), UsageError);
+}
+
+TEST(BestOf, ARecordMayHoldAConversation) {
+  const auto record = nlohmann::ordered_json::parse(
+      R"({"question": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"},
+          {"role": "user", "content": "Why?"}], "answers": ["x", "y"], "rubric": "Is it kind?",
+          "reference": "r", "id": 7})");
+  const AnswerList list = answer_list(record, 3);
+  EXPECT_EQ(list.row.question,
+            "User: Hi\n\nAssistant: Yes?\n\nUser: Why?\n\nCriterion: Is it kind?");
+  EXPECT_EQ(list.row.reference, "r");
+  EXPECT_EQ(list.row.id, "7");
+  EXPECT_EQ(list.answers, (std::vector<std::string>{"x", "y"}));
+  for (const char* bad :
+       {R"({"question": 7, "answers": ["x", "y"]})", R"({"question": [], "answers": ["x", "y"]})",
+        R"({"question": "q", "answers": ["x"]})"})
+    EXPECT_THROW(answer_list(nlohmann::ordered_json::parse(bad), 1), RecordFault) << bad;
 }
 
 }  // namespace

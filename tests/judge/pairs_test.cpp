@@ -71,5 +71,28 @@ TEST_F(JudgePairs, AStreamOutlivesItsFirstRecords) {
   EXPECT_EQ(read[0].answer_a, "x");
 }
 
+TEST_F(JudgePairs, TheirRubricStandsAfterTheQuestion) {
+  const auto pairs = read_pairs(
+      file("pairs.jsonl", R"({"question": "q", "answer_a": "x", "answer_b": "y", "label": "A", )"
+                          R"("rubric": "Is it kind?"})"),
+      true);
+  EXPECT_EQ(pairs[0].question, "q\n\nCriterion: Is it kind?");
+  EXPECT_EQ(pairs[0].rubric, "");
+}
+
+TEST_F(JudgePairs, WhatTheTemplateDoesNotReadIsSaid) {
+  std::vector<JudgePair> rows(3);
+  rows[1].reference = "r";
+  EXPECT_EQ(unread_fields(JudgeTemplate::standard(), rows), "");
+  EXPECT_EQ(unread_fields(JudgeTemplate::standard(FormKind::score), rows), "");
+  const auto bare = JudgeTemplate::parse("[form]\nscore 1..5\n[user]\n{question} {answer}\n", "t");
+  EXPECT_EQ(unread_fields(bare, rows),
+            "1 of 3 rows have a reference, which the template does not use ({reference})");
+  rows[0].rubric = rows[1].rubric = "s";
+  EXPECT_NE(unread_fields(bare, rows).find("; 2 of 3 rows have a rubric"), std::string::npos);
+  rows[1].reference.clear();
+  EXPECT_EQ(unread_fields(JudgeTemplate::standard(FormKind::pass), rows), "");
+}
+
 }  // namespace
 }  // namespace gavel

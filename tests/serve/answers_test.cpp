@@ -61,6 +61,30 @@ TEST_F(AnswersTest, AnAnswerHasAScoreItsExpectationAndProbabilities) {
   EXPECT_TRUE(streamed.back().contains("score"));
 }
 
+TEST_F(AnswersTest, AConversationIsReadAsItsText) {
+  const Json turns = {{{"role", "user"}, {"content", "2+2?"}},
+                      {{"role", "assistant"}, {"content", "Five."}},
+                      {{"role", "user"}, {"content", {{{"type", "text"}, {"text", "Sure?"}}}}}};
+  Json answer = turns;
+  answer.push_back({{"role", "assistant"}, {"content", "It is 4."}});
+  const std::string question = "User: 2+2?\n\nAssistant: Five.\n\nUser: Sure?";
+  const Json told =
+      ask(kJudge, {{"question", question}, {"answer", "It is 4."}, {"mode", "verdict"}});
+  for (const Json& asked : {Json{{"question", turns}, {"answer", "It is 4."}},
+                            Json{{"question", turns}, {"answer", answer}},
+                            Json{{"question", "2+2?"}, {"answer", answer}}}) {
+    const Json same = ask(kJudge, with(asked, "mode", "verdict"));
+    for (const auto& [value, p] : told["probabilities"].items())
+      EXPECT_NEAR(same["probabilities"][value].get<double>(), p.get<double>(), 2e-3) << asked;
+  }
+  EXPECT_NE(told["probabilities"], ask(kJudge, row())["probabilities"]);
+  EXPECT_EQ(param({{"question", Json::array()}, {"answer", "4"}}), "question");
+  EXPECT_EQ(param({{"question", 7}, {"answer", "4"}}), "question");
+  EXPECT_EQ(param({{"question", "2+2?"}, {"answer", turns}}), "answer");
+  const Json image = {{{"role", "user"}, {"content", {{{"type", "image_url"}}}}}};
+  EXPECT_EQ(param({{"answers", {{{"question", image}, {"answer", "4"}}}}}), "answers[0].question");
+}
+
 TEST_F(AnswersTest, FieldsOfPairsAreRefusedByName) {
   EXPECT_EQ(param({{"question", "q"}}), "answer");
   EXPECT_EQ(param(with(row(), "answer_b", "5")), "answer_b");

@@ -380,6 +380,35 @@ TEST_F(ServiceTest, JudgesAListOfPairs) {
   EXPECT_EQ(ask(kJudge, single)["verdict"], answer["data"][0]["verdict"]);
 }
 
+TEST_F(ServiceTest, PairsMayBeConversationsWithARubric) {
+  const auto turn = [](const char* role, const char* text) {
+    return Json{{"role", role}, {"content", text}};
+  };
+  Json whole = {
+      {"question", "User: 2+2?\n\nAssistant: Five.\n\nUser: Sure?\n\nCriterion: Is it right?"},
+      {"answer_a", "4"},
+      {"answer_b", "5"},
+      {"mode", "verdict"}};
+  const Json expected = ask(kJudge, whole)["probabilities"];
+  const Json begin = {turn("user", "2+2?"), turn("assistant", "Five."), turn("user", "Sure?")};
+  const auto with_answer = [&](const char* text) {
+    Json all = begin;
+    all.push_back(turn("assistant", text));
+    return all;
+  };
+  for (const auto& [a, b] :
+       {std::pair(Json("4"), Json("5")), std::pair(with_answer("4"), with_answer("5"))}) {
+    const Json body = {{"question", begin},
+                       {"answer_a", a},
+                       {"answer_b", b},
+                       {"mode", "verdict"},
+                       {"rubric", "Is it right?"}};
+    const Json same = ask(kJudge, body)["probabilities"];
+    for (const auto& [label, p] : expected.items())
+      EXPECT_NEAR(same[label].get<double>(), p.get<double>(), 2e-3) << a;
+  }
+}
+
 TEST_F(ServiceTest, AClientThatLeavesFreesItsPlace) {
   const auto value = [](const std::string& name) {
     const std::string text = get("/metrics");

@@ -82,7 +82,6 @@ function showForm() {
   $("answer-a-name").textContent = one ? "Answer" : "Answer A";
   $("answer-b-box").hidden = $("both-label").hidden = one;
   $("answer-b").required = !one;
-  $("rubric-row").hidden = !one;
 }
 
 const percent = p => p == null ? "" : (100 * p).toFixed(0) + "%";
@@ -248,7 +247,7 @@ function rowOf(pair, result, onClick) {
   const question = document.createElement("span"), sure = document.createElement("span");
   row.type = "button"; row.className = "row";
   verdict.textContent = said(result); verdict.className = color(result.verdict || "");
-  question.className = "q"; question.textContent = pair.question;
+  question.className = "q"; question.textContent = gavelRows.asText(pair.question);
   sure.className = "p";
   const apart = result.orders && result.orders.length > 1 && result.orders[0].verdict !== result.orders[1].verdict;
   sure.textContent = (apart ? "orders disagree, " : "") + (result.needs_a_person ? "for a person, " : "") +
@@ -263,8 +262,9 @@ function rowOf(pair, result, onClick) {
 function showPair(pair, result) {
   if (running) return;
   for (const name in texts) texts[name].value = "";
-  for (const name in texts) if (pair[name]) texts[name].value = pair[name];
+  for (const name in texts) if (pair[name]) texts[name].value = gavelRows.asText(pair[name]);
   $("reference-row").open = !!pair.reference;
+  $("rubric-row").open = !!pair.rubric;
   showError(null);
   showResult(result);
   scrollTo({top: 0});

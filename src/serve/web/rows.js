@@ -49,8 +49,22 @@ function jsonObjects(text) {
   });
 }
 
-// Objects with the fields `names`, of which `needed` must be texts. What begins like an object is
-// JSON Lines, anything else CSV whose first line names the columns.
+// A text, or a conversation (a list of messages) as the judge reads it.
+function asText(value) {
+  if (!Array.isArray(value)) return value;
+  const turns = value.map(m => {
+    const content = m && (m.content ?? m.value);
+    return {role: m && (m.role ?? m.from),
+      text: (Array.isArray(content) ? content.map(part => part && part.text).join("\n\n") : String(content ?? "")).trim()};
+  });
+  if (turns.length === 1) return turns[0].text;
+  const name = role => ["user", "human", "prompter"].includes(role) ? "User"
+    : ["system", "developer"].includes(role) ? "System" : "Assistant";
+  return turns.map(t => name(t.role) + ": " + t.text).join("\n\n");
+}
+
+// Objects with the fields `names`, of which `needed` must be texts or conversations. What begins
+// like an object is JSON Lines, anything else CSV whose first line names the columns.
 function parse(text, names, needed) {
   const plain = text.replace(/^\ufeff/, "");
   const objects = plain.trimStart().startsWith("{") ? jsonObjects(plain) : csvObjects(plain);
@@ -58,6 +72,7 @@ function parse(text, names, needed) {
     const row = {};
     for (const name of ["id", ...names]) {
       if (value && typeof value[name] === "string" && (value[name] || needed.includes(name))) row[name] = value[name];
+      else if (value && Array.isArray(value[name]) && needed.includes(name)) row[name] = value[name];
       else if (value && typeof value[name] === "number" && name === "id") row[name] = String(value[name]);
     }
     for (const name of needed)
@@ -84,10 +99,10 @@ function csv(rows, results, said) {
   const head = [...names, "verdict", "confidence", ...(orders ? ["verdict_ab", "verdict_ba"] : []), "explanation"];
   const lines = rows.map((row, i) => {
     const r = results[i];
-    return r && [...names.map(n => row[n]), said(r), r.confidence, ...(orders ? r.orders.map(o => o.verdict) : []), r.explanation];
+    return r && [...names.map(n => asText(row[n])), said(r), r.confidence, ...(orders ? r.orders.map(o => o.verdict) : []), r.explanation];
   }).filter(Boolean);
   return [head, ...lines].map(line => line.map(cell).join(",") + "\r\n").join("");
 }
 
-return {parse, jsonLines, csv};
+return {parse, asText, jsonLines, csv};
 })();
