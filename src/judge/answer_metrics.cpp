@@ -27,18 +27,21 @@ constexpr std::array<const char*, 12> kScore = {"agreement",
 constexpr std::array<const char*, 12> kPass = {"accuracy",   "tpr", "tnr",   "precision",
                                                "recall",     "f1",  "kappa", "pass_rate",
                                                "unparsable", "ece", "nll",   "tokens"};
-constexpr std::array<const char*, 10> kCriteria = {"agreement",
+constexpr std::array<const char*, 12> kCriteria = {"agreement",
                                                    "weighted_kappa",
                                                    "total.spearman",
                                                    "total.kendall_tau",
                                                    "total.mae",
+                                                   "total.spearman_expected",
+                                                   "total.kendall_tau_expected",
                                                    "total.mae_expected",
                                                    "unparsable",
                                                    "ece",
                                                    "nll",
                                                    "tokens"};
-constexpr std::array<const char*, 6> kOfCriterion = {
-    "agreement", "weighted_kappa", "spearman", "kendall_tau", "mae", "mae_expected"};
+constexpr std::array<const char*, 8> kOfCriterion = {
+    "agreement",         "weighted_kappa",       "spearman",    "kendall_tau", "mae",
+    "spearman_expected", "kendall_tau_expected", "mae_expected"};
 
 // The columns of one part.
 struct Columns {
@@ -158,6 +161,8 @@ std::vector<double> measure_criteria(const std::vector<RatedPart>& parts,
     for (const double value :
          {c.right / static_cast<double>(sample.size()), kappas.back(), spearman(c.labels, c.values),
           kendall_tau(c.labels, c.values), mean_absolute_error(c.labels, c.values),
+          if_known(c, spearman(c.labels, c.expected)),
+          if_known(c, kendall_tau(c.labels, c.expected)),
           if_known(c, mean_absolute_error(c.labels, c.expected))})
       rest.push_back(value);
   }
@@ -167,6 +172,8 @@ std::vector<double> measure_criteria(const std::vector<RatedPart>& parts,
                              spearman(labels, values),
                              kendall_tau(labels, values),
                              mean_absolute_error(labels, values),
+                             if_known(columns[0], spearman(labels, expected)),
+                             if_known(columns[0], kendall_tau(labels, expected)),
                              if_known(columns[0], mean_absolute_error(labels, expected)),
                              share_unparsable(judgements, sample),
                              h.ece,

@@ -72,8 +72,9 @@ std::string speed_table(const Json& evaluation) {
 
 // A line a criterion and judge.
 std::string criteria_table(const Json& evaluation) {
-  constexpr std::array<const char*, 5> kNames = {"agreement", "weighted_kappa", "spearman",
-                                                 "kendall_tau", "mae"};
+  constexpr std::array<const char*, 7> kNames = {
+      "agreement", "weighted_kappa",    "spearman",    "kendall_tau",
+      "mae",       "spearman_expected", "mae_expected"};
   TableRows rows(1, {"criterion", "judge"});
   for (const char* name : kNames) rows[0].push_back(head_of(name));
   for (const Json& name : evaluation["parts"])
@@ -112,37 +113,6 @@ std::string honesty_table(const Json& evaluation) {
         {judge["name"], cell("ece", 100, 1), cell("nll", 1, 3), calibration_text(judge)});
   }
   return aligned(rows);
-}
-
-std::string probes_table(const Json& evaluation) {
-  TableRows rows = {{"judge", "the answer", "answers", "raised %", "change"}};
-  for (const Json& judge : evaluation["judges"])
-    for (const Json& p : judge.contains("probes") ? judge["probes"] : Json::array()) {
-      const auto at = [&](const char* key) {
-        return short_number(number_or_nan(p["change"][key]), 2);
-      };
-      rows.push_back({judge["name"], p["what"], p["answers"].dump(),
-                      percent_with_interval(p["rate"]),
-                      fmt::format("{} [{}, {}]", at("value"), at("low"), at("high"))});
-    }
-  return rows.size() == 1 ? ""
-                          : "\nAnswers that are not the best, dressed up (change: of the expected "
-                            "value)\n" +
-                                aligned(rows);
-}
-
-std::string raters_lines(const Json& evaluation) {
-  const auto it = evaluation.find("people");
-  if (it == evaluation.end()) return "";
-  std::string out;
-  for (const auto& [part, alpha] : (*it)["alpha"].items())
-    out += fmt::format(
-        "\nThe people themselves, {} ({} answers with several ratings): Krippendorff's alpha {} "
-        "[{}, {}]",
-        part, (*it)["answers"].get<int64_t>(), short_number(number_or_nan(alpha["value"]), 2),
-        short_number(number_or_nan(alpha["low"]), 2),
-        short_number(number_or_nan(alpha["high"]), 2));
-  return out + "\n";
 }
 
 }  // namespace
@@ -212,11 +182,15 @@ Json raters_json(std::span<const JudgePair> answers, const JudgeForm& form,
                                    [](const JudgePair& a) { return !a.ratings.empty(); });
   if (rated == 0) return nullptr;
   const auto parts = rated_parts(form);
-  Json alpha = Json::object();
-  for (size_t k = 0; k < parts.size(); ++k)
-    alpha[parts[k].name] = interval_json(ratings_alpha(
-        answers, k, parts[k].numbers ? AlphaLevel::ordinal : AlphaLevel::nominal, options));
-  return {{"answers", rated}, {"alpha", std::move(alpha)}};
+  Json people = {{"answers", rated}};
+  for (size_t k = 0; k < parts.size(); ++k) {
+    const RatingsAgreement r = ratings_agreement(
+        answers, k, parts[k].numbers ? AlphaLevel::ordinal : AlphaLevel::nominal, options);
+    people["alpha"][parts[k].name] = interval_json(r.alpha);
+    people["pairwise"][parts[k].name] = interval_json(r.pairwise);
+    if (parts[k].numbers) people["distance"][parts[k].name] = interval_json(r.distance);
+  }
+  return people;
 }
 
 std::string answer_table(const Json& evaluation) {
@@ -238,12 +212,14 @@ std::string answer_table(const Json& evaluation) {
   } else {
     out += table_of(evaluation, {"agreement", "weighted_kappa", "total.spearman",
                                  "total.kendall_tau", "total.mae", "unparsable"}) +
+           "\n" +
+           table_of(evaluation, {"total.spearman_expected", "total.kendall_tau_expected",
+                                 "total.mae_expected"}) +
            "\n" + criteria_table(evaluation);
   }
   out += "\n" + honesty_table(evaluation) + "\n" + speed_table(evaluation);
   for (const Json& judge : evaluation["judges"])
     if (judge.contains("confusion")) out += confusion_table(judge, judge["confusion"]);
-  out += sure_lines(evaluation) + raters_lines(evaluation) + probes_table(evaluation);
   return out + comparison_lines(evaluation, headline);
 }
 

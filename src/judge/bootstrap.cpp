@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/threads.h"
+#include "judge/length_bias.h"
 #include "judge/metrics.h"
 #include "judge/score_metrics.h"
 
@@ -116,6 +117,62 @@ std::vector<Interval> bootstrap_numbers(
   for (size_t m = 0; m < of_all.size(); ++m)
     intervals.push_back(interval_of(of_all[m], columns[m], options.level));
   return intervals;
+}
+
+std::array<ClassIntervals, 3> bootstrap_classes(std::span<const Judgement> judgements,
+                                                const BootstrapOptions& options) {
+  constexpr size_t kRatios = 4;
+  const auto numbers = [&](std::span<const uint32_t> sample, int resample) {
+    Confusion counts{};
+    for (const uint32_t i : sample)
+      ++counts[static_cast<size_t>(judgements[i].label)]
+              [static_cast<size_t>(judgements[i].verdict)];
+    const auto all = static_cast<int64_t>(sample.size());
+    std::vector<double> values;
+    for (const ClassScores& s : class_scores(counts)) {
+      const auto where = [&](bool defined, double value) {
+        values.push_back(defined || resample < 0 ? value : std::nan(""));
+      };
+      where(s.predicted > 0, s.precision);
+      where(s.support > 0, s.recall);
+      where(s.predicted + s.support > 0, s.f1);
+      where(s.support < all, s.specificity);
+    }
+    return values;
+  };
+  const std::vector<Interval> found = bootstrap_numbers(judgements.size(), options, numbers);
+  std::array<ClassIntervals, 3> classes;
+  for (size_t k = 0; k < classes.size(); ++k)
+    classes[k] = {found[kRatios * k], found[kRatios * k + 1], found[kRatios * k + 2],
+                  found[kRatios * k + 3]};
+  return classes;
+}
+
+Baselines baselines(std::span<const Judgement> judgements, const BootstrapOptions& options) {
+  std::array<int64_t, kVerdicts.size()> labels{};
+  for (const Judgement& j : judgements) ++labels[static_cast<size_t>(j.label)];
+  const Verdict most = kVerdicts[static_cast<size_t>(
+      std::max_element(labels.begin(), labels.end()) - labels.begin())];
+  const auto numbers = [&](std::span<const uint32_t> sample) {
+    int64_t same = 0, decided = 0, longer = 0;
+    LengthFit length;
+    for (const uint32_t i : sample) {
+      const Judgement& j = judgements[i];
+      same += j.label == most;
+      const Verdict long_one = longer_answer(j);
+      if (long_one == Verdict::tie || j.label == Verdict::tie) continue;
+      ++decided;
+      longer += j.label == long_one;
+      length.add(j, j.label);
+    }
+    const auto share = [](int64_t part, int64_t whole) {
+      return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : std::nan("");
+    };
+    return std::vector<double>{share(same, static_cast<int64_t>(sample.size())),
+                               share(longer, decided), length.slope()};
+  };
+  const std::vector<Interval> found = bootstrap_numbers(judgements.size(), options, numbers);
+  return {most, found[0], found[1], found[2]};
 }
 
 SpeedIntervals bootstrap_speed(std::span<const double> latency, std::span<const double> wall,

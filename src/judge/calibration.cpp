@@ -135,6 +135,13 @@ Judgement calibrated(const Judgement& judgement, const Calibration& calibration)
   return mapped(judgement, calibration.map);
 }
 
+Judgement with_ties(const Judgement& judgement, const Calibration& calibration) {
+  Judgement out = calibrated(judgement, calibration);
+  out.probabilities = judgement.probabilities;
+  out.ratings = judgement.ratings;
+  return out;
+}
+
 std::string_view mode_name(JudgeMode mode) {
   return mode == JudgeMode::reason ? "reason" : "verdict";
 }

@@ -25,6 +25,8 @@ struct Calibration {
 // The judgement with calibrated probabilities; where the answers are scored alone, with the verdict
 // that follows from them, which may be a tie.
 Judgement calibrated(const Judgement& judgement, const Calibration& calibration);
+// With its verdict alone, the probabilities being those before.
+Judgement with_ties(const Judgement& judgement, const Calibration& calibration);
 
 // Whether a verdict of this confidence is for a person to decide.
 inline bool needs_a_person(const std::optional<Calibration>& calibration,

@@ -88,6 +88,7 @@ std::string evaluation_csv(const Json& evaluation) {
           field["field"].get<std::string>() + "=" + group["value"].get<std::string>();
       for (const Json& judge : group["judges"])
         table.add_all("groups", judge["name"], of, judge["metrics"]);
+      table.add_all("baselines", "", of, child(group, "baselines"));
     }
   for (const Json& entry : child(evaluation, "win_rates")) {
     table.add_list("win_rates", entry["judge"], entry["models"], "model");
@@ -102,9 +103,10 @@ std::string evaluation_csv(const Json& evaluation) {
     table.add_all("comparisons", c["second"], first, c["differences"]);
   }
   table.add_all("people", "", "", child(evaluation, "people"));
-  // Of single answers alpha is by part.
-  for (const auto& [part, alpha] : child(child(evaluation, "people"), "alpha").items())
-    if (alpha.is_object()) table.add("people", "", part, "alpha", alpha);
+  // Of single answers they are by part.
+  for (const char* measure : {"alpha", "pairwise", "distance"})
+    for (const auto& [part, value] : child(child(evaluation, "people"), measure).items())
+      if (value.is_object()) table.add("people", "", part, measure, value);
   table.add_all("baselines", "", "", child(evaluation, "baselines"));
   return table.text();
 }

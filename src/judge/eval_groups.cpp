@@ -106,19 +106,30 @@ std::string answers_table(const Json& field, const std::string& form) {
   TableRows rows = {{field["field"], "judge", "answers"}};
   for (const std::string& name : names)
     rows[0].push_back(is_answer_share(name) ? name + " %" : name);
-  for (const Json& group : field["groups"])
+  for (const Json& group : field["groups"]) {
     for (const Json& judge : group["judges"]) {
       auto& row = rows.emplace_back(
           TableRows::value_type{shortened(group["value"]), judge["name"], group["pairs"].dump()});
       for (const std::string& name : names) row.push_back(measure_cell(judge["metrics"], name));
     }
+    if (!group.contains("baselines")) continue;
+    const Json& b = group["baselines"];
+    rows.push_back({shortened(group["value"]), "always " + b["label"].get<std::string>(),
+                    group["pairs"].dump(), percent_with_interval(b["majority"]), "", "", ""});
+  }
   return aligned(rows);
+}
+
+std::vector<Judgement> of_group(const EvalResult& result, const PairGroup& group) {
+  std::vector<Judgement> judgements;
+  for (const size_t i : group.pairs) judgements.push_back(result.set.judgements.at(i));
+  return judgements;
 }
 
 std::string table_of(const Json& field) {
   TableRows rows = {{field["field"], "judge", "pairs", "agreement %", "kappa", "consistent %",
                      "balanced by length %", "to 1st", "to 2nd"}};
-  for (const Json& group : field["groups"])
+  for (const Json& group : field["groups"]) {
     for (const Json& judge : group["judges"]) {
       const Json& metrics = judge["metrics"];
       const auto value = [&](const char* name) { return number_or_nan(metrics[name]["value"]); };
@@ -128,6 +139,15 @@ std::string table_of(const Json& field) {
                       percent_with_interval(metrics["agreement_balanced"]),
                       percent(value("bias_first")), percent(value("bias_second"))});
     }
+    const Json& b = group["baselines"];
+    const auto add = [&](const std::string& name, const Json& right) {
+      if (!right["value"].is_number()) return;
+      rows.push_back({shortened(group["value"]), name, group["pairs"].dump(),
+                      percent_with_interval(right), "", "", "", "", ""});
+    };
+    add("always " + b["label"].get<std::string>(), b["majority"]);
+    add("the longer, without ties", b["always_longer"]);
+  }
   return aligned(rows);
 }
 
@@ -156,14 +176,15 @@ Json groups_json(std::span<const EvalResult> results, std::span<const PairGroups
     Json list = Json::array();
     for (const PairGroup& group : groups.groups) {
       Json judges = Json::array();
-      for (const EvalResult& result : results) {
-        std::vector<Judgement> judgements;
-        for (const size_t i : group.pairs) judgements.push_back(result.set.judgements.at(i));
-        judges.push_back(
-            {{"name", result.judge.name}, {"metrics", measures_json(form, judgements, options)}});
-      }
-      list.push_back(
-          {{"value", group.value}, {"pairs", group.pairs.size()}, {"judges", std::move(judges)}});
+      for (const EvalResult& result : results)
+        judges.push_back({{"name", result.judge.name},
+                          {"metrics", measures_json(form, of_group(result, group), options)}});
+      Json entry = {
+          {"value", group.value}, {"pairs", group.pairs.size()}, {"judges", std::move(judges)}};
+      if (!results.empty())
+        if (Json b = baselines_json(form, of_group(results[0], group), options); !b.is_null())
+          entry["baselines"] = std::move(b);
+      list.push_back(std::move(entry));
     }
     out.push_back({{"field", groups.field}, {"groups", std::move(list)}});
   }

@@ -133,6 +133,8 @@ std::optional<JudgedSet> judge_all(const JudgeModel& model, const std::string& n
   if (missing.size() < pairs.size() && !missing.empty())
     fmt::print(stderr, "{}: {} of {} {} are judged already\n", name, pairs.size() - missing.size(),
                pairs.size(), pairs[0].single ? "answers" : "pairs");
+  size_t not_judged = 0;
+  std::string first;  // why not
   for (size_t begin = 0; begin < missing.size();) {
     if (stop_requested && stop_requested()) return std::nullopt;
     const size_t end = std::min(missing.size(), begin + std::max<size_t>(pairs_at_once, 1));
@@ -142,12 +144,20 @@ std::optional<JudgedSet> judge_all(const JudgeModel& model, const std::string& n
     const auto judged = judge_pairs(model, batch, options);
     const double wall =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    for (size_t i = begin; i < end; ++i)
-      log.append(name, static_cast<int64_t>(missing[i]), pairs[missing[i]], judged[i - begin],
+    for (size_t i = begin; i < end; ++i) {
+      const JudgedPair& done = judged[i - begin];
+      log.append(name, static_cast<int64_t>(missing[i]), pairs[missing[i]], done,
                  wall / static_cast<double>(end - begin));
+      if (!done.first.problem.empty() && not_judged++ == 0)
+        first = fmt::format("line {}: {}", pairs[missing[i]].source_line, done.first.problem);
+    }
     begin = end;
     if (progress) progress(static_cast<int64_t>(pairs.size() - missing.size() + begin));
   }
+  if (not_judged > 0)
+    fmt::print(stderr, "{}: {} of {} {} could not be judged, which counts as unreadable; {}{}\n",
+               name, not_judged, pairs.size(), pairs[0].single ? "answers" : "pairs",
+               not_judged > 1 ? "the first, " : "", first);
   JudgedSet set;
   for (size_t i = 0; i < pairs.size(); ++i) {
     const LoggedJudgement* logged = log.find(name, static_cast<int64_t>(i));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -84,7 +85,10 @@ Json sure_json(std::span<const Judgement> judgements, const Calibration& calibra
 void add_honesty(Json& judge, const EvalResult& result, const EvalRequest& request) {
   const auto& judgements = result.set.judgements;
   judge["coverage"] = Json::array();
-  for (const CoveragePoint& p : coverage_curve(judgements))
+  std::vector<Judgement> told;  // as surely as the judge tells them
+  for (const Judgement& j : judgements)
+    told.push_back(result.calibration ? calibrated(j, *result.calibration) : j);
+  for (const CoveragePoint& p : coverage_curve(told))
     judge["coverage"].push_back(
         {{"threshold", p.threshold}, {"coverage", p.coverage}, {"accuracy", p.accuracy}});
   if (!result.trials.empty()) judge["calibrations"] = trials_json(result.trials);
@@ -110,14 +114,17 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
   Json judge = judge_head(result.judge);
   Json metrics = metrics_json(bootstrap(judgements, request.bootstrap));
   Json classes = Json::array();
-  for (const ClassScores& s : class_scores(judgements))
-    classes.push_back({{"class", to_string(s.verdict)},
-                       {"precision", s.precision},
-                       {"recall", s.recall},
-                       {"f1", s.f1},
-                       {"specificity", s.specificity},
-                       {"support", s.support},
-                       {"predicted", s.predicted}});
+  const Confusion counts = confusion(judgements);
+  const auto scores = class_scores(counts);
+  const auto ratios = bootstrap_classes(judgements, request.bootstrap);
+  for (size_t k = 0; k < scores.size(); ++k)
+    classes.push_back({{"class", to_string(scores[k].verdict)},
+                       {"precision", interval_json(ratios[k].precision)},
+                       {"recall", interval_json(ratios[k].recall)},
+                       {"f1", interval_json(ratios[k].f1)},
+                       {"specificity", interval_json(ratios[k].specificity)},
+                       {"support", scores[k].support},
+                       {"predicted", scores[k].predicted}});
   add_honesty(judge, result, request);
   if (result.calibration) {
     auto scaled = judgements;
@@ -131,9 +138,8 @@ Json judge_json(const EvalResult& result, const EvalRequest& request) {
     judge["reasons"] = std::move(reasons);
   judge["metrics"] = std::move(metrics);
   judge["classes"] = std::move(classes);
-  judge["confusion"] = {{"labels", {"A", "B", "tie"}},
-                        {"verdicts", {"A", "B", "tie", "none"}},
-                        {"counts", confusion(judgements)}};
+  judge["confusion"] = {
+      {"labels", {"A", "B", "tie"}}, {"verdicts", {"A", "B", "tie", "none"}}, {"counts", counts}};
   judge["reliability"] = reliability_json(judgements);
   judge["speed"] = speed_json(result, request);
   if (!result.paraphrases.results.empty())
@@ -193,15 +199,41 @@ Json evaluation_json(std::span<const EvalResult> results, const EvalRequest& req
     comparisons.push_back(pairs ? comparison_json(results[0], results[i], request.bootstrap)
                                 : answer_comparison_json(results[0], results[i], request));
   for (const RatedPart& part : rated_parts(request.form)) evaluation["parts"].push_back(part.name);
-  if (pairs && !results.empty()) {
-    const Baselines b = baselines(results[0].set.judgements);
-    evaluation["baselines"] = {{"majority", number_json(b.majority)},
-                               {"always_longer", number_json(b.always_longer)},
-                               {"length_slope", number_json(b.length_slope)}};
-  }
+  if (!results.empty())
+    if (Json b = baselines_json(request.form, results[0].set.judgements, request.bootstrap);
+        !b.is_null())
+      evaluation["baselines"] = std::move(b);
   evaluation["judges"] = std::move(judges);
   evaluation["comparisons"] = std::move(comparisons);
   return evaluation;
+}
+
+namespace {
+
+// Of score and pass: who always says the most frequent label.
+Json answer_baselines(const RatedPart& part, std::span<const Judgement> judgements,
+                      const BootstrapOptions& options) {
+  std::map<int, size_t> counts;
+  for (const Judgement& j : judgements) ++counts[*j.ratings.at(0).label];
+  const auto more = [](const auto& x, const auto& y) { return x.second < y.second; };
+  const int label = std::max_element(counts.begin(), counts.end(), more)->first;
+  std::vector<double> same;
+  for (const Judgement& j : judgements) same.push_back(j.ratings[0].label == label ? 1 : 0);
+  return {{"label", part.text_of(label)},
+          {"majority", interval_json(bootstrap_mean(same, options))}};
+}
+
+}  // namespace
+
+Json baselines_json(const JudgeForm& form, std::span<const Judgement> judgements,
+                    const BootstrapOptions& options) {
+  if (judgements.empty() || form.kind == FormKind::criteria) return nullptr;
+  if (!form.of_pairs()) return answer_baselines(rated_parts(form)[0], judgements, options);
+  const Baselines b = baselines(judgements, options);
+  return {{"label", to_string(b.label)},
+          {"majority", interval_json(b.majority)},
+          {"always_longer", interval_json(b.always_longer)},
+          {"length_slope", interval_json(b.length_slope)}};
 }
 
 Json people_json(std::span<const JudgePair> pairs, const BootstrapOptions& options) {
@@ -213,24 +245,6 @@ Json people_json(std::span<const JudgePair> pairs, const BootstrapOptions& optio
           {"pairwise", interval_json(people.pairwise)},
           {"against_others", interval_json(people.against_others)}};
 }
-
-namespace {
-
-std::string people_table(const Json& evaluation) {
-  const auto it = evaluation.find("people");
-  if (it == evaluation.end() || it->is_null()) return "";
-  const auto bound = [&](const char* key) {
-    return short_number(number_or_nan((*it)["alpha"][key]), 2);
-  };
-  return fmt::format(
-      "The people themselves ({} votes on {} pairs): Krippendorff's alpha {} [{}, {}]; two agree "
-      "on {} %; one agrees with the majority of the others on {} %\n",
-      (*it)["votes"].get<int64_t>(), (*it)["pairs"].get<int64_t>(), bound("value"), bound("low"),
-      bound("high"), percent_with_interval((*it)["pairwise"]),
-      percent_with_interval((*it)["against_others"]));
-}
-
-}  // namespace
 
 std::string comparison_lines(const Json& evaluation, const std::string& measure) {
   std::string out;
@@ -256,40 +270,6 @@ std::string calibration_text(const Json& judge) {
   return short_number(judge["temperature"].get<double>(), 2);
 }
 
-std::string sure_lines(const Json& evaluation) {
-  std::string out;
-  for (const Json& judge : evaluation["judges"]) {
-    if (!judge.contains("sure")) continue;
-    const Json& s = judge["sure"];
-    if (s["pairs"] == 0) {
-      out += fmt::format("\n{}: no verdict is sure enough for at most {:.3g}% errors\n",
-                         judge["name"].get<std::string>(), 100 * s["max_error"].get<double>());
-      continue;
-    }
-    out += fmt::format(
-        "\n{}: {} verdicts are sure enough for at most {:.3g}% errors; {}% of them are wrong\n",
-        judge["name"].get<std::string>(), s["pairs"].get<int64_t>(),
-        100 * s["max_error"].get<double>(), percent_with_interval(s["error"]));
-  }
-  return out;
-}
-
-namespace {
-
-// Pairs that are unlike those which the judge was calibrated on.
-std::string strange_lines(const Json& evaluation) {
-  std::string out;
-  for (const Json& judge : evaluation["judges"])
-    if (judge.contains("strange"))
-      out += fmt::format(
-          "\n{}: {}% of the pairs have lengths less like the calibration's than three quarters of "
-          "its own, and are told less surely\n",
-          judge["name"].get<std::string>(), percent(judge["strange"].get<double>()));
-  return out;
-}
-
-}  // namespace
-
 std::string evaluation_table(const Json& evaluation) {
   if (evaluation.contains("parts")) return answer_table(evaluation);
   TableRows quality = {
@@ -307,7 +287,7 @@ std::string evaluation_table(const Json& evaluation) {
     quality.push_back({name, with_interval(judge, "agreement"), percent(metric("f1")),
                        with_interval(judge, "consistency"), percent(metric("bias_first")),
                        percent(metric("bias_second")), percent(metric("unparsable"))});
-    classes.push_back({name, short_number(metric("kappa"), 2), percent(metric("precision")),
+    classes.push_back({name, measure_cell(judge["metrics"], "kappa"), percent(metric("precision")),
                        percent(metric("recall")), with_interval(judge, "agreement_no_tie"),
                        percent(metric("tie_rate")), percent(metric("tie_recall"))});
     length.push_back({name, with_interval(judge, "agreement_balanced"),
@@ -330,20 +310,6 @@ std::string evaluation_table(const Json& evaluation) {
                                                         : "verdict of the first order",
                   100 * evaluation["bootstrap"]["level"].get<double>());
   out += aligned(quality) + "\n" + aligned(classes) + "\n" + aligned(length) + "\n" + aligned(rest);
-  out += sure_lines(evaluation) + strange_lines(evaluation);
-  const Json& b = evaluation["baselines"];
-  out += fmt::format(
-      "\nWithout a judge: always the most frequent label {}%; always the longer answer {}% of what "
-      "has a winner; slope of the labels {}\n",
-      percent(number_or_nan(b["majority"])), percent(number_or_nan(b["always_longer"])),
-      short_number(number_or_nan(b["length_slope"]), 2));
-  out += people_table(evaluation);
-  TableRows probed = {{"judge", "the worse answer", "pairs", "flipped %", "of these to it"}};
-  for (const Json& judge : evaluation["judges"])
-    for (const Json& p : judge.contains("probes") ? judge["probes"] : Json::array())
-      probed.push_back({judge["name"], p["what"], p["pairs"].dump(),
-                        percent_with_interval(p["rate"]), p["to_worse"].dump()});
-  if (probed.size() > 1) out += "\nRight verdicts that a probe turns\n" + aligned(probed);
   return out + comparison_lines(evaluation, "agreement");
 }
 

@@ -22,8 +22,12 @@ void add_honesty(nlohmann::ordered_json& judge, const EvalResult& result,
                  const EvalRequest& request);
 // The temperature of a judge of eval.json, or its map's name; "-" where it is not calibrated.
 std::string calibration_text(const nlohmann::ordered_json& judge);
-// A line for each judge that has a threshold: how many verdicts are sure enough, and how wrong.
-std::string sure_lines(const nlohmann::ordered_json& evaluation);
+// Appends to "tables" what follows from the rest of eval.json: measures by label, what needs no
+// judge, the people's own agreement, how right the surest verdicts are, thresholds, probes.
+void add_trust_tables(nlohmann::ordered_json& evaluation);
+// `baselines`, what needs no judge; null of criteria, whose labels are many.
+nlohmann::ordered_json baselines_json(const JudgeForm& form, std::span<const Judgement> judgements,
+                                      const BootstrapOptions& options);
 // `only_first`, ... of a comparison.
 nlohmann::ordered_json comparison_head(const EvalResult& first, const EvalResult& second,
                                        int64_t only_first, int64_t only_second, double p);
@@ -39,7 +43,7 @@ nlohmann::ordered_json measures_json(const JudgeForm& form, std::span<const Judg
 nlohmann::ordered_json answer_judge_json(const EvalResult& result, const EvalRequest& request);
 nlohmann::ordered_json answer_comparison_json(const EvalResult& first, const EvalResult& second,
                                               const EvalRequest& request);
-// Krippendorff's alpha of the annotators, by part; null where the rows hold no ratings.
+// How far the annotators agree, by part; null where the rows hold no ratings.
 nlohmann::ordered_json raters_json(std::span<const JudgePair> answers, const JudgeForm& form,
                                    const BootstrapOptions& options);
 // eval.json of single answers for the terminal.

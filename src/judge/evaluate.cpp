@@ -280,11 +280,9 @@ class Evaluation {
     if (!text.empty()) say(text);
   }
 
-  // Where answers are scored alone, which verdicts are ties follows from the calibration.
   static void add_ties(JudgedSet& set, const std::optional<Calibration>& calibration) {
     if (!calibration) return;
-    for (Judgement& j : set.judgements)
-      if (j.scores) j = calibrated(j, *calibration);
+    for (Judgement& j : set.judgements) j = with_ties(j, *calibration);
   }
 
   std::optional<JudgedSet> judge_set(const JudgeModel& model, const std::string& name,
@@ -312,6 +310,7 @@ class Evaluation {
         !people.is_null())
       evaluation["people"] = std::move(people);
     add_suites(evaluation, results, suites_, request_.bootstrap);
+    add_trust_tables(evaluation);
     if (request_.form.of_pairs())
       add_table(evaluation, exported_table(results, request_.bootstrap));
     add_table(evaluation, reasons_table(evaluation));

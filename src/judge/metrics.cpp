@@ -103,25 +103,6 @@ struct Sums {
   }
 };
 
-std::array<ClassScores, 3> class_scores(const Confusion& counts) {
-  std::array<ClassScores, 3> scores;
-  int64_t all = 0;
-  for (const auto& row : counts) all += std::accumulate(row.begin(), row.end(), int64_t{0});
-  for (size_t k = 0; k < 3; ++k) {
-    ClassScores& s = scores[k];
-    s.verdict = kVerdicts[k];
-    for (size_t other = 0; other < 4; ++other) s.support += counts[k][other];
-    for (size_t other = 0; other < 3; ++other) s.predicted += counts[other][k];
-    const auto right = static_cast<double>(counts[k][k]);
-    s.precision = ratio_or_zero(right, static_cast<double>(s.predicted));
-    s.recall = ratio_or_zero(right, static_cast<double>(s.support));
-    s.f1 = ratio_or_zero(2 * right, static_cast<double>(s.predicted + s.support));
-    const auto others = static_cast<double>(all - s.support);
-    s.specificity = ratio_or_zero(others - (static_cast<double>(s.predicted) - right), others);
-  }
-  return scores;
-}
-
 // sklearn's cohen_kappa_score. Not defined where all labels and verdicts are the same one.
 double kappa_of(const std::array<ClassScores, 3>& scores, double agreement, double n) {
   double chance = 0;
@@ -276,31 +257,29 @@ MetricValues measure(std::span<const Judgement> judgements) {
   return values_of(sums);
 }
 
-Baselines baselines(std::span<const Judgement> judgements) {
-  std::array<int64_t, 3> labels{};
-  int64_t decided = 0, longer = 0;
-  LengthFit length;
-  for (const Judgement& j : judgements) {
-    ++labels[index(j.label)];
-    const Verdict long_one = longer_answer(j);
-    if (long_one == Verdict::tie || j.label == Verdict::tie) continue;
-    ++decided;
-    longer += j.label == long_one;
-    length.add(j, j.label);
-  }
-  const auto n = static_cast<double>(judgements.size());
-  return {ratio(static_cast<double>(*std::max_element(labels.begin(), labels.end())), n),
-          ratio(static_cast<double>(longer), static_cast<double>(decided)), length.slope()};
-}
-
 Confusion confusion(std::span<const Judgement> judgements) {
   Confusion counts{};
   for (const Judgement& j : judgements) ++counts[index(j.label)][index(j.verdict)];
   return counts;
 }
 
-std::array<ClassScores, 3> class_scores(std::span<const Judgement> judgements) {
-  return class_scores(confusion(judgements));
+std::array<ClassScores, 3> class_scores(const Confusion& counts) {
+  std::array<ClassScores, 3> scores;
+  int64_t all = 0;
+  for (const auto& row : counts) all += std::accumulate(row.begin(), row.end(), int64_t{0});
+  for (size_t k = 0; k < 3; ++k) {
+    ClassScores& s = scores[k];
+    s.verdict = kVerdicts[k];
+    for (size_t other = 0; other < 4; ++other) s.support += counts[k][other];
+    for (size_t other = 0; other < 3; ++other) s.predicted += counts[other][k];
+    const auto right = static_cast<double>(counts[k][k]);
+    s.precision = ratio_or_zero(right, static_cast<double>(s.predicted));
+    s.recall = ratio_or_zero(right, static_cast<double>(s.support));
+    s.f1 = ratio_or_zero(2 * right, static_cast<double>(s.predicted + s.support));
+    const auto others = static_cast<double>(all - s.support);
+    s.specificity = ratio_or_zero(others - (static_cast<double>(s.predicted) - right), others);
+  }
+  return scores;
 }
 
 std::vector<ReliabilityBin> reliability(std::span<const Judgement> judgements, int bins) {

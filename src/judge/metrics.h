@@ -92,14 +92,6 @@ inline constexpr int kReliabilityBins = 10;
 MetricValues measure(std::span<const Judgement> judgements, std::span<const uint32_t> sample);
 MetricValues measure(std::span<const Judgement> judgements);
 
-// What needs no judge, on the same labels: what a judge must be better than.
-struct Baselines {
-  double majority = 0;       // agreement of who always says the most frequent label
-  double always_longer = 0;  // share of the pairs without ties that the longer answer wins
-  double length_slope = 0;   // as Metric::length_slope, of the labels
-};
-Baselines baselines(std::span<const Judgement> judgements);
-
 struct ClassScores {
   Verdict verdict = Verdict::none;
   double precision = 0, recall = 0, f1 = 0;  // recall is the rate of true positives
@@ -107,12 +99,12 @@ struct ClassScores {
   int64_t support = 0;                       // pairs with this label
   int64_t predicted = 0;                     // pairs with this verdict
 };
-// For A, B and tie, in this order; 0 where a ratio is 0/0.
-std::array<ClassScores, 3> class_scores(std::span<const Judgement> judgements);
-
 // Counts by label (A, B, tie) and verdict (A, B, tie, none).
 using Confusion = std::array<std::array<int64_t, 4>, 3>;
 Confusion confusion(std::span<const Judgement> judgements);
+
+// For A, B and tie, in this order; 0 where a ratio is 0/0.
+std::array<ClassScores, 3> class_scores(const Confusion& counts);
 
 // --- calibration --------------------------------------------------------------------------------
 
@@ -165,6 +157,22 @@ struct BootstrapOptions {
 // the seed and the count alone, so two judges on the same pairs are resampled alike.
 std::array<Interval, kMetricCount> bootstrap(std::span<const Judgement> judgements,
                                              const BootstrapOptions& options = {});
+
+// The ratios of class_scores(). Resamples without such a label, or such a verdict, are left out.
+struct ClassIntervals {
+  Interval precision, recall, f1, specificity;
+};
+std::array<ClassIntervals, 3> bootstrap_classes(std::span<const Judgement> judgements,
+                                                const BootstrapOptions& options = {});
+
+// What needs no judge, on the same labels: what a judge must be better than.
+struct Baselines {
+  Verdict label = Verdict::none;  // the most frequent one
+  Interval majority;              // agreement of who always says it
+  Interval always_longer;         // share of the pairs without ties that the longer answer wins
+  Interval length_slope;          // as Metric::length_slope, of the labels
+};
+Baselines baselines(std::span<const Judgement> judgements, const BootstrapOptions& options = {});
 
 // Of how fast a judge was, from the same resamples. NaN where there is no judgement.
 inline constexpr std::array<int, 4> kLatencyPercents = {50, 90, 95, 99};

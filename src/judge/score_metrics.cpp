@@ -221,8 +221,8 @@ VoteCounts count_votes(const std::vector<int>& votes) {
 
 }  // namespace
 
-Interval ratings_alpha(std::span<const JudgePair> answers, size_t part, AlphaLevel level,
-                       const BootstrapOptions& options) {
+RatingsAgreement ratings_agreement(std::span<const JudgePair> answers, size_t part,
+                                   AlphaLevel level, const BootstrapOptions& options) {
   std::vector<std::vector<double>> units;
   for (const JudgePair& answer : answers) {
     if (part >= answer.ratings.size()) continue;
@@ -230,11 +230,25 @@ Interval ratings_alpha(std::span<const JudgePair> answers, size_t part, AlphaLev
     std::erase_if(given, [](double r) { return std::isnan(r); });
     if (given.size() >= 2) units.push_back(std::move(given));
   }
-  return bootstrap_interval(units.size(), options, [&](std::span<const uint32_t> sample) {
+  RatingsAgreement out;
+  out.alpha = bootstrap_interval(units.size(), options, [&](std::span<const uint32_t> sample) {
     std::vector<std::vector<double>> drawn;
     for (const uint32_t i : sample) drawn.push_back(units[i]);
     return krippendorff_alpha(drawn, level);
   });
+  // Over all twos of ratings of one answer.
+  const auto mean_of_twos = [&](auto value) {
+    return bootstrap_interval(units.size(), options, [&](std::span<const uint32_t> sample) {
+      double sum = 0, twos = 0;
+      for (const uint32_t u : sample)
+        for (size_t i = 0; i < units[u].size(); ++i)
+          for (size_t k = 0; k < i; ++k, ++twos) sum += value(units[u][i], units[u][k]);
+      return sum / twos;
+    });
+  };
+  out.pairwise = mean_of_twos([](double x, double y) { return x == y ? 1.0 : 0.0; });
+  out.distance = mean_of_twos([](double x, double y) { return std::abs(x - y); });
+  return out;
 }
 
 PeopleAgreement people_agreement(std::span<const JudgePair> pairs,

@@ -72,9 +72,13 @@ struct PeopleAgreement {
 // Of the pairs with two votes and more; 0 pairs where there are none.
 PeopleAgreement people_agreement(std::span<const JudgePair> pairs, const BootstrapOptions& options);
 
-// Krippendorff's alpha of the annotators' ratings of one part of the answers: by its place in
-// JudgePair::ratings.
-Interval ratings_alpha(std::span<const JudgePair> answers, size_t part, AlphaLevel level,
-                       const BootstrapOptions& options);
+// Of one part of the answers, by its place in JudgePair::ratings, where several people rated it.
+struct RatingsAgreement {
+  Interval alpha;     // Krippendorff's
+  Interval pairwise;  // share of two ratings of one answer that are the same
+  Interval distance;  // mean distance of two ratings of one answer
+};
+RatingsAgreement ratings_agreement(std::span<const JudgePair> answers, size_t part,
+                                   AlphaLevel level, const BootstrapOptions& options);
 
 }  // namespace gavel

@@ -88,6 +88,10 @@ JudgeSummary judge_of(const Json& entry) {
     for (const Json& one : all) judge.confusions.push_back(confusion_of(one));
   judge.reliability = bins_of(child(entry, "reliability"));
   judge.reliability_scaled = bins_of(child(entry, "reliability_scaled"));
+  if (const Json& points = child(entry, "coverage"); points.is_array())
+    for (const Json& point : points)
+      judge.coverage.emplace_back(number_or_nan(point, "coverage"),
+                                  number_or_nan(point, "accuracy"));
   judge.temperature = number_or_nan(entry, "temperature");
   judge.calibration = text_or_empty(entry, "calibration");
   judge.speed = intervals_of(child(entry, "speed"));
@@ -105,6 +109,16 @@ GroupedBy grouped_of(const Json& entry) {
     const Json& judges = child(group, "judges");
     if (judges.is_array())
       for (const Json& judge : judges) out.judges.push_back(judge_of(judge));
+    const auto add = [&](const std::string& name, const char* baseline) {
+      for (const auto& [measure, value] : intervals_of(child(group, "baselines")))
+        if (measure == baseline) {
+          JudgeSummary& without = out.judges.emplace_back();
+          without.name = name;
+          without.metrics = {{"agreement", value}, {"accuracy", value}};  // by the form
+        }
+    };
+    add("always " + text_or_empty(child(group, "baselines"), "label"), "majority");
+    add("the longer, without ties", "always_longer");
   }
   return grouped;
 }

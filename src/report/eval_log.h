@@ -37,8 +37,9 @@ struct JudgeSummary {
   std::vector<std::pair<std::string, MetricInterval>> metrics;  // in the file's order
   std::vector<ConfusionTable> confusions;                       // one; of criteria one each
   std::vector<ReliabilityPoint> reliability, reliability_scaled;
-  double temperature = 0;   // NaN where none was fitted
-  std::string calibration;  // "" or "temperature": of that kind
+  std::vector<std::pair<double, double>> coverage;  // share of the surest, and how many are right
+  double temperature = 0;                           // NaN where none was fitted
+  std::string calibration;                          // "" or "temperature": of that kind
   // Latency percentiles, answers/s, cost, ...
   std::vector<std::pair<std::string, MetricInterval>> speed;
 };
@@ -50,7 +51,7 @@ struct JudgeComparison {
   std::vector<std::pair<std::string, MetricInterval>> differences;
 };
 
-// The measures of each judge on the pairs that have one value of a field.
+// The measures of each judge, and of what needs none, on the pairs that have one value of a field.
 struct GroupSummary {
   std::string value;
   int64_t pairs = 0;

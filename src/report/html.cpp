@@ -177,35 +177,6 @@ std::string comparisons(const EvalLog& eval) {
   return out + "</tbody></table></div>\n";
 }
 
-std::string reliability(const EvalLog& eval) {
-  std::string out;
-  for (size_t i = 0; i < eval.judges.size() && i < 12; ++i) {
-    const JudgeSummary& judge = eval.judges[i];
-    svg::Chart chart{"Reliability of " + judge.name, "confidence", "share right"};
-    chart.x_high = chart.y_high = 1;
-    chart.diagonal = true;
-    const auto line = [](const std::vector<ReliabilityPoint>& bins) {
-      std::vector<std::pair<double, double>> points;
-      for (const ReliabilityPoint& bin : bins)
-        if (bin.count > 0) points.emplace_back(bin.confidence, bin.accuracy);
-      return points;
-    };
-    const auto raw = line(judge.reliability);
-    if (raw.empty()) continue;  // its probabilities are not known
-    chart.series.push_back({"as it is", 0, raw, false, true});
-    if (!judge.reliability_scaled.empty())
-      chart.series.push_back({judge.calibration.empty() || judge.calibration == "temperature"
-                                  ? "at temperature " + svg::number(judge.temperature)
-                                  : "calibrated (" + judge.calibration + ")",
-                              1, line(judge.reliability_scaled), false, true, true});
-    out += svg::render(chart);
-  }
-  return out.empty() ? ""
-                     : "<h3>Calibration</h3><p class=\"muted small\">Below the dotted line the "
-                       "judge is surer than it is right.</p><div class=\"grid\">\n" +
-                           out + "</div>\n";
-}
-
 std::string confusion_table(const std::string& judge, const ConfusionTable& table) {
   std::string out =
       "<figure class=\"chart\"><figcaption><b>" + escape(judge) +
@@ -327,7 +298,7 @@ std::string evaluation(const ReportRun& run, bool named) {
   if (!forests.empty()) out += "<div class=\"grid\">\n" + forests + "</div>\n";
   out += "<h3>All measures</h3>" + metrics_table(eval) + comparisons(eval) + tables_html(eval) +
          groups_html(eval);
-  out += confusion(eval) + reliability(eval);
+  out += confusion(eval) + calibration_html(eval);
   if (run.judgements) out += length_charts(*run.judgements, eval) + disputed(*run.judgements);
   return out;
 }

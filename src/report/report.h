@@ -53,6 +53,8 @@ std::string headline(const EvalLog& eval);
 const char* rows_name(const EvalLog& eval);  // "pairs" or "answers"
 // Null where it is not there.
 const MetricInterval* find_metric(const JudgeSummary& judge, std::string_view name);
+// Charts of confidence against what is right, and of what is right among the surest.
+std::string calibration_html(const EvalLog& eval);
 // The tables of an evaluation's groups, as HTML.
 std::string groups_html(const EvalLog& eval);
 // Its tables that are shown as they were printed.

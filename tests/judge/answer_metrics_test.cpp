@@ -85,6 +85,16 @@ TEST(AnswerMetrics, CriteriaAreWeighted) {
   EXPECT_DOUBLE_EQ(m.at("agreement"), 1.0 / 3);
   EXPECT_DOUBLE_EQ(m.at("total.spearman"), 1);
   EXPECT_DOUBLE_EQ(m.at("total.mae"), (0.5 + 0 + 0.5) / 3);
+  EXPECT_TRUE(std::isnan(m.at("total.spearman_expected")));  // no probabilities
+  // Always the same value, and told apart by the expectation.
+  std::vector<Judgement> sure;
+  for (const int v : {1, 2, 3})
+    sure.push_back(judged({{1, 3, v, 2, {0.3 - 0.1 * v, 0.7, 0.1 * v}}}));
+  const auto s = measured(form_of("criteria\na 1..3"), sure);
+  EXPECT_TRUE(std::isnan(s.at("a.spearman")));
+  EXPECT_DOUBLE_EQ(s.at("a.spearman_expected"), 1);
+  EXPECT_DOUBLE_EQ(s.at("a.kendall_tau_expected"), 1);
+  EXPECT_DOUBLE_EQ(s.at("total.spearman_expected"), 1);
 }
 
 TEST(AnswerMetrics, TwoJudgesAreResampledAlike) {

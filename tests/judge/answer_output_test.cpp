@@ -69,10 +69,18 @@ TEST(AnswerOutput, AnEvaluationHasMeasuresTablesAndGroups) {
   evaluation["people"] = raters_json(rows, request.form, request.bootstrap);
   EXPECT_EQ(evaluation["people"]["answers"], 30);
   EXPECT_GT(evaluation["people"]["alpha"]["score"]["value"].get<double>(), 0.5);
-  const std::string table = evaluation_table(evaluation) + groups_tables(evaluation);
+  EXPECT_NEAR(evaluation["people"]["pairwise"]["score"]["value"].get<double>(), 26.0 / 30, 1e-12);
+  EXPECT_NEAR(evaluation["people"]["distance"]["score"]["value"].get<double>(), 10.0 / 30, 1e-12);
+  EXPECT_EQ(evaluation["baselines"]["label"], "1");
+  EXPECT_NEAR(evaluation["baselines"]["majority"]["value"].get<double>(), 6.0 / 30, 1e-12);
+  EXPECT_LT(evaluation["baselines"]["majority"]["low"].get<double>(), 0.2);
+  add_trust_tables(evaluation);
+  const std::string table =
+      evaluation_table(evaluation) + tables_text(evaluation) + groups_tables(evaluation);
   for (const char* wanted :
        {"30 answers, form score", "weighted kappa", "86.7 [", "points of agreement",
-        "Krippendorff's alpha", "weighted_kappa", "people \\ judge"})
+        "Krippendorff's alpha", "weighted_kappa", "people \\ judge", "two of them agree",
+        "always 1, the most frequent label"})
     EXPECT_NE(table.find(wanted), std::string::npos) << wanted << "\n" << table;
 }
 
@@ -93,7 +101,8 @@ TEST(AnswerOutput, ACalibrationAndProbesAreReported) {
       fit_calibration(judgements, results[0].trials, CalibrationMethod::temperature, 0.4, 0.9);
   results[0].probes.push_back(measure_answer_probe(probes()[0], rated_parts(request.form),
                                                    judgements, judgements, request.bootstrap));
-  const Json evaluation = evaluation_json(results, request);
+  Json evaluation = evaluation_json(results, request);
+  add_trust_tables(evaluation);
   const Json& judge = evaluation["judges"][0];
   EXPECT_LT(judge["metrics"]["ece_calibrated"]["value"].get<double>(),
             judge["metrics"]["ece"]["value"].get<double>());
@@ -108,8 +117,9 @@ TEST(AnswerOutput, ACalibrationAndProbesAreReported) {
   EXPECT_TRUE(judge.contains("sure"));
   EXPECT_EQ(judge["probes"][0]["answers"], 30);
   EXPECT_EQ(judge["probes"][0]["raised"], 0);
-  const std::string table = evaluation_table(evaluation);
-  for (const char* wanted : {" -> ", "says itself twice", "dressed up", "sure enough"})
+  const std::string table = evaluation_table(evaluation) + tables_text(evaluation);
+  for (const char* wanted :
+       {" -> ", "says itself twice", "dressed up", "sure enough", "surest 10%"})
     EXPECT_NE(table.find(wanted), std::string::npos) << wanted << "\n" << table;
 }
 

@@ -27,6 +27,7 @@ TEST(EvalCsv, HasALineForEveryNumber) {
          {"groups",
           {{{"value", "=1+1"},
             {"pairs", 3},
+            {"baselines", {{"label", "A"}, {"majority", i}}},
             {"judges", {{{"name", "tuned"}, {"metrics", {{"kappa", i}}}}}}}}}}}},
       {"win_rates",
        {{{"judge", "tuned"},
@@ -39,8 +40,8 @@ TEST(EvalCsv, HasALineForEveryNumber) {
          {"second", "tuned"},
          {"mcnemar_p", 1e-20},
          {"differences", {{"f1", i}}}}}},
-      {"baselines", {{"majority", 0.5}}},
-      {"people", {{"answers", 4}, {"alpha", {{"clarity", i}}}}}};
+      {"baselines", {{"label", "A"}, {"majority", i}}},
+      {"people", {{"answers", 4}, {"alpha", {{"clarity", i}}}, {"pairwise", {{"clarity", i}}}}}};
   EXPECT_EQ(evaluation_csv(evaluation),
             "section,judge,of,measure,value,low,high\r\n"
             "metrics,\"tuned, \"\"best\"\"\",,agreement,0.5,0.25,\r\n"
@@ -51,6 +52,7 @@ TEST(EvalCsv, HasALineForEveryNumber) {
             "paraphrases,\"tuned, \"\"best\"\"\",a.txt,same,0.5,0.25,\r\n"
             "paraphrases,\"tuned, \"\"best\"\"\",,same_by_all,0.5,0.25,\r\n"
             "groups,tuned,model==1+1,kappa,0.5,0.25,\r\n"
+            "baselines,,model==1+1,majority,0.5,0.25,\r\n"
             "win_rates,tuned,'=x,pairs,7,,\r\n"
             "win_rates,tuned,'=x,judge,0.5,0.25,\r\n"
             "family,tuned,qwen,pairs,0,,\r\n"
@@ -59,7 +61,8 @@ TEST(EvalCsv, HasALineForEveryNumber) {
             "comparisons,tuned,base,f1,0.5,0.25,\r\n"
             "people,,,answers,4,,\r\n"
             "people,,clarity,alpha,0.5,0.25,\r\n"
-            "baselines,,,majority,0.5,,\r\n");
+            "people,,clarity,pairwise,0.5,0.25,\r\n"
+            "baselines,,,majority,0.5,0.25,\r\n");
   EXPECT_EQ(evaluation_csv(Json::object()), "section,judge,of,measure,value,low,high\r\n");
 }
 

@@ -96,10 +96,12 @@ TEST(EvalGroups, MeasuresEachGroupAsIfItWereAll) {
   EXPECT_EQ(second["high"].get<double>(), alone.high);
   EXPECT_LT(alone.low, 0.5);
   EXPECT_EQ(json[0]["groups"][1]["pairs"], 4);
+  EXPECT_EQ(json[0]["groups"][1]["baselines"]["majority"]["value"], 0.5);
   const std::string table = groups_tables({{"groups", json}});
-  EXPECT_NE(table.find("turn  judge"), std::string::npos) << table;
-  EXPECT_NE(table.find("2     tuned      4   50.0 [0.0, 100.0]   0.33  "), std::string::npos)
-      << table;
+  EXPECT_NE(table.find("turn     judge"), std::string::npos) << table;
+  EXPECT_NE(table.find("tuned      4   50.0 [0.0, 100.0]   0.33  "), std::string::npos) << table;
+  EXPECT_NE(table.find("always A      4   50.0 ["), std::string::npos) << table;
+  EXPECT_EQ(table.find("the longer"), std::string::npos) << table;  // all are as long
   EXPECT_EQ(groups_tables(Json::object()), "");
 }
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "fake_judge.h"
+#include "judge/eval_parts.h"
 #include "judge/exported.h"
 #include "judge/pairs.h"
 
@@ -129,6 +130,18 @@ TEST_F(Evaluate, DamagedLinesAreJudgedAnew) {
   EXPECT_EQ(value_of(measure(set->judgements), Metric::agreement), 1);
 }
 
+TEST_F(Evaluate, SaysWhatCouldNotBeJudged) {
+  JudgementLog log(directory_ / "judgements.jsonl", settings_, {{"fake", ""}}, false, {});
+  JudgeModel model = fake_judge(prefers_good);
+  model.max_prompt_tokens = 10;  // of bytes here
+  ::testing::internal::CaptureStderr();
+  const auto set = judge_all(model, "fake", pairs_, {}, 4, log, {}, {});
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("fake: 9 of 9 pairs could not be judged"), std::string::npos) << said;
+  EXPECT_NE(said.find("tokens, the model takes 10"), std::string::npos) << said;
+  EXPECT_EQ(value_of(measure(set->judgements), Metric::unparsable), 1);
+}
+
 TEST_F(Evaluate, WritesNumbersAndTable) {
   JudgementLog log(directory_ / "judgements.jsonl", settings_, {{"fake", ""}, {"bad", ""}}, false,
                    {});
@@ -145,7 +158,7 @@ TEST_F(Evaluate, WritesNumbersAndTable) {
   request.bootstrap.resamples = 200;
   request.rates.price_per_hour = 1;
   const std::vector results = {good, fake};
-  const Json e = evaluation_json(results, request);
+  Json e = evaluation_json(results, request);
   EXPECT_EQ(e["judges"][1]["metrics"]["agreement"]["value"], 1.0);
   EXPECT_EQ(e["judges"][0]["metrics"]["agreement"]["value"], 0.0);
   EXPECT_EQ(e["judges"][1]["metrics"]["consistency"]["value"], 1.0);
@@ -163,8 +176,19 @@ TEST_F(Evaluate, WritesNumbersAndTable) {
   EXPECT_EQ(e["comparisons"][0]["only_second"], 9);
   EXPECT_NEAR(e["comparisons"][0]["mcnemar_p"].get<double>(), 2.0 / 512, 1e-12);
   EXPECT_EQ(e["comparisons"][0]["differences"]["agreement"]["value"], 1.0);
-  const std::string table = evaluation_table(e);
+  // What needs no judge, and every label's rates, with intervals.
+  EXPECT_EQ(e["baselines"]["label"], "A");
+  EXPECT_NEAR(e["baselines"]["majority"]["value"].get<double>(), 5.0 / 9, 1e-12);
+  EXPECT_LT(e["baselines"]["majority"]["low"].get<double>(), 0.5);
+  const Json& a = e["judges"][1]["classes"][0];
+  EXPECT_EQ(a["recall"], Json({{"value", 1.0}, {"low", 1.0}, {"high", 1.0}}));
+  EXPECT_EQ(a["support"], 5);
+  add_trust_tables(e);
+  const std::string table = evaluation_table(e) + tables_text(e);
   EXPECT_NE(table.find("fake   100.0 [100.0, 100.0]"), std::string::npos) << table;
+  EXPECT_NE(table.find("always A, the most frequent label, %"), std::string::npos) << table;
+  EXPECT_NE(table.find("fake       A      5         5  100.0 [100.0, 100.0]"), std::string::npos)
+      << table;
   EXPECT_NE(table.find("+100.0 points of agreement"), std::string::npos) << table;
 }
 

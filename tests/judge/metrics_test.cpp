@@ -68,7 +68,8 @@ TEST(Metrics, EqualThoseOfScikitLearn) {
     const Confusion counts = confusion(c.judge);
     for (size_t k = 0; k < 3; ++k)
       for (size_t v = 0; v < 4; ++v) EXPECT_EQ(counts[k][v], c.expected["confusion"][k][v]);
-    const auto scores = class_scores(c.judge);
+    const auto scores = class_scores(counts);
+    const auto intervals = bootstrap_classes(c.judge, {200, 0, 0.95});
     for (size_t k = 0; k < 3; ++k) {
       const json& expected = c.expected["per_class"][k];
       EXPECT_NEAR(scores[k].precision, expected["precision"].get<double>(), 1e-12);
@@ -76,17 +77,34 @@ TEST(Metrics, EqualThoseOfScikitLearn) {
       EXPECT_NEAR(scores[k].f1, expected["f1"].get<double>(), 1e-12);
       EXPECT_NEAR(scores[k].specificity, expected["specificity"].get<double>(), 1e-12);
       EXPECT_EQ(scores[k].support, expected["support"]);
+      EXPECT_EQ(intervals[k].recall.value, scores[k].recall);
+      if (scores[k].support == 0) {
+        EXPECT_TRUE(std::isnan(intervals[k].recall.low));
+      } else if (scores[k].recall > 0 && scores[k].recall < 1) {
+        EXPECT_LT(intervals[k].recall.low, scores[k].recall);
+        EXPECT_GT(intervals[k].recall.high, scores[k].recall);
+      }
     }
   }
 }
 
 TEST(Metrics, BaselinesNeedNoJudge) {
   for (const Case& c : golden()) {
-    const Baselines b = baselines(c.judge);
+    const Baselines b = baselines(c.judge, {300, 0, 0.95});
     const json& expected = c.expected["baselines"];
-    EXPECT_NEAR(b.majority, expected["majority"].get<double>(), 1e-12);
-    EXPECT_NEAR(b.always_longer, expected["always_longer"].get<double>(), 1e-12);
-    EXPECT_NEAR(b.length_slope, expected["length_slope"].get<double>(), 1e-12);
+    EXPECT_NEAR(b.majority.value, expected["majority"].get<double>(), 1e-12);
+    EXPECT_NEAR(b.always_longer.value, expected["always_longer"].get<double>(), 1e-12);
+    EXPECT_NEAR(b.length_slope.value, expected["length_slope"].get<double>(), 1e-12);
+    for (const Interval& i : {b.majority, b.always_longer, b.length_slope}) {
+      EXPECT_LT(i.low, i.value);
+      EXPECT_GT(i.high, i.value);
+    }
+    // It is one judge, not the best of each resample, which would never be below a third.
+    auto said = c.judge;
+    for (Judgement& j : said) j.verdict = b.label;
+    const auto judged = bootstrap(said, {300, 0, 0.95})[static_cast<size_t>(Metric::agreement)];
+    EXPECT_EQ(b.majority.low, judged.low);
+    EXPECT_EQ(b.majority.high, judged.high);
   }
 }
 

@@ -137,6 +137,13 @@ TEST(Rank, CalibrationMakesTies) {
   EXPECT_EQ(*once.second_order, Verdict::tie);
   EXPECT_NEAR((*once.probabilities)[0], 1 / (1 + std::exp(0.75)), 1e-12);
   EXPECT_EQ(*calibrated(once, c).probabilities, *once.probabilities);
+  // Its measures are of the probabilities before and after.
+  j.probabilities = rank_probabilities(0.5, 0);
+  const Judgement told = with_ties(j, c);
+  EXPECT_EQ(told.verdict, Verdict::tie);
+  EXPECT_EQ(*told.second_order, Verdict::tie);
+  EXPECT_EQ(*told.probabilities, *j.probabilities);
+  EXPECT_EQ(*calibrated(told, c).probabilities, *once.probabilities);
 }
 
 TEST(Rank, ScoresAreKeptInTheLogAndTheCalibration) {

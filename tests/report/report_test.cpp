@@ -70,6 +70,9 @@ class Report : public testing::Test {
          {{{"low", 0.6}, {"high", 0.7}, {"count", 9}, {"confidence", 0.65}, {"accuracy", 0.5}}}},
         {"reliability_scaled",
          {{{"low", 0.5}, {"high", 0.6}, {"count", 9}, {"confidence", 0.55}, {"accuracy", 0.5}}}},
+        {"coverage",
+         {{{"threshold", 0.9}, {"coverage", 0.5}, {"accuracy", 0.75}},
+          {{"threshold", 0.6}, {"coverage", 1.0}, {"accuracy", agreement}}}},
         {"temperature", 1.5},
         {"speed", {{"latency_p95", interval(1.5)}, {"answers_per_second", 2.0}}}};
   }
@@ -84,7 +87,11 @@ class Report : public testing::Test {
              {"groups",
               {{{"field", "model"},
                 {"groups",
-                 {{{"value", "<gpt>|1"}, {"pairs", 12}, {"judges", {judge("base", 0.25)}}}}}}}},
+                 {{{"value", "<gpt>|1"},
+                   {"pairs", 12},
+                   {"baselines",
+                    {{"label", "B"}, {"majority", {{"value", 0.6}, {"low", 0.5}, {"high", 0.7}}}}},
+                   {"judges", {judge("base", 0.25)}}}}}}}},
              {"tables",
               {{{"title", "Win <rates>"},
                 {"note", "By & large."},
@@ -163,6 +170,8 @@ TEST_F(Report, ShowsARunAndItsEvaluation) {
                            "40.0 to 60.0%",
                            "Reliability of base",
                            "at temperature",
+                           "Right among the surest",
+                           "<td>always B</td><td>12</td><td><b>60.0%</b>",
                            "+40.0 points",
                            "0.0026",
                            "Where base and step 900 disagree",
@@ -184,7 +193,8 @@ TEST_F(Report, ShowsARunAndItsEvaluation) {
        {"### Win \\<rates>\n\n| model | share |", "| x\\|y | 5 % |",
         "| Best validation loss | 1.4 at step 300 |", "| 300 | 1.4 | ",
         "| Agreement | 50.0% (40.0 to 60.0%) |", "step \\<500>", "| B | 5 | 16 | 7 | 8 |",
-        "| \\<gpt>\\|1 | base | 12 | 25.0% (15.0 to 35.0%) | – | 50.0% (40.0 to 60.0%) | – |"})
+        "| \\<gpt>\\|1 | base | 12 | 25.0% (15.0 to 35.0%) | – | 50.0% (40.0 to 60.0%) | – |",
+        "| \\<gpt>\\|1 | always B | 12 | 60.0% (50.0 to 70.0%) | – | – | – |"})
     EXPECT_NE(markdown.find(text), std::string::npos) << text << "\n" << markdown;
 }
 

@@ -77,10 +77,11 @@ function warnings(e) {
   const m = name => of(e.judge.metrics[name]), b = e.baselines || {}, list = [];
   const right = m("agreement") || m("accuracy");
   const low = right && (isNumber(right.low) ? right.low : right.value);
-  if (right && isNumber(b.majority) && low <= b.majority)
-    list.push("It is not shown to be right more often than always the most frequent label (" + pct(b.majority) + ").");
-  if (m("agreement_no_tie") && isNumber(b.always_longer) && (m("agreement_no_tie").low ?? 0) <= b.always_longer)
-    list.push("It is not shown to be better than always the longer answer (" + pct(b.always_longer) + ").");
+  const majority = of(b.majority), longer = of(b.always_longer);
+  if (right && majority && low <= majority.value)
+    list.push("It is not shown to be right more often than always the most frequent label (" + pct(majority.value) + ").");
+  if (m("agreement_no_tie") && longer && (m("agreement_no_tie").low ?? 0) <= longer.value)
+    list.push("It is not shown to be better than always the longer answer (" + pct(longer.value) + ").");
   if (m("consistency") && m("consistency").value < 0.8)
     list.push("In " + pct(1 - m("consistency").value) + " of the pairs its verdict depends on which answer stands first: judge in both orders.");
   const off = m("ece_calibrated") || m("ece");
