@@ -1,12 +1,14 @@
 """Trains judges of the same labelled pairs by several recipes and sizes of training set, and measures
-each on held-out sets, as one table:
+each on held-out sets, beside the base model and what needs no judge (always the longer answer, always
+the set's commoner label), as one table with 95% bootstrap intervals:
 python3 bench/recipes.py --gavel build/gavel --model MODEL --train pairs.jsonl[.xz] --output DIR
         --set NAME=FILE [--set NAME=FILE ...] [--sizes 500,5000,all] [--recipes NAMES]
-        [--only SIZE/RECIPE,...] [--alike REGEX]
+        [--base pair,rank] [--only SIZE/RECIPE,...] [--alike REGEX]
 
 Every size validates on the same pairs (--valid of them, by question, the nearly same ones left out of
 training), which also fit the temperature (`scaled`: at it, pairs unlike the validation's told as surely).
-Ties are left out of what is measured. DIR/results.json
+Ties are left out of what is measured, so that a judge who says tie is wrong. Pairs are judged in both
+orders and their probabilities averaged; `consistency` says how often the orders agree. DIR/results.json
 collects the runs of several calls, DIR/table.md is made of all of them, and DIR/SIZE/RECIPE holds the
 adapter and scores.jsonl: one line a held-out pair, with its probabilities before calibration.
 """
@@ -52,8 +54,10 @@ RECIPES = {
     "pair-gentle": {**PAIR, "rate": 2e-4},
     "pair-once": {**PAIR, "swap": False},
 }
-COLUMNS = ["agreement", "longer", "balanced", "shorter_wins", "consistency", "ece",
-           "ece_scaled", "confidence", "confidence_scaled", "surest_quarter"]
+# Of the measures of eval.json, those that are shown.
+SHOWN = {"agreement": "agreement", "balanced": "agreement_balanced",
+         "shorter_wins": "agreement_shorter", "consistency": "consistency"}
+COLUMNS = [*SHOWN, "ece", "ece_scaled", "confidence", "confidence_scaled", "surest_quarter"]
 
 
 def run(*command, limit=None):
@@ -141,26 +145,21 @@ def settings(recipe, pairs):
                    "--save-every", 1000000]
 
 
-def measure(rows, judged, joined_scale):
-    """Of one set, from the judgements of its pairs, before calibration and after."""
-    def sure(probabilities):
-        return max(probabilities[:2])  # A, B, tie
+def measure(rows, judged, metrics, joined_scale):
+    """Of one set, from its measures in eval.json and the judgements of its pairs."""
+    def sure(probabilities):  # of A, B, tie; of a pair that is longer than the model's context none
+        return max(probabilities[:2]) if probabilities else 0.0
 
     right = [j["verdict"] == r["label"] for r, j in zip(rows, judged)]
-    longer = [(len(r["answer_a"]) > len(r["answer_b"])) == (r["label"] == "A") for r in rows]
-    same = [len(r["answer_a"]) == len(r["answer_b"]) for r in rows]
-    of = {}
-    for kind in (True, False):
-        which = [ok for ok, l, s in zip(right, longer, same) if l == kind and not s]
-        of[kind] = sum(which) / len(which) if which else None
-    raw = [sure(j["probabilities"]) for j in judged]
+    raw = [sure(j.get("probabilities")) for j in judged]
     scaled = [joined_scale(p) for p in raw]
     order = sorted(range(len(rows)), key=lambda i: -raw[i])[:max(1, len(rows) // 4)]
-    both = [of[k] for k in (True, False) if of[k] is not None]
-    return {"pairs": len(rows), "agreement": sum(right) / len(rows), "longer": sum(longer) / len(rows),
-            "balanced": sum(both) / len(both) if both else None, "shorter_wins": of[False],
-            "consistency": sum(j["verdict_ab"] == j["verdict_ba"] for j in judged) / len(rows),
-            "ece": calibration_error(raw, right), "ece_scaled": calibration_error(scaled, right),
+    result = {"pairs": len(rows)}
+    for ours, theirs in SHOWN.items():
+        found = metrics[theirs]
+        result[ours] = found["value"]
+        result[ours + "_interval"] = [found["low"], found["high"]]
+    return {**result, "ece": calibration_error(raw, right), "ece_scaled": calibration_error(scaled, right),
             "confidence": sum(raw) / len(raw), "confidence_scaled": sum(scaled) / len(scaled),
             "surest_quarter": sum(right[i] for i in order) / len(order), "surest_pairs": len(order)}
 
@@ -181,11 +180,11 @@ def temperature_of(entry):
     return scaled
 
 
-def evaluate(args, adapter, out, joined, valid, rows):
-    run(args.gavel, "eval", "--model", args.model, "--adapter-path", adapter, "--data", joined,
-        "--mode", "verdict", "--both-orders", "--no-base", "--group-by", "category", "--calibrate",
-        valid, "--bootstrap", 1000, "--batch-size", args.batch, "--output", out, "--overwrite",
-        *args.device)
+def evaluate(args, judge, out, joined, valid, rows):
+    """Measures of each set, the temperature, and what needs no judge. `judge`: gavel's flags for it."""
+    run(args.gavel, "eval", "--model", args.model, *judge, "--data", joined, "--mode", "verdict",
+        "--both-orders", "--group-by", "category", "--calibrate", valid, "--bootstrap", 1000,
+        "--batch-size", args.batch, "--output", out, "--overwrite", *args.device)
     evaluation = json.load(open(out / "eval.json"))
     judged = {j["index"]: j for j in records(out / "judgements.jsonl")
               if "index" in j and " (" not in j["judge"]}
@@ -193,19 +192,41 @@ def evaluate(args, adapter, out, joined, valid, rows):
     (out / "judgements.jsonl").unlink()  # has the texts; what is needed of it is kept
     write(out / "scores.jsonl", (
         {"set": r["category"], "id": r.get("id"), "label": r["label"], "verdict": j["verdict"],
-         "verdict_ba": j["verdict_ba"], "scores": j.get("scores"), "probabilities": j["probabilities"],
+         "verdict_ba": j["verdict_ba"], "scores": j.get("scores"), "probabilities": j.get("probabilities"),
          "length_a": len(r["answer_a"]), "length_b": len(r["answer_b"])} for r, j in zip(rows, judged)))
     entry = evaluation["judges"][0]
-    intervals = {g["value"]: g["judges"][0]["metrics"] for g in evaluation["groups"][0]["groups"]}
-    result = {}
+    groups = {g["value"]: g for g in evaluation["groups"][0]["groups"]}
+    sets, longer, commoner = {}, {}, {}
     for name in dict.fromkeys(r["category"] for r in rows):
         places = [i for i, r in enumerate(rows) if r["category"] == name]
-        result[name] = measure([rows[i] for i in places], [judged[i] for i in places],
-                               temperature_of(entry))
-        for ours, theirs in (("agreement", "agreement"), ("balanced", "agreement_balanced")):
-            found = intervals[name][theirs]
-            result[name][ours + "_interval"] = [found["low"], found["high"]]
-    return result, entry.get("temperature")
+        sets[name] = measure([rows[i] for i in places], [judged[i] for i in places],
+                             groups[name]["judges"][0]["metrics"], temperature_of(entry))
+        found = groups[name]["baselines"]
+        for into, key in ((longer, "always_longer"), (commoner, "majority")):
+            into[name] = {"pairs": len(places), "agreement": found[key]["value"],
+                          "agreement_interval": [found[key]["low"], found[key]["high"]]}
+        commoner[name]["label"] = found["label"]
+    without = [{"size": "0", "recipe": "always the longer", "pairs": 0, "sets": longer},
+               {"size": "0", "recipe": "always the commoner label", "pairs": 0, "sets": commoner}]
+    return sets, entry.get("temperature"), without
+
+
+def decided(args, valid_file, out, form):
+    """The pairs to fit the temperature on, and the form's template beside them."""
+    prepare(args, valid_file, out, "0,1,0", "--ties", "drop", "--form", form)
+    return out / "valid.jsonl"
+
+
+def base(args, form, joined, rows):
+    out = args.output / "base" / form
+    shutil.rmtree(out, ignore_errors=True)
+    valid = decided(args, args.output / "valid.jsonl", out / "decided", form)
+    begun = time.time()
+    sets, temperature, without = evaluate(
+        args, ["--template", out / "decided" / "template.txt"], out, joined, valid, rows)
+    shutil.rmtree(out / "decided")
+    return [*without, {"size": "0", "recipe": f"base, {form}", "pairs": 0,
+                       "eval_seconds": time.time() - begun, "temperature": temperature, "sets": sets}]
 
 
 def attempt(args, size, name, pool, joined, rows):
@@ -223,7 +244,7 @@ def attempt(args, size, name, pool, joined, rows):
             valid_file, *swap)
     prepare(args, valid_file, out / "valid", "0,1,0", "--form", recipe["form"])
     shutil.move(out / "valid" / "valid.jsonl", out / "data" / "valid.jsonl")
-    prepare(args, valid_file, out / "decided", "0,1,0", "--ties", "drop")
+    valid = decided(args, valid_file, out / "decided", recipe["form"])
     steps, flags = settings(recipe, pairs)
     begun = time.time()
     run(args.gavel, "train", "--model", args.model, "--data", out / "data", "--adapter-path",
@@ -233,8 +254,8 @@ def attempt(args, size, name, pool, joined, rows):
     done = max(e["step"] for e in log if e["event"] == "train")
     losses = [(e["loss"], e["step"]) for e in log if e["event"] == "valid"]
     begun = time.time()
-    best = out / "judge" / "best"
-    sets, temperature = evaluate(args, best, out, joined, out / "decided" / "valid.jsonl", rows)
+    sets, temperature, without = evaluate(
+        args, ["--adapter-path", out / "judge" / "best", "--no-base"], out, joined, valid, rows)
     for gone in ("data", "valid", "decided", "raw.jsonl"):
         shutil.rmtree(out / gone) if (out / gone).is_dir() else (out / gone).unlink()
     for kept in (out / "judge").iterdir():  # checkpoints take room; best/ is what was measured
@@ -242,30 +263,32 @@ def attempt(args, size, name, pool, joined, rows):
             shutil.rmtree(kept)
         elif kept.suffix == ".safetensors":
             kept.unlink()
-    return {"size": size, "recipe": name, "pairs": pairs, "steps": steps, "done": done,
-            "flags": " ".join(map(str, flags)), "seconds": seconds,
-            "eval_seconds": time.time() - begun,
-            "valid_loss": min(losses)[0], "best_step": min(losses)[1], "temperature": temperature,
-            "sets": sets}
+    return [*without, {
+        "size": size, "recipe": name, "pairs": pairs, "steps": steps, "done": done,
+        "flags": " ".join(map(str, flags)), "seconds": seconds, "eval_seconds": time.time() - begun,
+        "valid_loss": min(losses)[0], "best_step": min(losses)[1], "temperature": temperature,
+        "sets": sets}]
 
 
 def table(results):
     head = ["pairs", "recipe", "set", *(c.replace("_", " ") for c in COLUMNS), "valid. loss, step", "s"]
     lines = ["| " + " | ".join(head) + " |",
              "|---" * (len(COLUMNS) + 5) + "|"]
-    for r in results:
+    for r in sorted(results, key=lambda r: r["size"] != "0"):  # what was not trained comes first
         for name, m in r["sets"].items():
             cells = []
             for column in COLUMNS:
-                value = m[column]
+                value = m.get(column)
                 text = "-" if value is None else f"{100 * value:.1f}"
                 interval = m.get(column + "_interval")
                 if interval and None not in interval:
                     text += f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
                 cells.append(text)
-            steps = f"{r['valid_loss']:.3f}, {r['best_step']} of {r['done']}/{r['steps']}"
-            row = [str(r["pairs"]), r["recipe"], f"{name} ({m['pairs']})", *cells, steps,
-                   f"{r['seconds']:.0f}"]
+            steps = (f"{r['valid_loss']:.3f}, {r['best_step']} of {r['done']}/{r['steps']}"
+                     if "steps" in r else "-")
+            recipe = r["recipe"] + (f", {m['label']}" if "label" in m else "")
+            row = [str(r["pairs"]), recipe, f"{name} ({m['pairs']})", *cells, steps,
+                   f"{r['seconds']:.0f}" if "seconds" in r else "-"]
             lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines) + "\n"
 
@@ -282,6 +305,9 @@ def main():
     parser.add_argument("--sizes", default="500,5000,all")
     parser.add_argument("--recipes", default="rank,rank-smooth,rank-gentle,pair",
                         help="of " + ", ".join(RECIPES))
+    parser.add_argument("--base", default="pair,rank", metavar="FORMS",
+                        help="the base model, asked for a verdict on a pair or for a score of each "
+                             "answer; empty: not at all")
     parser.add_argument("--only", default="", metavar="SIZE/RECIPE,...",
                         help="these, whatever --sizes and --recipes say")
     parser.add_argument("--valid", type=int, default=400, help="pairs to validate on")
@@ -295,7 +321,10 @@ def main():
     args = parser.parse_args()
     args.device = ["--device", args.device[-1]] if args.device else []
     wanted = [tuple(w.split("/")) for w in args.only.split(",") if w] or [
-        (s, r) for s in args.sizes.split(",") for r in args.recipes.split(",")]
+        (s, r) for s in args.sizes.split(",") if s for r in args.recipes.split(",")]
+    for form in args.base.split(","):
+        if form not in ("", "pair", "rank"):
+            sys.exit(f"recipes.py: --base {form}: the forms are pair and rank")
     for size, name in wanted:
         if name not in RECIPES or not (size == "all" or size.isdigit()):
             known = ", ".join(RECIPES)
@@ -305,16 +334,19 @@ def main():
     joined, rows = held_out(args, held)
     kept = args.output / "results.json"
     results = json.load(open(kept)) if kept.exists() else []
-    for size, name in wanted:
+    forms = [f for f in args.base.split(",") if f]
+    for size, name in [("base", f) for f in forms] + wanted:
         try:
-            result = attempt(args, size, name, pool, joined, rows)
+            new = (base(args, name, joined, rows) if size == "base" else
+                   attempt(args, size, name, pool, joined, rows))
         except (RuntimeError, OSError, KeyError, ValueError) as e:
             print(f"{size}/{name} failed: {e}", file=sys.stderr, flush=True)
             continue
-        results = [r for r in results if (r["size"], r["recipe"]) != (size, name)] + [result]
+        known = {(r["size"], r["recipe"]) for r in new}
+        results = [r for r in results if (r["size"], r["recipe"]) not in known] + new
         kept.write_text(json.dumps(results, indent=1) + "\n")
         (args.output / "table.md").write_text(table(results))
-        print(table([result]), flush=True)
+        print(table(new[-1:]), flush=True)
     print(table(results))
 
 
