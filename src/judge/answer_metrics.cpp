@@ -24,9 +24,9 @@ constexpr std::array<const char*, 12> kScore = {"agreement",
                                                 "ece",
                                                 "nll",
                                                 "tokens"};
-constexpr std::array<const char*, 12> kPass = {"accuracy",   "tpr", "tnr",   "precision",
-                                               "recall",     "f1",  "kappa", "pass_rate",
-                                               "unparsable", "ece", "nll",   "tokens"};
+constexpr std::array<const char*, 13> kPass = {
+    "accuracy",  "tpr",        "tnr", "precision", "precision_fail", "recall", "f1", "kappa",
+    "pass_rate", "unparsable", "ece", "nll",       "tokens"};
 constexpr std::array<const char*, 12> kCriteria = {"agreement",
                                                    "weighted_kappa",
                                                    "total.spearman",
@@ -112,11 +112,13 @@ std::vector<double> measure_pass(std::span<const Judgement> judgements,
   const std::vector<uint8_t> label(c.label.begin(), c.label.end());
   const std::vector<uint8_t> value(c.value.begin(), c.value.end());
   const PassRates rates = pass_rates(label, value);
-  double said = 0, right = 0;
+  double said = 0, right = 0, right_fails = 0;
   for (size_t i = 0; i < value.size(); ++i) {
     said += value[i];
     right += value[i] != 0 && label[i] != 0 ? 1 : 0;
+    right_fails += value[i] == 0 && label[i] == 0 ? 1 : 0;
   }
+  const double fails = static_cast<double>(value.size()) - said;
   const double precision = said > 0 ? right / said : kNaN;
   const double f1 = precision + rates.tpr > 0 ? 2 * precision * rates.tpr / (precision + rates.tpr)
                                               : precision + rates.tpr;
@@ -125,6 +127,7 @@ std::vector<double> measure_pass(std::span<const Judgement> judgements,
           rates.tpr,
           rates.tnr,
           precision,
+          fails > 0 ? right_fails / fails : kNaN,
           rates.tpr,
           f1,
           weighted_kappa(c.label, c.value, KappaWeights::none),
@@ -206,9 +209,9 @@ bool is_answer_metric(std::string_view name) {
 }
 
 bool is_answer_share(std::string_view name) {
-  constexpr std::array<const char*, 10> kShares = {"agreement",  "accuracy", "tpr", "tnr",
-                                                   "precision",  "recall",   "f1",  "pass_rate",
-                                                   "unparsable", "ece"};
+  constexpr std::array<const char*, 11> kShares = {"agreement", "accuracy",       "tpr",    "tnr",
+                                                   "precision", "precision_fail", "recall", "f1",
+                                                   "pass_rate", "unparsable",     "ece"};
   return is_in(kShares, name.substr(name.rfind('.') + 1));
 }
 

@@ -203,7 +203,7 @@ std::string answer_table(const Json& evaluation) {
   if (form == "pass") {
     headline = "accuracy";
     out += table_of(evaluation, {"accuracy", "kappa", "tpr", "tnr", "unparsable"}) + "\n" +
-           table_of(evaluation, {"precision", "recall", "f1", "pass_rate"});
+           table_of(evaluation, {"precision", "precision_fail", "recall", "f1", "pass_rate"});
   } else if (form == "score") {
     out +=
         table_of(evaluation,

@@ -47,6 +47,7 @@ constexpr MetricStyle kStyles[] = {
     {"accuracy", "Accuracy", true, 1},
     {"tpr", "True positives found (TPR)", true, 1},
     {"tnr", "True negatives found (TNR)", true, 1},
+    {"precision_fail", "Precision of fails", true, 1},
     {"pass_rate", "Passes among verdicts", true, 0},
     {"weighted_kappa", "Weighted kappa (quadratic)", false, 1},
     {"spearman", "Spearman's correlation", false, 1},

@@ -73,6 +73,10 @@ TEST(AnswerMetrics, PassHasRatesOfItsOwn) {
   EXPECT_NEAR(m.at("f1"), 4.0 / 7, 1e-12);
   EXPECT_NEAR(m.at("kappa"), 0, 1e-12);
   EXPECT_TRUE(std::isnan(m.at("nll")));
+  rows.push_back(judged({{0, 1, 0, 0, {}}}));
+  const auto more = measured(form_of("pass"), rows);
+  EXPECT_DOUBLE_EQ(more.at("precision"), 0.5);
+  EXPECT_DOUBLE_EQ(more.at("precision_fail"), 2.0 / 3);
 }
 
 TEST(AnswerMetrics, CriteriaAreWeighted) {
