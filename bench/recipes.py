@@ -274,7 +274,8 @@ def table(results):
     head = ["pairs", "recipe", "set", *(c.replace("_", " ") for c in COLUMNS), "valid. loss, step", "s"]
     lines = ["| " + " | ".join(head) + " |",
              "|---" * (len(COLUMNS) + 5) + "|"]
-    for r in sorted(results, key=lambda r: r["size"] != "0"):  # what was not trained comes first
+    # What needs no judge comes first, then the base model.
+    for r in sorted(results, key=lambda r: (r["size"] != "0", r["recipe"].startswith("base"))):
         for name, m in r["sets"].items():
             cells = []
             for column in COLUMNS:
