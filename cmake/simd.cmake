@@ -10,3 +10,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
                "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mfma;-mf16c;-mprefer-vector-width=512"
                SKIP_PRECOMPILE_HEADERS ON)
 endif()
+# Kernels, and what launches those of cards, are compiled one by one: what the compiler makes of one
+# depends on no other.
+file(GLOB kernel_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/ops/cpu/*.cpp
+     ${CMAKE_SOURCE_DIR}/src/ops/cuda/*.cpp)
+set_source_files_properties(${kernel_sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)

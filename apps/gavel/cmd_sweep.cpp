@@ -13,7 +13,7 @@
 namespace gavel {
 namespace {
 
-struct Arguments {
+struct SweepArguments {
   SweepRequest request;
   SweepGrid grid;
   SweepPoint base;
@@ -29,7 +29,7 @@ std::vector<std::string> split_targets(const std::string& text) {
   return names;
 }
 
-void add_grid_flags(CLI::App& c, Arguments& a) {
+void add_grid_flags(CLI::App& c, SweepArguments& a) {
   c.add_option("--lr,--learning-rate", a.grid.learning_rates, "learning rates, comma-separated")
       ->delimiter(',');
   c.add_option("--rank,--lora-rank", a.grid.ranks, "ranks")->delimiter(',');
@@ -48,7 +48,7 @@ void add_grid_flags(CLI::App& c, Arguments& a) {
                "targets, num_layers, seed");
 }
 
-void add_training_flags(CLI::App& c, Arguments& a) {
+void add_training_flags(CLI::App& c, SweepArguments& a) {
   TrainConfig& t = a.request.config;
   c.add_option("--iters", t.iters, "iterations (batches) of each run")->capture_default_str();
   c.add_option("--batch-size", t.batch_size)->capture_default_str();
@@ -70,7 +70,7 @@ void add_training_flags(CLI::App& c, Arguments& a) {
       ->capture_default_str();
 }
 
-void finish(Arguments& a) {
+void finish(SweepArguments& a) {
   if (!a.list.empty() &&
       !(a.grid.learning_rates.empty() && a.grid.ranks.empty() && a.grid.alphas.empty() &&
         a.targets.empty() && a.grid.num_layers.empty() && a.grid.seeds.empty()))
@@ -89,7 +89,7 @@ void finish(Arguments& a) {
 
 void add_sweep_command(CLI::App& app) {
   auto* c = app.add_subcommand("sweep", "train with many settings and compare them");
-  auto a = std::make_shared<Arguments>();
+  auto a = std::make_shared<SweepArguments>();
   SweepRequest& r = a->request;
   add_model_option(*c, r.model);
   c->add_option("--data", r.data, "directory with train.jsonl and valid.jsonl")->required();

@@ -71,7 +71,7 @@ void check_init(const Json& value, const std::string& where) {
          value.dump());
 }
 
-double number(const Json& json, const char* key, const std::string& where) {
+double number_at(const Json& json, const char* key, const std::string& where) {
   const auto it = json.find(key);
   if (it == json.end()) fail("{}: {} is missing, so the adapter's scale is not known", where, key);
   if (!it->is_number() || !std::isfinite(it->get<double>()))
@@ -102,11 +102,11 @@ PeftConfig::PeftConfig(const Json& json, std::string where) : where_(std::move(w
       fail("{}: {} is set: {}", where_, key, reason(key));
     }
   }
-  rank_ = number(json, "r", where_);
-  alpha_ = number(json, "lora_alpha", where_);
+  rank_ = number_at(json, "r", where_);
+  alpha_ = number_at(json, "lora_alpha", where_);
   rslora_ = is_true(json, "use_rslora", where_);
   if (json.contains("lora_dropout"))
-    dropout_ = static_cast<float>(number(json, "lora_dropout", where_));
+    dropout_ = static_cast<float>(number_at(json, "lora_dropout", where_));
   ranks_ = patterns(json, "rank_pattern");
   alphas_ = patterns(json, "alpha_pattern");
 }

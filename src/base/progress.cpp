@@ -44,6 +44,12 @@ std::string counted(int64_t n, std::string_view thing) {
   return fmt::format("{} {}{}", grouped_digits(n), thing, n == 1 ? "" : "s");
 }
 
+std::string percent(int64_t part, int64_t whole) {
+  return whole == 0 ? "-"
+                    : fmt::format("{:.1f}%",
+                                  100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
 std::string rate_text(double per_second) {
   if (per_second >= 100) return grouped_digits(std::llround(std::min(per_second, 1e15)));
   return fmt::format("{:.{}f}", per_second, per_second >= 10 ? 0 : per_second >= 1 ? 1 : 2);

@@ -46,6 +46,8 @@ class Progress {
 std::string grouped_digits(int64_t n);
 // "1 question", "1,200 questions": things whose plural takes an s.
 std::string counted(int64_t n, std::string_view thing);
+// "12.5%"; "-" of nothing.
+std::string percent(int64_t part, int64_t whole);
 // "0.42", "7.5", "1,234": a rate with as many digits as say something.
 std::string rate_text(double per_second);
 // "7 s", "3 min 20 s", "2 h 5 min"

@@ -59,9 +59,13 @@ enum class Compression : uint8_t { none, gzip, xz, zstd };
 // By the first bytes.
 Compression compression_of(std::string_view head);
 
+// Text of which every record were the same shrinks some 100 times. A stream that goes beyond this
+// was made to fill memory or time.
+inline constexpr uint64_t kFreeOutput = uint64_t{1} << 30, kMaxRatio = 300;
+
 // What a compressed stream holds. `name` is what errors call the file. Concatenated streams are
 // one; anything else behind a stream's end is an Error, as is one that needs too much memory (256
-// MiB) or expands more than data does: past 1 GiB by more than 300.
+// MiB) or expands more than data does: past kFreeOutput by more than kMaxRatio.
 std::unique_ptr<ByteStream> decompressed(std::unique_ptr<ByteStream> in, Compression compression,
                                          const std::string& name);
 

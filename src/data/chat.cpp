@@ -6,19 +6,13 @@
 #include "base/blanks.h"
 #include "base/error.h"
 #include "data/chat_turn.h"
+#include "data/jsonl.h"
 #include "text/thought.h"
 
 namespace gavel {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-const std::string& string_field(const Json& object, const char* name) {
-  const auto it = object.find(name);
-  if (it == object.end()) fail("the field \"{}\" is missing", name);
-  if (!it->is_string()) fail("the field \"{}\" must be a string and is {}", name, it->type_name());
-  return it->get_ref<const std::string&>();
-}
 
 // The text of a content that is a list of {"type": "text", "text": ...} parts.
 std::string joined_parts(const Json& parts) {

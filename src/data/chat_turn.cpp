@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string text_field(const Json& message, const char* key) {
+std::string text_at(const Json& message, const char* key) {
   const auto it = message.find(key);
   return it != message.end() && it->is_string() ? it->get<std::string>() : "";
 }
@@ -32,8 +32,8 @@ Content cut_thought(std::string_view text) {
 }
 
 Content content_of(const Json& answer) {
-  Content out = cut_thought(text_field(answer, "content"));
-  if (std::string own = text_field(answer, "reasoning_content"); !own.empty())
+  Content out = cut_thought(text_at(answer, "content"));
+  if (std::string own = text_at(answer, "reasoning_content"); !own.empty())
     out.thought = std::move(own);
   return out;
 }
@@ -64,7 +64,7 @@ Thought thought_at_end(std::string_view prompt) {
 std::optional<std::string> after(std::string_view prompt, std::string_view whole,
                                  const Json& before, const std::string& said) {
   if (whole.starts_with(prompt)) return std::string(whole.substr(prompt.size()));
-  const std::string content = text_field(before, "content");
+  const std::string content = text_at(before, "content");
   const std::string_view last = trimmed(content), words = trimmed(said);
   const size_t begin = last.empty() ? std::string_view::npos : prompt.rfind(last);
   if (begin == std::string_view::npos) return std::nullopt;
@@ -92,7 +92,7 @@ std::optional<AnswerTurn> answer_turn(std::string_view prompt, std::string_view 
   if (whole.starts_with(prompt)) return AnswerTurn{std::string(whole.substr(prompt.size())), true};
   const Thought end = thought_at_end(prompt);
   const Content content = content_of(answer);
-  auto text = after(end.base, whole, before, text_field(answer, "content"));
+  auto text = after(end.base, whole, before, text_at(answer, "content"));
   if (!text) text = after(end.base, whole, before, content.said);
   if (!text) return std::nullopt;
   if (end.kind == Thought::none) return AnswerTurn{*text};

@@ -24,19 +24,6 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMaxRecord = size_t{64} << 20;
 constexpr size_t kBatch = 4096;  // records that are read and encoded at a time
 
-const Json& field(const Json& record, const std::string& name) {
-  const auto it = record.find(name);
-  if (it == record.end()) fail("the field \"{}\" is missing", name);
-  return *it;
-}
-
-const std::string& string_field(const Json& record, const std::string& name) {
-  const Json& value = field(record, name);
-  if (!value.is_string())
-    fail("the field \"{}\" must be a string and is {}", name, value.type_name());
-  return value.get_ref<const std::string&>();
-}
-
 const Json& tools_of(const Json& record) {
   static const Json none;
   const auto it = record.find("tools");
@@ -215,7 +202,7 @@ std::vector<Encoded> encode_records(const Dataset& dataset, const std::vector<Ra
 }
 
 // Gives consecutive examples their groups: equal, non-null "group" fields belong together.
-class Groups {
+class GroupNumbers {
  public:
   int64_t next(std::string name) {
     if (name.empty() || name != last_) ++group_;
@@ -234,7 +221,7 @@ void encode_file(Dataset& dataset, const TextEncoder& encoder, const DatasetOpti
   RecordReader reader(dataset.path, kMaxRecord);
   reader.match_header({options.prompt_feature, options.completion_feature, options.text_feature});
   std::vector<std::string> names;
-  Groups groups;
+  GroupNumbers groups;
   bool any = false;
   for (auto records = reader.next(kBatch); !records.empty(); records = reader.next(kBatch)) {
     if (!any) decide_kind(dataset, records[0], reader, options);

@@ -15,9 +15,6 @@ namespace {
 constexpr size_t kPiece = size_t{64} << 10;
 constexpr uint64_t kMaxMemory = uint64_t{256} << 20;
 constexpr int kMaxWindowLog = 27;  // 128 MiB, what zstd itself allows by default
-// Text of which every record were the same shrinks some 100 times. A stream that goes beyond this
-// was made to fill memory or time.
-constexpr uint64_t kFreeOutput = uint64_t{1} << 30, kMaxRatio = 300;
 
 // What the three have in common: input in pieces, and a bound on what comes out of it.
 class Decompressed : public ByteStream {

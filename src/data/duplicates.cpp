@@ -25,7 +25,7 @@ uint64_t hash_of(std::string_view text, uint64_t seed) {
 
 // Hashes of the words: letters and digits, in lower case; of scripts that are written without
 // blanks, each character.
-std::vector<uint64_t> words_of(std::string_view text) {
+std::vector<uint64_t> word_hashes(std::string_view text) {
   std::vector<uint64_t> words;
   std::string word;
   const auto flush = [&] {
@@ -118,7 +118,7 @@ Sketch sketch_of(std::string_view text) {
     for (uint64_t& f : out) f = random.next() | 1;
     return out;
   }();
-  const std::vector<uint64_t> words = words_of(text);
+  const std::vector<uint64_t> words = word_hashes(text);
   std::array<uint32_t, 64> least;
   least.fill(std::numeric_limits<uint32_t>::max());
   const size_t length = std::min(kShingle, std::max<size_t>(words.size(), 1));

@@ -196,6 +196,23 @@ nlohmann::ordered_json parse_record(std::string_view text) {
   }
 }
 
+bool is_empty_text(const Json& value) {
+  return value.is_string() && value.get_ref<const std::string&>().empty();
+}
+
+const Json& field(const Json& record, const std::string& name) {
+  const auto it = record.find(name);
+  if (it == record.end()) fail("the field \"{}\" is missing", name);
+  return *it;
+}
+
+const std::string& string_field(const Json& record, const std::string& name) {
+  const Json& value = field(record, name);
+  if (!value.is_string())
+    fail("the field \"{}\" must be a string and is {}", name, value.type_name());
+  return value.get_ref<const std::string&>();
+}
+
 std::optional<std::string> text_of(const nlohmann::ordered_json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number()) return value.dump();

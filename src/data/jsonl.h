@@ -26,8 +26,15 @@ nlohmann::ordered_json parse_record(std::string_view text);
 // is not UTF-8.
 std::string to_line(const nlohmann::ordered_json& value);
 
+bool is_empty_text(const nlohmann::ordered_json& value);  // ""
+
 // A value that is text, or a number, which data often has where text is meant. Nothing for others.
 std::optional<std::string> text_of(const nlohmann::ordered_json& value);
+
+// A field of an object, and one that must be text. Throws Error where it is missing or another
+// type.
+const nlohmann::ordered_json& field(const nlohmann::ordered_json& record, const std::string& name);
+const std::string& string_field(const nlohmann::ordered_json& record, const std::string& name);
 
 // "file:line", as errors name a place.
 std::string file_line(const std::filesystem::path& path, int64_t line);

@@ -18,12 +18,6 @@ constexpr size_t kShown = 3;
 constexpr size_t kColumn = 46, kLines = 6;  // of an answer on the terminal
 constexpr size_t kCategories = 1000;
 
-std::string percent(int64_t part, int64_t whole) {
-  return whole == 0 ? "-"
-                    : fmt::format("{:.1f}%",
-                                  100.0 * static_cast<double>(part) / static_cast<double>(whole));
-}
-
 // The first `lines` lines of `width` characters; control characters are blanks.
 std::vector<std::string> wrapped(std::string_view text, size_t width, size_t lines) {
   std::vector<std::string> out(1);
@@ -98,6 +92,7 @@ void add_row(std::string& out, const JudgePair& pair, const std::string& path) {
 void add_shares(std::string& out, const std::string& title,
                 const std::map<std::string, int64_t>& counts, int64_t whole) {
   std::vector<std::pair<int64_t, std::string>> most;
+  most.reserve(counts.size());
   for (const auto& [name, n] : counts) most.emplace_back(-n, name);
   std::sort(most.begin(), most.end());
   out += title;

@@ -163,13 +163,13 @@ std::string id_of(const JudgePair& pair, size_t i, size_t j) {
   return pair.id.empty() ? "" : fmt::format("{}/{}-{}", pair.id, i, j);
 }
 
-constexpr size_t kMostAnswers = 64;  // of one record: they make up to half its square of pairs
+constexpr size_t kMostOfRecord = 64;  // of one record: they make up to half its square of pairs
 
 const Json& list_of(const PairRow& row, const std::string& name, size_t least) {
   const Json& list = row.needed(name);
-  if (!list.is_array() || list.size() < least || list.size() > kMostAnswers)
+  if (!list.is_array() || list.size() < least || list.size() > kMostOfRecord)
     throw Fault{kWrongType, fmt::format("\"{}\" must be a list of {} to {} answers",
-                                        row.called(name), least, kMostAnswers)};
+                                        row.called(name), least, kMostOfRecord)};
   return list;
 }
 

@@ -10,12 +10,6 @@
 namespace gavel {
 namespace {
 
-std::string percent(int64_t part, int64_t whole) {
-  return whole == 0 ? "-"
-                    : fmt::format("{:.1f}%",
-                                  100.0 * static_cast<double>(part) / static_cast<double>(whole));
-}
-
 void add_faults(std::string& out, const PrepareReport& report) {
   for (const auto& [kind, fault] : report.dropped) {
     out += fmt::format("  {:>9}  {}\n", grouped_digits(fault.count), kind);
@@ -67,7 +61,7 @@ void add_histogram(std::string& out, const PrepareReport& report) {
   size_t end = bins.size();
   while (end > 0 && bins[end - 1] == 0) --end;
   // At most 16 lines: neighbouring bins are put together.
-  const size_t step = (end + 15) / 16;
+  const size_t step = std::max<size_t>((end + 15) / 16, 1);
   std::vector<int64_t> merged((end + step - 1) / step);
   for (size_t i = 0; i < end; ++i) merged[i / step] += bins[i];
   const int64_t top = *std::max_element(merged.begin(), merged.end());

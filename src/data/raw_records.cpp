@@ -9,7 +9,7 @@
 namespace gavel {
 namespace {
 
-constexpr size_t kFirstPiece = size_t{64} << 10, kPiece = size_t{4} << 20;
+constexpr size_t kFirstPiece = size_t{64} << 10, kLargestPiece = size_t{4} << 20;
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
@@ -40,7 +40,7 @@ bool RecordReader::fill() {
   buffer_.erase(0, at_);
   at_ = 0;
   const size_t had = buffer_.size();
-  piece_ = std::clamp(2 * piece_, kFirstPiece, kPiece);
+  piece_ = std::clamp(2 * piece_, kFirstPiece, kLargestPiece);
   buffer_.resize(had + std::max(piece_, had));  // twice as much each time, so that rescans are few
   const size_t n = source_.read(buffer_.data() + had, buffer_.size() - had);
   buffer_.resize(had + n);

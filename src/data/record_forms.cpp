@@ -17,12 +17,6 @@ constexpr const char* kConversations = "conversations";  // ShareGPT
 constexpr const char* kInstruction = "instruction";      // Alpaca
 constexpr const char* kOutput = "output";
 
-const Json& field(const Json& record, const std::string& name) {
-  const auto it = record.find(name);
-  if (it == record.end()) fail("the field \"{}\" is missing", name);
-  return *it;
-}
-
 Json message(const std::string& role, const Json& content) {
   Json out = Json::object();
   out["role"] = role;
@@ -40,8 +34,9 @@ std::string role_of(const Json& from) {
                                                                       {"model", "assistant"},
                                                                       {"system", "system"},
                                                                       {"tool", "tool"}}};
+  const auto* name = from.get_ptr<const std::string*>();
   for (const auto& [theirs, role] : roles)
-    if (from == theirs) return role;
+    if (name != nullptr && *name == theirs) return role;
   fail("a turn is from {}, which is not known: human, gpt, system and tool are",
        from.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 40));
 }
@@ -64,7 +59,8 @@ Json as_messages(const Json& turns) {
 // The system's text that stands beside the turns, in front of them.
 Json with_system(const Json& record, Json messages) {
   const auto it = record.find("system");
-  if (it == record.end() || it->is_null() || *it == "" || !messages.is_array()) return messages;
+  if (it == record.end() || it->is_null() || is_empty_text(*it) || !messages.is_array())
+    return messages;
   Json out = Json::array();
   out.push_back(message("system", text_field(record, "system")));
   for (Json& m : messages) out.push_back(std::move(m));

@@ -14,8 +14,6 @@ namespace {
 constexpr size_t kEndSize = 22, kEntrySize = 46, kLocalSize = 30;
 constexpr size_t kMaxDirectory = size_t{16} << 20;
 constexpr uint32_t kDeferred = 0xFFFFFFFF;  // a size that stands in zip64's own record
-// As for the other compressions: text of which every record were the same shrinks some 100 times.
-constexpr uint64_t kFreeOutput = uint64_t{1} << 30, kMaxRatio = 300;
 
 uint32_t number(std::string_view bytes, size_t at, size_t size) {
   uint32_t value = 0;

@@ -1,9 +1,12 @@
 // Logistic regression on one number.
 #pragma once
 
+#include <cmath>
 #include <span>
 
 namespace gavel {
+
+inline double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 struct LogisticFit {
   double slope = 0, intercept = 0;

@@ -12,7 +12,6 @@
 namespace gavel {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // Probabilities are kept away from 0 as scikit-learn's log_loss does it for doubles.
 constexpr double kSmallest = std::numeric_limits<double>::epsilon();
 

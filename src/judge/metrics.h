@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -49,7 +50,10 @@ Verdict most_probable(const Probabilities& probabilities);
 
 // --- point values -------------------------------------------------------------------------------
 
-// The numbers that carry an interval. Those that are not defined on the data are NaN: consistency
+// A number that is not defined on the data.
+inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// The numbers that carry an interval. Those that are not defined are NaN: consistency
 // and bias without both orders, calibration without probabilities, tie metrics without ties. Of
 // length: over pairs whose answers differ in it.
 enum class Metric {

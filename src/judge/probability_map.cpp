@@ -13,8 +13,6 @@ namespace {
 // Confidences are kept so far from 0 and 1, for their log-odds.
 constexpr double kEdge = 1e-6;
 
-double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-
 double log_odds(double p) {
   p = std::clamp(p, kEdge, 1 - kEdge);
   return std::log(p / (1 - p));

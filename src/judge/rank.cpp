@@ -5,12 +5,11 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "judge/logistic.h"
 #include "judge/search.h"
 
 namespace gavel {
 namespace {
-
-double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 // One answer to be scored.
 struct Answer {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <numeric>
 
@@ -10,8 +9,6 @@
 
 namespace gavel {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 void check_sizes(size_t x, size_t y) {
   if (x != y) fail("{} and {} values are not of the same rows", x, y);

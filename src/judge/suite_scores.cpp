@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <numeric>
 
@@ -14,9 +13,7 @@
 namespace gavel {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-using Rows = std::span<const SuiteRow* const>;
+using RowSpan = std::span<const SuiteRow* const>;
 
 // Means by name.
 class Means {
@@ -82,7 +79,7 @@ constexpr Subset kSubsets[] = {{"Chat", "alpacaeval-easy", 100},
                                {"Reasoning", "hep-python", 164},
                                {"Reasoning", "hep-rust", 164}};
 
-SuiteScores reward_bench(Rows rows) {
+SuiteScores reward_bench(RowSpan rows) {
   Means by_subset;
   for (const SuiteRow* row : rows)
     for (const SuitePair& p : *row) {
@@ -110,7 +107,7 @@ SuiteScores reward_bench(Rows rows) {
 }
 
 // The better answer must beat every worse one. Ties is known where every answer has a score.
-SuiteScores reward_bench_2(Rows rows) {
+SuiteScores reward_bench_2(RowSpan rows) {
   Means by_subset;
   SuiteRows of_ties;
   for (const SuiteRow* row : rows) {
@@ -149,7 +146,7 @@ int place_of(const JudgePair& pair, std::string_view name) {
 }
 
 // Styles go from plain to rich: hard is a plainer better answer against a richer worse one.
-SuiteScores rm_bench(Rows rows) {
+SuiteScores rm_bench(RowSpan rows) {
   Means means;
   for (const SuiteRow* row : rows)
     for (const SuitePair& p : *row) {
@@ -179,7 +176,7 @@ SuiteScores rm_bench(Rows rows) {
 // --- both orders ---------------------------------------------------------------------------------
 
 // Right where more orders say so than say the opposite.
-SuiteScores judge_bench(Rows rows) {
+SuiteScores judge_bench(RowSpan rows) {
   Means means;
   for (const SuiteRow* row : rows)
     for (const SuitePair& p : *row) {
@@ -205,7 +202,7 @@ SuiteScores judge_bench(Rows rows) {
   return out;
 }
 
-SuiteScores llm_bar(Rows rows) {
+SuiteScores llm_bar(RowSpan rows) {
   Means means;
   for (const SuiteRow* row : rows)
     for (const SuitePair& p : *row) {
@@ -227,7 +224,7 @@ SuiteScores llm_bar(Rows rows) {
 }
 
 // Agreement counts where both orders say what people said.
-SuiteScores auto_j(Rows rows) {
+SuiteScores auto_j(RowSpan rows) {
   Means means;
   for (const SuiteRow* row : rows)
     for (const SuitePair& p : *row) {
@@ -242,7 +239,7 @@ SuiteScores auto_j(Rows rows) {
 // Votes of experts; the benchmark's authors voted too, and are left out as they leave themselves
 // out. The pair's verdict is a tie where the orders contradict each other. S1: all votes; S2: those
 // where neither the judge nor the person says tie.
-SuiteScores mt_bench_human(Rows rows) {
+SuiteScores mt_bench_human(RowSpan rows) {
   Means means;
   for (const SuiteRow* row : rows)
     for (const SuitePair& p : *row) {
@@ -270,7 +267,7 @@ SuiteScores mt_bench_human(Rows rows) {
 // --- the first order, as scikit-learn's macro means ----------------------------------------------
 
 // What cannot be read is a tie to both suites' authors.
-SuiteScores as_classes(Rows rows, bool consistency) {
+SuiteScores as_classes(RowSpan rows, bool consistency) {
   std::vector<Judgement> judgements;
   for (const SuiteRow* row : rows)
     for (const SuitePair& p : *row) {
@@ -288,8 +285,8 @@ SuiteScores as_classes(Rows rows, bool consistency) {
   return out;
 }
 
-SuiteScores panda_lm(Rows rows) { return as_classes(rows, false); }
-SuiteScores judge_lm(Rows rows) { return as_classes(rows, true); }
+SuiteScores panda_lm(RowSpan rows) { return as_classes(rows, false); }
+SuiteScores judge_lm(RowSpan rows) { return as_classes(rows, true); }
 
 constexpr Suite kSuites[] = {
     {"rewardbench", "rewardbench", "allenai/reward-bench", "filtered", reward_bench},

@@ -22,33 +22,33 @@ Verdict greater(double a, double b) {
 }
 
 // What the readers read: the text behind the thought, and its tokens.
-struct Judgement {
+struct WrittenVerdict {
   std::string_view text;
   Reader reader;
 };
 
-Finding statement(const Judgement& j) { return j.reader.statement(); }
+Finding statement(const WrittenVerdict& j) { return j.reader.statement(); }
 
-Finding scores(const Judgement& j) {
+Finding scores(const WrittenVerdict& j) {
   if (const auto pair = parse_scores(j.text)) return {greater(pair->first, pair->second)};
   if (const auto pair = j.reader.scores_of_answers(false))
     return {greater(pair->first, pair->second)};
   return {};
 }
 
-Finding last_line(const Judgement& j) { return j.reader.last_line(); }
-Finding first_line(const Judgement& j) { return j.reader.first_line(); }
-Finding sentence(const Judgement& j) { return j.reader.sentence(); }
-Finding opening(const Judgement& j) { return j.reader.opening(); }
+Finding last_line(const WrittenVerdict& j) { return j.reader.last_line(); }
+Finding first_line(const WrittenVerdict& j) { return j.reader.first_line(); }
+Finding sentence(const WrittenVerdict& j) { return j.reader.sentence(); }
+Finding opening(const WrittenVerdict& j) { return j.reader.opening(); }
 
-Finding bare_marks(const Judgement& j) {
+Finding bare_marks(const WrittenVerdict& j) {
   const auto pair = j.reader.scores_of_answers(true);
   return pair ? Finding{greater(pair->first, pair->second)} : Finding{};
 }
 
 // The first that finds a verdict decides. verdict.h says what each of them reads.
-constexpr Finding (*kReaders[])(const Judgement&) = {statement, scores,  last_line, first_line,
-                                                     sentence,  opening, bare_marks};
+constexpr Finding (*kReaders[])(const WrittenVerdict&) = {statement, scores,  last_line, first_line,
+                                                          sentence,  opening, bare_marks};
 
 // How A, B and tie would be written where `word` stands; nothing where that is not known.
 std::optional<std::array<std::string, 3>> labels_like(const Token& token, std::string_view word,
@@ -102,7 +102,7 @@ ParsedVerdict parse_verdict(std::string_view text, bool thinking) {
   const auto begin = after_thought(text, thinking);
   if (!begin) return {};
   const std::string_view answer = text.substr(*begin);
-  const Judgement judgement{answer, Reader(verdict::tokenize(answer, *begin))};
+  const WrittenVerdict judgement{answer, Reader(verdict::tokenize(answer, *begin))};
   for (const auto reader : kReaders) {
     const Finding found = reader(judgement);
     if (!found) continue;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <numeric>
 
@@ -12,8 +11,6 @@
 
 namespace gavel {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 double worth_of(Verdict verdict) {
   return verdict == Verdict::a     ? 1

@@ -14,7 +14,7 @@ namespace {
 
 using svg::escape;
 
-constexpr const char* kStyle = R"css(<style>
+constexpr const char* kDataStyle = R"css(<style>
 .bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:3px 10px;align-items:center;
 font-size:.875rem;font-variant-numeric:tabular-nums}
 .bars i{display:block;height:14px;min-width:1px;background:var(--c0);border-radius:2px}
@@ -181,7 +181,7 @@ std::string samples(const PrepareReport& r) {
 }  // namespace
 
 std::string data_report_html(const PrepareReport& r) {
-  std::string body = std::string(kStyle) + "<h1>Prepared data</h1><p class=\"muted small\">";
+  std::string body = std::string(kDataStyle) + "<h1>Prepared data</h1><p class=\"muted small\">";
   for (const auto& [path, format] : r.inputs)
     body += fmt::format("{} ({})<br>", escape(path), escape(format));
   body += fmt::format("template: {}, seed {}", escape(r.template_name), r.seed);

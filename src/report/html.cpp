@@ -35,7 +35,7 @@ double best_of(const EvalLog& eval, const std::string& name) {
   return better == 0 || best == worst ? std::nan("") : best;
 }
 
-std::string metrics_table(const EvalLog& eval) {
+std::string metrics_html(const EvalLog& eval) {
   std::string out = "<div class=\"wide\" tabindex=\"0\"><table><thead><tr><th>Measure</th>";
   for (const JudgeSummary& judge : eval.judges) out += "<th>" + escape(judge.name) + "</th>";
   out += "</tr></thead><tbody>\n";
@@ -296,7 +296,7 @@ std::string evaluation(const ReportRun& run, bool named) {
       eval.mode.empty() ? "" : ", mode " + escape(eval.mode));
   const std::string forests = forest(eval, headline(eval)) + forest(eval, "consistency");
   if (!forests.empty()) out += "<div class=\"grid\">\n" + forests + "</div>\n";
-  out += "<h3>All measures</h3>" + metrics_table(eval) + comparisons(eval) + tables_html(eval) +
+  out += "<h3>All measures</h3>" + metrics_html(eval) + comparisons(eval) + tables_html(eval) +
          groups_html(eval);
   out += confusion(eval) + calibration_html(eval);
   if (run.judgements) out += length_charts(*run.judgements, eval) + disputed(*run.judgements);
@@ -305,7 +305,7 @@ std::string evaluation(const ReportRun& run, bool named) {
 
 // ---- sweeps ------------------------------------------------------------------------------------
 
-std::string sweep(const ReportRun& run) {
+std::string sweep_html(const ReportRun& run) {
   if (run.sweep.empty()) return "";
   const double nan = std::nan("");
   std::vector<DotRow> losses, agreements;
@@ -359,7 +359,7 @@ std::vector<ReportSection> report_sections(std::span<const ReportRun> runs,
     if (!html.empty()) sections.push_back({id, std::move(html)});
   };
   add("head", "<h1>" + escape(title) + "</h1><p class=\"muted\">" + names + "</p>\n");
-  for (size_t i = 0; i < runs.size(); ++i) add(fmt::format("sweep{}", i), sweep(runs[i]));
+  for (size_t i = 0; i < runs.size(); ++i) add(fmt::format("sweep{}", i), sweep_html(runs[i]));
   add("training", training_html(logs));
   add("trials", trials_html(logs));
   add("settings", settings_html(logs));

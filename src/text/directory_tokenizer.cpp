@@ -14,7 +14,7 @@ namespace gavel {
 namespace fs = std::filesystem;
 namespace {
 
-using Json = nlohmann::ordered_json;  // some orders count
+using OrderedJson = nlohmann::ordered_json;  // some orders count
 
 constexpr std::array<const char*, 7> kRoles{"bos_token", "eos_token", "unk_token", "sep_token",
                                             "pad_token", "cls_token", "mask_token"};
@@ -41,7 +41,7 @@ std::optional<NamedToken>& role(Roles& roles, const std::string& key) {
 }
 
 // {"content": ..., "lstrip": ..., ...}
-NamedToken read_settings(const Json& j, const std::string& where) {
+NamedToken read_settings(const OrderedJson& j, const std::string& where) {
   const auto content = j.find("content");
   if (content == j.end() || !content->is_string()) fail("{} has no \"content\"", where);
   NamedToken out{.token = {.id = -1, .content = content->get<std::string>()}, .plain = false};
@@ -67,19 +67,19 @@ void make_special(NamedToken& t) {
   if (!t.normalized_given) t.token.normalized = false;
 }
 
-NamedToken read_named(const Json& j, const std::string& where) {
+NamedToken read_named(const OrderedJson& j, const std::string& where) {
   if (j.is_string()) return {.token = {.id = -1, .content = j.get<std::string>(), .special = true}};
   if (!j.is_object()) fail("{} is neither a string nor a token's settings", where);
   return read_settings(j, where);
 }
 
-Json read_object(const fs::path& path) {
+OrderedJson read_object(const fs::path& path) {
   std::error_code ec;
-  if (!fs::exists(path, ec)) return Json::object();
-  Json j;
+  if (!fs::exists(path, ec)) return OrderedJson::object();
+  OrderedJson j;
   try {
-    j = Json::parse(read_file(path, size_t{256} << 20));
-  } catch (const Json::exception& e) {
+    j = OrderedJson::parse(read_file(path, size_t{256} << 20));
+  } catch (const OrderedJson::exception& e) {
     fail("{} is not JSON: {}", path.string(), e.what());
   }
   if (!j.is_object()) fail("{} is not a JSON object", path.string());
@@ -96,7 +96,7 @@ struct Claims {
   }
 };
 
-Claims read_decoder(const Json& decoder, const std::string& where) {
+Claims read_decoder(const OrderedJson& decoder, const std::string& where) {
   Claims out;
   if (!decoder.is_object()) fail("{}: added_tokens_decoder is not an object", where);
   for (const auto& [key, value] : decoder.items()) {
@@ -113,15 +113,16 @@ Claims read_decoder(const Json& decoder, const std::string& where) {
 struct Named {
   Roles roles;           // the standard ones, in kRoles' order
   Roles typed_own, own;  // other "..._token" keys: a map's or with settings; a config's strings
-  std::optional<Json> extra, additional;  // lists; two names of one thing
+  std::optional<OrderedJson> extra, additional;  // lists; two names of one thing
   Claims claims;
 };
 
-std::vector<NamedToken> read_list(const std::optional<Json>& list, const std::string& where) {
+std::vector<NamedToken> read_list(const std::optional<OrderedJson>& list,
+                                  const std::string& where) {
   std::vector<NamedToken> out;
   if (!list || list->is_null()) return out;
   if (!list->is_array()) fail("{} is not a list of tokens", where);
-  for (const Json& item : *list) {
+  for (const OrderedJson& item : *list) {
     out.push_back(read_named(item, "an item of " + where));
     // Settings without their type are a special token's.
     if (item.is_object() && !item.contains("__type")) make_special(out.back());
@@ -129,12 +130,12 @@ std::vector<NamedToken> read_list(const std::optional<Json>& list, const std::st
   return out;
 }
 
-bool is_own(const std::string& key, const Json& value) {
+bool is_own(const std::string& key, const OrderedJson& value) {
   return !is_role(key) && key.ends_with("_token") && (value.is_string() || value.is_object());
 }
 
 // {"image_token": ...} among the extra tokens: roles of the model's own.
-void take_own(std::optional<Json>& extra, const std::string& where, Named& named) {
+void take_own(std::optional<OrderedJson>& extra, const std::string& where, Named& named) {
   if (!extra || !extra->is_object()) return;
   for (const auto& [key, value] : extra->items())
     role(is_role(key) ? named.roles : named.own, key) =
@@ -142,7 +143,7 @@ void take_own(std::optional<Json>& extra, const std::string& where, Named& named
   extra.reset();
 }
 
-Named read_config(const Json& config, const std::string& where) {
+Named read_config(const OrderedJson& config, const std::string& where) {
   Named named;
   for (const char* key : kRoles) role(named.roles, key);
   for (const auto& [key, value] : config.items()) {
@@ -163,7 +164,7 @@ Named read_config(const Json& config, const std::string& where) {
 
 // special_tokens_map.json: what it says of the standard roles stands before
 // tokenizer_config.json's.
-void read_map(const Json& map, const std::string& where, Named& named) {
+void read_map(const OrderedJson& map, const std::string& where, Named& named) {
   for (const auto& [key, value] : map.items()) {
     const std::string what = fmt::format("\"{}\" of {}", key, where);
     if (is_role(key) || is_own(key, value)) {
@@ -174,8 +175,9 @@ void read_map(const Json& map, const std::string& where, Named& named) {
     } else if (key == "additional_special_tokens") {
       named.additional = value;
     } else if (key == "extra_special_tokens" && value.is_array()) {
-      Json list = named.extra && named.extra->is_array() ? *named.extra : Json::array();
-      for (const Json& item : value)
+      OrderedJson list =
+          named.extra && named.extra->is_array() ? *named.extra : OrderedJson::array();
+      for (const OrderedJson& item : value)
         if (std::find(list.begin(), list.end(), item) == list.end()) list.push_back(item);
       named.extra = std::move(list);
     } else if (key == "extra_special_tokens") {
@@ -187,7 +189,8 @@ void read_map(const Json& map, const std::string& where, Named& named) {
 
 // Whether added_tokens.json's `content` is a special token: one that the roles or the extra tokens
 // name, but for those that tokenizer_config.json writes with settings.
-bool is_named(const std::string& content, const Named& named, const Json& config, const Json& map) {
+bool is_named(const std::string& content, const Named& named, const OrderedJson& config,
+              const OrderedJson& map) {
   for (const auto& [key, token] : named.roles) {
     if (!token || token->token.content != content) continue;
     const auto it = config.find(key);
@@ -198,7 +201,7 @@ bool is_named(const std::string& content, const Named& named, const Json& config
 }
 
 // added_tokens.json: {"text": id}.
-Claims read_added(const Json& added, const std::string& where,
+Claims read_added(const OrderedJson& added, const std::string& where,
                   const std::function<bool(const std::string&)>& is_special) {
   Claims out;
   for (const auto& [content, id] : added.items()) {
@@ -285,8 +288,8 @@ DirectoryTokenizer Tokenizer::from_directory(const fs::path& directory) {
                     map_name = path("special_tokens_map.json"),
                     added_name = path("added_tokens.json");
   TokenizerFile file = read_tokenizer_json(read_file(main), main);
-  const Json config = read_object(config_name), map = read_object(map_name),
-             added = read_object(added_name);
+  const OrderedJson config = read_object(config_name), map = read_object(map_name),
+                    added = read_object(added_name);
   Named named = read_config(config, config_name);
   const std::string config_bos = content_of(named.roles, "bos_token"),
                     config_eos = content_of(named.roles, "eos_token");

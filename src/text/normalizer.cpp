@@ -28,7 +28,7 @@ std::string strip_accents(const std::string& text) {
   return out;
 }
 
-struct Apply {
+struct Normalize {
   std::string text;
 
   std::string operator()(const normalizer::Unicode& n) { return unicode::normalize(text, n.form); }
@@ -54,7 +54,7 @@ struct Apply {
 }  // namespace
 
 std::string normalize(const std::vector<Normalizer>& steps, std::string text) {
-  for (const Normalizer& step : steps) text = std::visit(Apply{std::move(text)}, step);
+  for (const Normalizer& step : steps) text = std::visit(Normalize{std::move(text)}, step);
   return text;
 }
 

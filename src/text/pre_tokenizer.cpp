@@ -112,7 +112,7 @@ void rewrite(Words& words, const Rewrite& rewrite) {
   words.spans = std::move(spans);
 }
 
-struct Apply {
+struct PreTokenize {
   Words& words;
   bool at_start;
 
@@ -196,7 +196,7 @@ Words pre_tokenize(const std::vector<PreTokenizer>& steps, std::string text, boo
       rewrite(words, [](std::string_view word, bool) { return to_byte_level(word); });
       words.byte_level = false;
     }
-    std::visit(Apply{words, at_start}, step);
+    std::visit(PreTokenize{words, at_start}, step);
   }
   return words;
 }

@@ -72,7 +72,7 @@ std::string join(const std::vector<std::string>& tokens, std::string_view betwee
   return out;
 }
 
-struct Apply {
+struct Decode {
   std::vector<std::string> tokens;
 
   std::vector<std::string> operator()(const decoder::ByteLevel&) {
@@ -131,7 +131,7 @@ struct Apply {
 
 std::string decode_tokens(const std::vector<DecoderStep>& steps, std::vector<std::string> tokens) {
   if (steps.empty()) return join(tokens, " ");
-  for (const DecoderStep& step : steps) tokens = std::visit(Apply{std::move(tokens)}, step);
+  for (const DecoderStep& step : steps) tokens = std::visit(Decode{std::move(tokens)}, step);
   return join(tokens);
 }
 
