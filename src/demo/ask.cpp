@@ -26,15 +26,9 @@ JudgeOptions both_orders() {
 }
 
 // Judgements with probabilities; nothing where it was stopped.
-std::optional<std::vector<Judgement>> judge_validation(const DemoOptions& o,
-                                                       const fs::path& adapter,
+std::optional<std::vector<Judgement>> judge_validation(const JudgeModel& model,
                                                        std::span<const JudgePair> pairs,
                                                        const std::function<bool()>& stop) {
-  const auto session = open_session(o.model, make_backend(o.device));
-  const auto lora = load_lora(*session, adapter.string());
-  const auto model =
-      make_judge_model(session->model, &*lora, session->encoder, JudgeTemplate::standard(),
-                       session->loaded.eos_token_ids, kDemoMaxBatch);
   std::vector<Judgement> known;
   Progress progress("how sure", static_cast<int64_t>(pairs.size()), "pairs", 0);
   for (size_t i = 0; i < pairs.size(); i += kDemoMaxBatch) {
@@ -62,7 +56,12 @@ Calibration fit(const std::vector<Judgement>& known) {
 
 bool ask_judge(const DemoOptions& o, const fs::path& adapter, const DemoSet& set,
                const std::function<bool()>& stop_requested) {
-  const auto known = judge_validation(o, adapter, set.valid, stop_requested);
+  const auto session = open_session(o.model, make_backend(o.device));
+  const auto lora = load_lora(*session, adapter.string());
+  const auto model =
+      make_judge_model(session->model, &*lora, session->encoder, JudgeTemplate::standard(),
+                       session->loaded.eos_token_ids, kDemoMaxBatch);
+  const auto known = judge_validation(model, set.valid, stop_requested);
   if (!known) return false;
   const Calibration c = fit(*known);
   save_calibration(adapter, JudgeMode::reason, true, c);
@@ -76,23 +75,20 @@ bool ask_judge(const DemoOptions& o, const fs::path& adapter, const DemoSet& set
         "\n{} validation pairs show no confidence from which on at most {:.0f}% of the "
         "verdicts are wrong.\n",
         c.examples, 100 * kMaxError);
-  JudgeRequest judge;
-  judge.model = o.model;
-  judge.device = o.device;
-  judge.adapter_path = adapter.string();
-  judge.options = both_orders();
-  judge.has_b = true;
+  JudgeOptions options = both_orders();
+  options.map = c.map;
   JudgePair outside;
   outside.question = "What is 17 + 25?";
   outside.answer_a = "42";
   outside.answer_b = "41";
   for (const JudgePair& pair : {set.test.front(), outside}) {
-    judge.question = pair.question;
-    judge.answer_a = pair.answer_a;
-    judge.answer_b = pair.answer_b;
-    fmt::print("\nQuestion: {}\nAnswer A: {}\nAnswer B: {}\n\n", judge.question, judge.answer_a,
-               judge.answer_b);
-    run_judge(judge, stop_requested);
+    if (stop_requested()) return false;
+    fmt::print("\nQuestion: {}\nAnswer A: {}\nAnswer B: {}\n\n", pair.question, pair.answer_a,
+               pair.answer_b);
+    const JudgedPair judged = judge_pairs(model, std::span(&pair, 1), options).front();
+    fmt::print("{}",
+               judged_text(judged, model.prompt.form(), needs_a_person(c, confidence(judged))));
+    std::fflush(stdout);
   }
   return true;
 }

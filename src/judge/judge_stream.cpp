@@ -60,6 +60,15 @@ std::string shown(const JudgedPair& judged, bool for_a_person) {
   return out + "\n";
 }
 
+}  // namespace
+
+std::string judged_text(const JudgedPair& judged, const JudgeForm& form, bool for_a_person) {
+  return judged.ratings.empty() ? shown(judged, for_a_person)
+                                : shown_ratings(judged, rated_parts(form), for_a_person);
+}
+
+namespace {
+
 class JudgeStream {
  public:
   JudgeStream(const JudgeRequest& request, const JudgeModel& model,
@@ -73,8 +82,7 @@ class JudgeStream {
       const bool for_a_person = needs_a_person(calibration_, confidence(judged[i]));
       if (!request_.json) {
         fmt::print("{}{}", printed_++ > 0 ? "\n==========\n\n" : "",
-                   judged[i].ratings.empty() ? shown(judged[i], for_a_person)
-                                             : shown_ratings(judged[i], parts, for_a_person));
+                   judged_text(judged[i], model_.prompt.form(), for_a_person));
         continue;
       }
       Json line = judged[i].ratings.empty() ? judged_json(pairs[i], judged[i])

@@ -43,6 +43,9 @@ OpenedJudge open_judge(const std::string& model, const std::string& adapter_path
 // stderr and the rest goes on; at the end that throws an Error.
 void run_judge(JudgeRequest request, const std::function<bool()>& stop_requested);
 
+// What it prints of one pair or answer; `for_a_person`: needs_a_person() of it.
+std::string judged_text(const JudgedPair& judged, const JudgeForm& form, bool for_a_person);
+
 // What is said of one answer: `score`, `expected` and `probabilities`; of criteria `scores` and
 // `total` too, each by name; of pass `verdict` and `probabilities`.
 nlohmann::ordered_json verdict_json(const JudgedPair& judged, const std::vector<RatedPart>& parts);
