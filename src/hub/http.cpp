@@ -210,11 +210,11 @@ void fail_for(const Answer& a, const HubName& name, const HubOptions& o, const s
     fail("{}@{} has no file {} at {}", name.repo, name.revision, file, o.endpoint);
   const std::string near = name.data_set ? "" : near_model(name.repo, o);
   if (a.status == 401 || a.status == 403)
-    fail("{} is not open at {} ({}): it does not exist, is private, or needs HF_TOKEN; {}{}{}",
-         name.repo, o.endpoint, a.status, token, near.empty() ? "" : ".", near);
+    fail("{} is not open at {} ({}): it does not exist, is private, or needs HF_TOKEN; {}{}",
+         name.repo, o.endpoint, a.status, token, near);
   if (a.status == 404)
-    fail("there is no {} {} at {}{}{}", name.data_set ? "data set" : "model", name.repo, o.endpoint,
-         near.empty() ? "" : ".", near);
+    fail("there is no {} {} at {}{}", name.data_set ? "data set" : "model", name.repo, o.endpoint,
+         near);
   if (a.status == 429)
     fail("{} asks for fewer requests (429){}: try again later, or set HF_TOKEN", o.endpoint,
          a.header("retry-after").empty() ? "" : " for " + a.header("retry-after") + " seconds");

@@ -207,7 +207,7 @@ std::optional<fs::path> find_cached_model(const HubName& name, const HubOptions&
 fs::path fetch_model(const HubName& name, const HubOptions& options) {
   if (const auto cached = find_cached_model(name, options)) return *cached;
   if (options.offline)
-    fail("{}@{} is not in the cache {}, and HF_HUB_OFFLINE forbids to download it.{}", name.repo,
+    fail("{}@{} is not in the cache {}, and HF_HUB_OFFLINE forbids to download it{}", name.repo,
          name.revision, options.cache.string(), hub::near_model(name.repo, options));
   return hub::download(name, options);
 }
@@ -264,7 +264,7 @@ fs::path resolve_model(const std::string& name_or_path) {
   // What came with the program is known by its name alone.
   for (const auto& model : hub::embedded_models(hub::program_folder()))
     if (model.filename() == name_or_path || model.stem() == name_or_path) return model;
-  fail("there is no model at {}: give a directory, a .gguf file, or org/name[@revision].{}",
+  fail("there is no model at {}: give a directory, a .gguf file, or org/name[@revision]{}",
        name_or_path, hub::near_model(name_or_path, hub_options_from_environment()));
 }
 

@@ -59,7 +59,7 @@ std::string near_model(const std::string& name, const HubOptions& options) {
     meant = nearest(name, names);
     if (meant.empty()) meant = nearest(path.filename().string(), names);
   }
-  return meant.empty() ? "" : " Did you mean " + meant + "?";
+  return meant.empty() ? "" : ". Did you mean " + meant + "?";
 }
 
 }  // namespace gavel::hub

@@ -16,8 +16,9 @@ std::vector<std::filesystem::path> embedded_models(const std::filesystem::path& 
 // Its folder: /proc/self/exe's.
 std::filesystem::path program_folder();
 
-// " Did you mean NAME?" of the models in the folder that `name` points into, those that came with
-// the program, and those of the cache; "" where none is near.
+// ". Did you mean NAME?", behind a sentence without its full stop, of the models in the folder that
+// `name` points into, those that came with the program, and those of the cache; "" where none is
+// near.
 std::string near_model(const std::string& name, const HubOptions& options);
 
 }  // namespace gavel::hub

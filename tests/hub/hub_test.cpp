@@ -426,11 +426,11 @@ TEST_F(Hub, EnvironmentIsHonoured) {
   EXPECT_EQ(load_model(resolve_model("org/tiny")).config.model_type, "llama");
   EXPECT_EQ(resolve_model(golden("models/llama").string()), golden("models/llama"));
   EXPECT_ERROR(resolve_model("no-such-thing"), "there is no model at no-such-thing");
-  EXPECT_ERROR(resolve_model("org/tinny"), "Did you mean org/tiny?");
+  EXPECT_ERROR(resolve_model("org/tinny"), ". Did you mean org/tiny?");
   EXPECT_ERROR(resolve_model(golden("models/lama").string()),
-               "Did you mean " + golden("models/llama").string() + "?");
+               "org/name[@revision]. Did you mean " + golden("models/llama").string() + "?");
   set("HF_HUB_OFFLINE", "1");
-  EXPECT_ERROR(resolve_model("orgg/tiny"), "Did you mean org/tiny?");
+  EXPECT_ERROR(resolve_model("orgg/tiny"), "forbids to download it. Did you mean org/tiny?");
   ::unsetenv("HF_HUB_OFFLINE");
   for (const char* key : {"HF_HOME", "HF_ENDPOINT", "HF_TOKEN"}) ::unsetenv(key);
 }
