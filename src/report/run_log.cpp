@@ -231,9 +231,17 @@ std::optional<int64_t> overfitting_onset(const RunHistory& run) {
   const auto best = least_loss(run);
   if (!best) return std::nullopt;
   std::vector<ValidPoint> after;
-  for (const ValidPoint& p : run.valid)
-    if (std::isfinite(p.loss) && p.step > best->step) after.push_back(p);
-  if (after.size() < 2 || after.back().loss < best->loss * 1.01) return std::nullopt;
+  double noise = 0;
+  std::optional<double> last;
+  for (const ValidPoint& p : run.valid) {
+    if (!std::isfinite(p.loss)) continue;
+    if (p.step > best->step) after.push_back(p);
+    if (last) noise = std::max(noise, p.step > best->step ? *last - p.loss : p.loss - *last);
+    last = p.loss;
+  }
+  if (after.size() < 3) return std::nullopt;
+  const double rise = after.back().loss - best->loss;
+  if (rise <= 0.01 * best->loss || rise <= 2 * noise) return std::nullopt;
   const int64_t stretch = after.back().step - best->step;
   const double train_before = mean_loss(run, best->step - stretch, best->step);
   const double train_after = mean_loss(run, best->step, after.back().step);

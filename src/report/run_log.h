@@ -112,9 +112,10 @@ class RunLogFollower {
 // there is none.
 std::optional<ValidPoint> best_point(const RunHistory& run);
 
-// The step at which overfitting sets in: that of least validation loss, where at least two
-// evaluations follow it, the last of them more than 1% above it in validation loss while the train
-// loss went on falling.
+// The step at which overfitting sets in: that of least validation loss, where at least three
+// validations follow it, the last of them above it by more than 1% and by more than twice the
+// loss's noise, while the train loss went on falling. Noise is the largest rise before that step,
+// or fall behind it.
 std::optional<int64_t> overfitting_onset(const RunHistory& run);
 
 // obj[key] as a number; NaN where it is absent or something else.

@@ -302,6 +302,13 @@ TEST_F(Report, FindsWhereOverfittingSetsIn) {
   for (TrainPoint& p : diverging.train) p.loss = static_cast<double>(p.step);
   EXPECT_FALSE(overfitting_onset(diverging));
   EXPECT_FALSE(best_point(RunHistory{}));
+  RunHistory noisy = overfit;  // 1.8, 1.6, 1.4, 1.65, 1.45, 1.7: what rose may fall again
+  noisy.valid.at(3).loss = 1.65;
+  noisy.valid.at(4).loss = 1.45;
+  EXPECT_FALSE(overfitting_onset(noisy));
+  RunHistory early = overfit;  // two validations behind the best: their noise is not known
+  early.valid.pop_back();
+  EXPECT_FALSE(overfitting_onset(early));
   RunHistory measured = overfit;  // training took another step for the best, by its own measure
   measured.best_step = 500;
   EXPECT_EQ(best_point(measured)->step, 500);
