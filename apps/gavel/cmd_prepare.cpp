@@ -170,7 +170,7 @@ void look(const Arguments& a, const std::vector<std::filesystem::path>& given,
   for (const auto& input : a.options.inputs) {
     LookReport report = look_at(input, a.options.raw, a.options.max_rows, interrupted);
     if (joined) {
-      report.path = given[0].string();
+      report.path = shown_name(given[0], a.options.raw);
       report.form = find_form(joined->forms[0]);
       if (!a.json) std::fputs(describe(*joined).c_str(), stdout);
     }
@@ -206,6 +206,7 @@ void run(Arguments& a) {
   a.options.raw.form = find_form(a.format);
   a.options.raw.neighbours_only = a.pairs == "neighbours";
   a.options.raw.seed = a.options.seed;
+  a.options.raw.standard_input = files.standard_input();
   a.options.raw.split_votes_tie = a.split_votes == "tie";
   a.options.drop_ties = a.ties == "drop";
   a.options.use_reference = a.reference == "keep";
@@ -231,7 +232,7 @@ void run(Arguments& a) {
   if (joined) {
     report.inputs.clear();
     for (size_t i = 0; i < files.paths().size(); ++i)
-      report.inputs.push_back({files.paths()[i].string(), joined->forms[i]});
+      report.inputs.push_back({shown_name(files.paths()[i], a.options.raw), joined->forms[i]});
     for (const auto& [kind, fault] : joined->faults) {
       FaultReport& all = report.dropped[kind];
       all.count += fault.count;

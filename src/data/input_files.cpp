@@ -16,16 +16,16 @@ InputFiles::InputFiles(const std::vector<std::filesystem::path>& names, const Re
   for (const auto& name : names) {
     std::error_code ec;
     const bool is_pattern = name.string().find_first_of("*?[") != std::string::npos;
+    const bool is_file = name != "-" && std::filesystem::exists(name, ec);
+    const bool may_stand_for_some = name != "-" && !is_file && !is_pattern && resolve;
     if (name == "-") {
-      if (has_standard_input_) throw UsageError("standard input (-) was given twice");
+      if (!standard_input_.empty()) throw UsageError("standard input (-) was given twice");
       keep_standard_input();
-    } else if (std::filesystem::exists(name, ec)) {
-      paths_.push_back(name);
-    } else if (const auto files = resolve && !is_pattern ? resolve(name.string()) : std::nullopt) {
+    } else if (const auto files = may_stand_for_some ? resolve(name.string()) : std::nullopt) {
       paths_.insert(paths_.end(), files->begin(), files->end());
       from.resize(paths_.size(), name.string());
       resolved = true;
-    } else if (!is_pattern) {
+    } else if (is_file || !is_pattern) {
       paths_.push_back(name);  // whoever opens it says that it is not there
     } else {
       glob_t found{};
@@ -61,10 +61,10 @@ InputFiles::~InputFiles() {
 }
 
 void InputFiles::keep_standard_input() {
-  has_standard_input_ = true;
-  paths_.push_back(temporary("standard-input"));
+  standard_input_ = temporary("standard-input");
+  paths_.push_back(standard_input_);
   try {
-    std::ofstream out(paths_.back(), std::ios::binary);
+    std::ofstream out(standard_input_, std::ios::binary);
     const auto in = FileBytes::standard_input();
     std::vector<char> piece(size_t{1} << 20);
     while (const size_t n = in->read(piece.data(), piece.size()))

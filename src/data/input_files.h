@@ -28,6 +28,8 @@ class InputFiles {
   const std::vector<std::filesystem::path>& paths() const { return paths_; }
   // By `paths`: what each came from, where `resolve` gave some of them; else empty.
   const std::vector<std::string>& resolved_names() const { return resolved_names_; }
+  // Where standard input is kept; empty where it was not given.
+  const std::filesystem::path& standard_input() const { return standard_input_; }
   // A path for a file that goes with this object.
   std::filesystem::path temporary(const std::string& name);
 
@@ -36,7 +38,7 @@ class InputFiles {
 
   std::vector<std::filesystem::path> paths_;
   std::vector<std::string> resolved_names_;
-  bool has_standard_input_ = false;
+  std::filesystem::path standard_input_;
   std::filesystem::path folder_;  // of temporary files; empty without one
 };
 

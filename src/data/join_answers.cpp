@@ -48,7 +48,7 @@ class Join {
       fail(
           "{} ({}): no two of the {} answers are to the same question, so there is no pair; "
           "with --form score or --form pass each answer is judged alone{}",
-          files_[0].string(), forms_[0].form->data, report_.answers, first_fault());
+          shown_name(files_[0], options_), forms_[0].form->data, report_.answers, first_fault());
     return std::move(report_);
   }
 
@@ -75,7 +75,7 @@ class Join {
       for (auto records = reader.next(1024); !records.empty(); records = reader.next(1024)) {
         if (stop_ && stop_()) fail("interrupted: nothing was written");
         for (const RawRecord& record : records) {
-          const std::string where = file_line(files_[f], record.line);
+          const std::string where = file_line(shown_name(files_[f], options_), record.line);
           try {
             const Json fields = reader.object(record);
             const auto key = question_key({&fields, &forms_.back(), where}, options_);
@@ -122,7 +122,9 @@ class Join {
     }
   }
 
-  std::string where(const Place& place) const { return file_line(files_[place.file], place.line); }
+  std::string where(const Place& place) const {
+    return file_line(shown_name(files_[place.file], options_), place.line);
+  }
 
   Json record_at(std::ifstream& spool, const Place& place) const {
     std::string text(place.size, '\0');
@@ -197,7 +199,7 @@ bool hold_single_answers(const std::vector<std::filesystem::path>& files,
     if (is_joined(*form.form))
       ++single;
     else
-      other = fmt::format("{} ({})", file.string(), form.form->name);
+      other = fmt::format("{} ({})", shown_name(file, options), form.form->name);
   }
   if (single > 0 && !other.empty())
     fail(

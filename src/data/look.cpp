@@ -127,7 +127,7 @@ void count(LookReport& r, const JudgePair& pair) {
 LookReport look_at(const std::filesystem::path& path, const RawOptions& options, int64_t max_rows,
                    const std::function<bool()>& stop) {
   LookReport r;
-  r.path = path.string();
+  r.path = shown_name(path, options);
   PairReader reader(path, options);
   r.form = &reader.form();
   QuestionGroups questions;
@@ -143,7 +143,7 @@ LookReport look_at(const std::filesystem::path& path, const RawOptions& options,
       ++r.rows;
       if (!row.pair) {
         auto& [times, first] = r.faults[row.fault];
-        if (times++ == 0) first = fmt::format("{}: {}", file_line(path, row.line), row.detail);
+        if (times++ == 0) first = fmt::format("{}: {}", file_line(r.path, row.line), row.detail);
         continue;
       }
       count(r, *row.pair);

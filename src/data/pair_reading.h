@@ -1,6 +1,7 @@
 // One record of preference data, of a known form, made pairs.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -30,7 +31,11 @@ struct RawOptions {
   std::optional<JudgeForm> answers;
   bool equal_answers = false;  // pairs of the same answers keep their label, and are no fault
   uint64_t seed = 0;           // of the order in which a better and a worse answer stand
+  std::filesystem::path standard_input;  // the file that is called so, being kept of it
 };
+
+// What reports and errors call an input.
+std::string shown_name(const std::filesystem::path& path, const RawOptions& options);
 
 // What became of one row: a pair, or the kind of fault ("missing field") and its particulars.
 struct RawRow {

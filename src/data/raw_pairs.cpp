@@ -104,15 +104,19 @@ FormFields form_of_records(const std::vector<RawRecord>& records, const RecordRe
   return fields_of(*form, options, name);
 }
 
+std::string shown_name(const std::filesystem::path& path, const RawOptions& options) {
+  return !path.empty() && path == options.standard_input ? "standard input" : path.string();
+}
+
 FormFields form_of_file(const std::filesystem::path& path, const RawOptions& options) {
   RecordReader reader(path, options.max_record_bytes);
   reader.match_header(columns_of(options));
   const std::vector<RawRecord> records = reader.next(100);
-  return form_of_records(records, reader, options, path.string());
+  return form_of_records(records, reader, options, shown_name(path, options));
 }
 
 PairReader::PairReader(const std::filesystem::path& path, const RawOptions& options)
-    : path_(path), options_(options), reader_(path, options.max_record_bytes) {
+    : path_(shown_name(path, options)), options_(options), reader_(path, options.max_record_bytes) {
   reader_.match_header(columns_of(options));
   set_form(form_of_file(path, options));
 }

@@ -107,6 +107,12 @@ TEST(Look, CountsWhatThereIsAndWritesNothing) {
   EXPECT_EQ(to_json(r)["labels"]["A"], 2);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir), {}), 1);
   EXPECT_EQ(look_at(dir / "p.jsonl", {}, 2).rows, 2);
+  RawOptions kept;  // as where standard input was kept in this file
+  kept.standard_input = dir / "p.jsonl";
+  EXPECT_EQ(look_at(dir / "p.jsonl", kept, -1).path, "standard input");
+  EXPECT_TRUE(look_at(dir / "p.jsonl", kept, -1)
+                  .faults.at("bad label")
+                  .second.starts_with("standard input:5: "));
   std::filesystem::remove_all(dir);
 }
 
