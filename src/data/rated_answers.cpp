@@ -30,7 +30,7 @@ struct AnswerItem {
   const Json* find(const std::string& name, std::string* called = nullptr) const {
     for (const std::string& path : row.form.paths.at(name)) {
       const Json* value = at_path(fields, path);
-      if (value == nullptr || (value->is_string() && *value == "")) continue;
+      if (value == nullptr || is_empty_text(*value)) continue;
       if (called != nullptr) *called = where + path;
       return value;
     }
@@ -75,7 +75,7 @@ double pass_value(const Json& value, const std::string& name, const JudgeForm& f
 // What stands where a published score is missing.
 bool is_missing(const Json& value) {
   return value.is_string() &&
-         (value == "N/A" || trimmed(value.get_ref<const std::string&>()) == "");
+         (value == "N/A" || trimmed(value.get_ref<const std::string&>()).empty());
 }
 
 // One number of a row: of pass 1 or 0.
@@ -161,7 +161,7 @@ std::string rubric_of(const AnswerItem& item) {
   for (const std::string& path : item.row.form.paths.at("anchors"))
     for (int value = 0; value <= kMost; ++value)
       if (const Json* anchor = at_path(item.fields, with_star(path, std::to_string(value)));
-          anchor != nullptr && anchor->is_string() && *anchor != "")
+          anchor != nullptr && anchor->is_string() && !is_empty_text(*anchor))
         rubric += fmt::format("{}{}: {}", rubric.empty() ? "" : "\n", value,
                               trimmed(anchor->get_ref<const std::string&>()));
   item.row.check_size(rubric, "rubric");

@@ -278,7 +278,7 @@ std::vector<std::vector<int64_t>> rating_confusion(std::span<const Judgement> ju
   std::vector<std::vector<int64_t>> counts;
   for (const Judgement& j : judgements) {
     const Rating& r = j.ratings.at(part);
-    const auto n = static_cast<size_t>(r.high - r.low + 1);
+    const size_t n = static_cast<size_t>(r.high - r.low) + 1;
     counts.resize(n, std::vector<int64_t>(n + 1));
     ++counts[static_cast<size_t>(*r.label - r.low)]
             [r.value ? static_cast<size_t>(*r.value - r.low) : n];

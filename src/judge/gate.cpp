@@ -107,7 +107,8 @@ std::vector<GateResult> check_requirements(const Json& evaluation,
   std::vector<GateResult> results;
   const Json& judges = evaluation["judges"];
   for (const Json& judge : judges) {
-    const bool is_base = judge["adapter"] == "" && !judge.contains("model");
+    const bool is_base =
+        judge["adapter"].get_ref<const std::string&>().empty() && !judge.contains("model");
     if (judges.size() > 1 && is_base) continue;
     for (const Requirement& r : requirements) results.push_back(check(judge, r));
   }

@@ -84,7 +84,7 @@ bool gpu_available() {
 
 Backend make_backend(const DeviceOptions& options) {
   const std::string device = asked_device(options.device);
-  if (device != "" && device != "cpu" && device != "gpu")
+  if (!device.empty() && device != "cpu" && device != "gpu")
     throw UsageError(fmt::format("there is no device '{}': use cpu or gpu", device));
   const MlxLibrary& library = mlx_library();
   if (device == "gpu" && !gpu_available()) {

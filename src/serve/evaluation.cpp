@@ -30,13 +30,16 @@ bool same_place(const std::string& path, const fs::path& other) {
   return !path.empty() && fs::weakly_canonical(path, failed) == fs::weakly_canonical(other, failed);
 }
 
+// "" of the base model.
+std::string adapter_of(const Json& judge) { return judge["adapter"].get<std::string>(); }
+
 // The entry of the adapter, else the last one of an adapter, else the last.
 const Json& entry_of(const Json& judges, const fs::path& adapter) {
   const Json* best = &judges.back();
   for (const Json& judge : judges)
-    if (judge["adapter"] != "") best = &judge;
+    if (!adapter_of(judge).empty()) best = &judge;
   for (const Json& judge : judges)
-    if (same_place(judge["adapter"], adapter)) best = &judge;
+    if (same_place(adapter_of(judge), adapter)) best = &judge;
   return *best;
 }
 
@@ -57,7 +60,7 @@ std::optional<std::string> load_evaluation(const fs::path& path, const fs::path&
     if (whole.contains(key)) body[key] = whole[key];
   body["judge"] = entry_of(judges, adapter);
   for (const Json& judge : judges)
-    if (judge["adapter"] == "" && !judge.contains("model") && judge != body["judge"])
+    if (adapter_of(judge).empty() && !judge.contains("model") && judge != body["judge"])
       body["base"] = {{"name", judge["name"]}, {"metrics", judge["metrics"]}};
   return dump(body);
 }

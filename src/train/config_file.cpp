@@ -237,9 +237,8 @@ class Reader {
 
 }  // namespace
 
-std::optional<Setting> Settings::add(Setting setting) {
-  std::string name = setting_name(setting.flag);
-  const auto [it, added] = by_name_.try_emplace(std::move(name), std::move(setting));
+std::optional<Setting> Settings::add(const Setting& setting) {
+  const auto [it, added] = by_name_.try_emplace(setting_name(setting.flag), setting);
   return added ? std::nullopt : std::optional<Setting>(it->second);
 }
 

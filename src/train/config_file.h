@@ -21,7 +21,7 @@ struct Setting {
 class Settings {
  public:
   // Nothing where it was added; else what this place already says of the same setting.
-  std::optional<Setting> add(Setting setting);
+  std::optional<Setting> add(const Setting& setting);
   bool has(const std::string& flag) const;
   const std::map<std::string, Setting>& all() const { return by_name_; }
 
