@@ -219,6 +219,34 @@ def corpus():
     for i, schema in enumerate(schemas):
         choices = bytes((k * k * 31 + i) % 256 for k in range(200))
         yield "json_schema", f"schema-{i}", json.dumps(schema).encode() + b"\n" + choices
+    log = [{"event": "config", "learning_rate": 1e-4, "iters": 40},
+           {"event": "train", "step": 10, "loss": 1.6, "lr": 1e-5, "tokens_per_second": 113,
+            "grad_norm": 0.8, "peak_memory_gb": 1.2, "trained_tokens": 5120, "seconds_left": 80},
+           {"event": "valid", "step": 10, "loss": 1.4, "gap": 0.1},
+           {"event": "judged", "step": 10, "pairs": 2, "figures": {"agreement": 0.8},
+            "judgements": [{"question": "q", "answer_a": "a", "answer_b": "b", "label": "A",
+                            "verdict": "B", "text": "t"}]},
+           {"event": "best", "step": 10, "valid_loss": 1.4}, {"event": "resume", "step": 12},
+           {"event": "end", "reason": "done"}]
+    yield "report", "log", "\n".join(map(json.dumps, log)).encode()
+    interval = {"value": 0.5, "low": 0.4, "high": 0.6}
+    judged = {"name": "base", "adapter": "", "metrics": {"agreement": interval, "kappa": interval},
+              "speed": {"latency_p50": 1.5}, "confusion": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]],
+              "reliability": [{"count": 2, "confidence": 0.7, "accuracy": 0.5}]}
+    yield "report", "eval", json.dumps({
+        "data": "d", "mode": "reason", "examples": 2, "judges": [judged, {**judged, "name": "tuned"}],
+        "comparisons": [{"judge": "tuned", "against": "base", "mcnemar_p": 0.5, **interval}],
+        "tables": [{"title": "t", "rows": [["a", "b"], ["1", "2"]]}]}).encode()
+    judgement = {"index": 0, "question": "q", "answer_a": "aa", "answer_b": "b", "label": "A",
+                 "verdict": "A", "text": "t", "verdict_ab": "A", "verdict_ba": "B", "text_ba": "u"}
+    yield "report", "judgements", "\n".join(
+        json.dumps({"judge": name, **judgement}) for name in ("base", "tuned")).encode()
+    yield "report", "sweep", json.dumps({
+        "run": "r", "settings": {"learning_rate": 1e-4}, "valid_loss": 1.2, "best_step": 10,
+        "agreement": 0.5, "parameters": 9, "seconds": 3}).encode()
+    for name, chunks in {"two": b"3\r\nabc\r\n2;x=1\r\nde\r\n0\r\n\r\n", "trailer": b"0\r\nA: b\r\n\r\n",
+                         "large": b"1001\r\n" + b"x" * 4097 + b"\r\n0\r\n\r\n"}.items():
+        yield "http_chunks", name, chunks
 
 
 def main():
