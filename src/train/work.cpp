@@ -7,9 +7,6 @@
 namespace gavel {
 namespace {
 
-constexpr Projection kAll[] = {Projection::q,    Projection::k,  Projection::v,   Projection::o,
-                               Projection::gate, Projection::up, Projection::down};
-
 // Multiplications and additions of a layer's products and attention, in one direction.
 struct LayerFlop {
   double attention = 0.0;  // q, k, v and the attention itself

@@ -206,8 +206,7 @@ inline vf sum_each(vf (&v)[kWidth]) {
   for (int count = kWidth; count > 1; count /= 2)
 #pragma GCC unroll 8
     for (int i = 0; i < count / 2; ++i)
-      v[i] = __builtin_shuffle(v[2 * i], v[2 * i + 1], kEven) +
-             __builtin_shuffle(v[2 * i], v[2 * i + 1], kEven + 1);
+      v[i] = shuffle<even>(v[2 * i], v[2 * i + 1]) + shuffle<odd>(v[2 * i], v[2 * i + 1]);
   return v[0];
 }
 

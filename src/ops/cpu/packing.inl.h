@@ -107,14 +107,13 @@ inline void transpose_square(const float* from, int64_t row, float* out) {
   vf a[kWidth];
 #pragma GCC unroll 16
   for (int i = 0; i < kWidth; ++i) a[i] = load(from + i * row);
-  constexpr vi kLowHalf = kLanes / 2 + (kLanes & 1) * kWidth;  // 0, kWidth, 1, kWidth + 1, ..
 #pragma GCC unroll 4
   for (int step = 1; step < kWidth; step *= 2) {
     vf b[kWidth];
 #pragma GCC unroll 8
     for (int i = 0; i < kWidth / 2; ++i) {
-      b[2 * i] = __builtin_shuffle(a[i], a[i + kWidth / 2], kLowHalf);
-      b[2 * i + 1] = __builtin_shuffle(a[i], a[i + kWidth / 2], kLowHalf + kWidth / 2);
+      b[2 * i] = shuffle<low_half>(a[i], a[i + kWidth / 2]);
+      b[2 * i + 1] = shuffle<high_half>(a[i], a[i + kWidth / 2]);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < kWidth; ++i) a[i] = b[i];

@@ -151,33 +151,28 @@ void tile_i8(int strips, const int8_t* x, int64_t x_strip, const float* x_scale,
   });
 }
 
-#if defined(__AVX512F__)
-constexpr vi kFirst = {0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27};
-constexpr vi kLow = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
-constexpr vi kLowPairs = {0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23};
-#else
-constexpr vi kFirst = {0, 1, 2, 3, 8, 9, 10, 11};
-constexpr vi kLow = {0, 8, 1, 9, 2, 10, 3, 11};
-constexpr vi kLowPairs = {0, 1, 8, 9, 2, 3, 10, 11};
-#endif
+// Of each 8 lanes the first 4, and the last.
+constexpr int first_four(int lane) { return lane / 4 * 8 + lane % 4; }
+constexpr int last_four(int lane) { return first_four(lane) + 4; }
+// Pairs of lanes of two vectors' lower halves, one of each in turn, and of their higher ones.
+constexpr int low_pairs(int lane) { return lane / 4 * 2 + lane % 2 + lane / 2 % 2 * kWidth; }
+constexpr int high_pairs(int lane) { return low_pairs(lane) + kWidth / 2; }
 
 // kPanel integers, |v| <= 32767, as 16-bit ones; paired: each 8 in the order 0 4 1 5 2 6 3 7.
 inline vi narrow(vi a, vi b, bool paired) {
-  const vi low = __builtin_shuffle(a, b, paired ? kFirst : kEven);
-  const vi high = __builtin_shuffle(a, b, paired ? kFirst + 4 : kEven + 1);
+  const vi low = paired ? shuffle<first_four>(a, b) : shuffle<even>(a, b);
+  const vi high = paired ? shuffle<last_four>(a, b) : shuffle<odd>(a, b);
   return (low & 0xffff) | (high << 16);
 }
 
 // 32-bit lanes of four rows side by side: out[lane][4].
 inline void interleave(const vi (&row)[4], int16_t* out) {
-  constexpr int kHalf = kWidth / 2;
-  const vi ab[2] = {__builtin_shuffle(row[0], row[1], kLow),
-                    __builtin_shuffle(row[0], row[1], kLow + kHalf)};
-  const vi cd[2] = {__builtin_shuffle(row[2], row[3], kLow),
-                    __builtin_shuffle(row[2], row[3], kLow + kHalf)};
-  for (int i = 0; i < 4; ++i)
-    *reinterpret_cast<vi_u*>(out + i * kPanel) =
-        __builtin_shuffle(ab[i / 2], cd[i / 2], i % 2 ? kLowPairs + kHalf : kLowPairs);
+  const vi ab[2] = {shuffle<low_half>(row[0], row[1]), shuffle<high_half>(row[0], row[1])};
+  const vi cd[2] = {shuffle<low_half>(row[2], row[3]), shuffle<high_half>(row[2], row[3])};
+  for (int i = 0; i < 2; ++i) {
+    *reinterpret_cast<vi_u*>(out + 2 * i * kPanel) = shuffle<low_pairs>(ab[i], cd[i]);
+    *reinterpret_cast<vi_u*>(out + (2 * i + 1) * kPanel) = shuffle<high_pairs>(ab[i], cd[i]);
+  }
 }
 
 void quantize_i16(const float* x, int rows, int64_t n, bool paired, int16_t* q, float* scale,

@@ -5,10 +5,14 @@
 
 #include <stdint.h>
 
+#include <utility>
+
 #if defined(__x86_64__)
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false alarms within GCC 12's header
-#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"  // false alarms within GCC 12's header
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 #pragma GCC diagnostic pop
 #endif
@@ -105,7 +109,20 @@ constexpr vi kLanes = {0, 1, 2, 3, 4, 5, 6, 7};
 #else
 constexpr vi kLanes = {0, 1, 2, 3};
 #endif
-constexpr vi kEven = kLanes * 2;  // of two vectors, for __builtin_shuffle
+
+// Lane i of the result is lane kFrom(i) of a and b, one after the other.
+template <int (*kFrom)(int), typename V>
+inline V shuffle(V a, V b) {
+  return [&]<int... kLane>(std::integer_sequence<int, kLane...>) {
+    return __builtin_shufflevector(a, b, kFrom(kLane)...);
+  }
+  (std::make_integer_sequence<int, kWidth>{});
+}
+constexpr int even(int lane) { return 2 * lane; }
+constexpr int odd(int lane) { return 2 * lane + 1; }
+// Their lower halves and their higher ones, a lane of each in turn.
+constexpr int low_half(int lane) { return lane / 2 + lane % 2 * kWidth; }
+constexpr int high_half(int lane) { return low_half(lane) + kWidth / 2; }
 
 // Half-precision numbers as floats.
 inline vf load_bf16(const uint16_t* p) {
