@@ -1,7 +1,5 @@
 #include "base/threads.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -11,6 +9,8 @@
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "base/system.h"
 
 namespace gavel {
 namespace {
@@ -22,14 +22,14 @@ int default_threads() {
       if (n > 0) return std::min(n, 1024);
     }
   }
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1u, std::thread::hardware_concurrency());
+  return usable_processors();
 }
 
 inline void spin_pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb");  // about as long; "yield" does nothing on most processors
 #endif
 }
 

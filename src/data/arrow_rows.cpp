@@ -8,17 +8,14 @@
 
 #include "arrow_plugin/arrow_rows.h"
 #include "base/error.h"
+#include "base/system.h"
 
 namespace gavel {
 namespace {
 
 using namespace std::string_view_literals;
 
-#ifdef __APPLE__
-constexpr const char* kLibrary = "libgavel_arrow.dylib";
-#else
-constexpr const char* kLibrary = "libgavel_arrow.so";
-#endif
+constexpr const char* kLibrary = GAVEL_LIBRARY("gavel_arrow");
 
 struct Library {
   decltype(&gavel_arrow_open) open = nullptr;
@@ -31,9 +28,8 @@ struct Library {
 // are installed.
 std::array<std::filesystem::path, 3> places() {
   Dl_info program{};
-  std::error_code ec;
-  std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe", ec).parent_path();
-  if (ec && ::dladdr(reinterpret_cast<const void*>(&places), &program) != 0)
+  std::filesystem::path folder = program_folder();
+  if (folder.empty() && ::dladdr(reinterpret_cast<const void*>(&places), &program) != 0)
     folder = std::filesystem::path(program.dli_fname).parent_path();
   return {folder, folder.parent_path(), folder.parent_path() / "lib"};
 }

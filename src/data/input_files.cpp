@@ -1,6 +1,7 @@
 #include "data/input_files.h"
 
 #include <glob.h>
+#include <unistd.h>  // mkdtemp on macOS
 
 #include <cstdlib>
 #include <fstream>

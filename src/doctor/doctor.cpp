@@ -12,16 +12,13 @@
 #include <system_error>
 
 #include "base/cache.h"
+#include "base/system.h"
 #include "base/threads.h"
 #include "doctor/nvidia.h"
 #include "mlx/version.h"
+#include "ops/blas.h"
 #include "ops/device.h"
 #include "ops/library.h"
-
-#ifndef __APPLE__
-extern "C" char* openblas_get_config();
-extern "C" char* openblas_get_corename();
-#endif
 
 namespace gavel {
 namespace fs = std::filesystem;
@@ -32,22 +29,6 @@ constexpr double kGB = 1e9;
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
-}
-
-// Of the instruction sets that kernels of ours or the libraries' choose by, those that are here.
-std::string instruction_sets() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with("flags") && !line.starts_with("Features")) continue;
-    const std::string words = fmt::format(" {} ", line.substr(line.find(':') + 1));
-    std::string out;
-    for (const char* set : {"sse4_2", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16",
-                            "amx_int8", "asimd", "asimddp", "i8mm", "sve"})
-      if (words.find(fmt::format(" {} ", set)) != std::string::npos)
-        out += fmt::format("{}{}", out.empty() ? "" : " ", set);
-    return out;
-  }
-  return "not known";
 }
 
 Finding kernels_finding() {
@@ -94,20 +75,16 @@ Finding mlx_finding() {
 }
 
 Finding blas_finding() {
-#ifdef __APPLE__
-  return {"BLAS", "Accelerate", "", ""};
-#else
-  Finding f{"BLAS", openblas_get_config(), "", ""};  // start_up() has seen that MLX uses it
-  const std::string core = openblas_get_corename();
+  Finding f{"BLAS", blas_name(), "", ""};  // start_up() has seen that MLX uses it
+  const std::string core = blas_core();
   const std::string sets = instruction_sets();
-  // What it takes for processors that it does not know.
+  // What OpenBLAS takes for processors that it does not know.
   if (sets.find("avx2") != std::string::npos && (core == "Prescott" || core == "Core2")) {
     f.problem = fmt::format("OpenBLAS does not know this processor and uses kernels for {}", core);
     f.remedy = fmt::format("set OPENBLAS_CORETYPE={}",
                            sets.find("avx512f") != std::string::npos ? "SkylakeX" : "Haswell");
   }
   return f;
-#endif
 }
 
 // Of MLX's CUDA library, loaded or not: which of NVIDIA's it needs, and the remedy for those that

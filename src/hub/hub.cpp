@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/gguf_part_name.h"
 #include "base/progress.h"
+#include "base/system.h"
 #include "hub/cache.h"
 #include "hub/download.h"
 #include "hub/near.h"
@@ -262,7 +263,7 @@ fs::path resolve_model(const std::string& name_or_path) {
   const auto name = is_path ? std::nullopt : parse_hub_name(name_or_path);
   if (name) return fetch_model(*name, hub_options_from_environment());
   // What came with the program is known by its name alone.
-  for (const auto& model : hub::embedded_models(hub::program_folder()))
+  for (const auto& model : hub::embedded_models(program_folder()))
     if (model.filename() == name_or_path || model.stem() == name_or_path) return model;
   fail("there is no model at {}: give a directory, a .gguf file, or org/name[@revision]{}",
        name_or_path, hub::near_model(name_or_path, hub_options_from_environment()));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/spelling.h"
+#include "base/system.h"
 #include "hub/cache.h"
 
 namespace gavel::hub {
@@ -26,11 +27,6 @@ std::vector<std::string> models_in(const fs::path& folder) {
 }
 
 }  // namespace
-
-fs::path program_folder() {
-  std::error_code ec;
-  return fs::read_symlink("/proc/self/exe", ec).parent_path();
-}
 
 std::vector<fs::path> embedded_models(const fs::path& program) {
   std::vector<fs::path> out;

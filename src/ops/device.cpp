@@ -1,16 +1,14 @@
 #include "ops/device.h"
 
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <mutex>
 
 #include "base/cache.h"
 #include "base/error.h"
+#include "base/system.h"
 #include "base/threads.h"
 #include "ops/library.h"
 
@@ -63,19 +61,6 @@ bool is_cuda() {
   return gpu_available() && number_of(mx::Device::gpu, {"compute_capability_major"}) > 0;
 }
 
-// "key : value" of a file of /proc; "" where there is none.
-std::string proc_value(const char* file, const std::string& key) {
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
-    if (!line.starts_with(key)) continue;
-    const size_t colon = line.find(':');
-    if (colon == std::string::npos) continue;
-    const size_t begin = line.find_first_not_of(" \t", colon + 1);
-    return begin == std::string::npos ? "" : line.substr(begin);
-  }
-  return "";
-}
-
 }  // namespace
 
 bool gpu_available() {
@@ -122,13 +107,10 @@ std::vector<DeviceInfo> list_devices() {
   std::string chosen = asked_device("");
   if (chosen.empty()) chosen = gpu ? "gpu" : "cpu";
   DeviceInfo cpu{.kind = "cpu", .chosen = chosen == "cpu"};
-  cpu.name = proc_value("/proc/cpuinfo", "model name");
-  if (cpu.name.empty()) cpu.name = "CPU";
+  cpu.name = processor_name();
   cpu.detail = fmt::format("{} kernels, {} threads", kernels::simd_name(), num_threads());
-  cpu.memory =
-      static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  const std::string available = proc_value("/proc/meminfo", "MemAvailable");
-  cpu.free = available.empty() ? 0 : std::strtoull(available.c_str(), nullptr, 10) << 10;
+  cpu.memory = memory_size();
+  cpu.free = free_memory();
   std::vector<DeviceInfo> all{cpu};
   for (int i = 0; gpu && i < mx::device_count(mx::Device::gpu); ++i) {
     const mx::Device device(mx::Device::gpu, i);
@@ -148,13 +130,7 @@ std::vector<DeviceInfo> list_devices() {
 
 size_t peak_memory(const Backend& backend) {
   if (!on_cpu_memory(backend)) return mx::get_peak_memory();
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-#ifdef __APPLE__
-  return static_cast<size_t>(usage.ru_maxrss);
-#else
-  return static_cast<size_t>(usage.ru_maxrss) * 1024;
-#endif
+  return most_resident_memory();
 }
 
 }  // namespace gavel

@@ -1,24 +1,8 @@
 #include "serve/metrics.h"
 
-#include <unistd.h>
-
-#include <cstdio>
+#include "base/system.h"
 
 namespace gavel {
-namespace {
-
-// Bytes of this process in memory; 0 where that is not known.
-int64_t resident_bytes() {
-  std::FILE* file = std::fopen("/proc/self/statm", "r");
-  if (file == nullptr) return 0;
-  long long size = 0, resident = 0;
-  const int read = std::fscanf(file, "%lld %lld", &size, &resident);
-  std::fclose(file);
-  return read == 2 ? resident * sysconf(_SC_PAGESIZE) : 0;
-}
-
-}  // namespace
-
 std::string ServeMetrics::text() const {
   std::string out = http.text();
   const auto single = [&](const char* name, const char* type, const char* help, int64_t value) {
@@ -36,7 +20,8 @@ std::string ServeMetrics::text() const {
   single("gavel_prefix_cache_bytes", "gauge", "Keys and values kept of prompts.", prefix_bytes);
   single("gavel_prefix_cache_entries", "gauge", "Prompts whose keys and values are kept.",
          prefix_entries);
-  single("process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
+  single("process_resident_memory_bytes", "gauge", "Resident memory.",
+         static_cast<int64_t>(resident_memory()));
   return out;
 }
 

@@ -1,6 +1,4 @@
 // What there is of memory, and what the process has of it.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
@@ -8,34 +6,12 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/system.h"
 #include "ops/device.h"
 #include "train/plan.h"
 
 namespace gavel {
 namespace {
-
-// A map of the process: where it ends, how much of it is resident, whether a file lies under it.
-struct Map {
-  uintptr_t end = 0;
-  size_t resident = 0;
-  bool file = false;
-};
-
-// By where they begin; empty where the system does not say.
-std::map<uintptr_t, Map> maps() {
-  std::map<uintptr_t, Map> all;
-  std::ifstream in("/proc/self/smaps");
-  Map* last = nullptr;
-  for (std::string line; std::getline(in, line);) {
-    unsigned long begin = 0, end = 0, inode = 0, kilobytes = 0;
-    char name[2] = "";
-    if (std::sscanf(line.c_str(), "%lx-%lx %*4s %*x %*s %lu %1s", &begin, &end, &inode, name) >= 3)
-      last = &(all[begin] = {end, 0, inode != 0});
-    else if (last != nullptr && std::sscanf(line.c_str(), "Rss: %lu kB", &kilobytes) == 1)
-      last->resident = size_t{kilobytes} << 10;
-  }
-  return all;
-}
 
 std::vector<const mx::array*> weight_arrays(const Model& model) {
   std::vector<const mx::array*> all;
@@ -60,13 +36,6 @@ size_t number_in(const char* file) {
   return in >> number ? number : 0;  // "max": no number
 }
 
-size_t resident_now() {
-  std::ifstream in("/proc/self/statm");
-  size_t all = 0, resident = 0;
-  if (!(in >> all >> resident)) return 0;
-  return resident * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-}
-
 const DeviceInfo* find(const std::vector<DeviceInfo>& devices, const char* kind) {
   for (const auto& d : devices)
     if (d.kind == kind) return &d;
@@ -79,7 +48,7 @@ FixedMemory fixed_memory(const Model& model) {
   FixedMemory fixed;
   size_t on_heap = 0, of_files = 0;
   const bool cpu = on_cpu_memory(model.backend);
-  const auto known = cpu ? maps() : std::map<uintptr_t, Map>{};
+  const auto known = cpu ? memory_maps() : std::map<uintptr_t, MemoryMap>{};
   std::set<uintptr_t> counted;
   for (const mx::array* a : weight_arrays(model)) {
     fixed.weights += a->nbytes();
@@ -93,7 +62,7 @@ FixedMemory fixed_memory(const Model& model) {
       of_files += it->second.resident;
   }
   if (cpu) {
-    const size_t now = resident_now(), weights = on_heap + of_files;
+    const size_t now = resident_memory(), weights = on_heap + of_files;
     constexpr size_t kScratch = size_t{16} << 20;  // the kernels' panels, the graph, the allocator
     fixed.program = (now > weights ? now - weights : 0) + kScratch;
   }
@@ -111,7 +80,7 @@ size_t available_memory(const Backend& backend) {
     return own + gpu->free - std::min(gpu->free, kLibraries);
   }
   const DeviceInfo* cpu = find(devices, "cpu");
-  size_t available = resident_now() + (cpu->free > 0 ? cpu->free : cpu->memory);
+  size_t available = resident_memory() + (cpu->free > 0 ? cpu->free : cpu->memory);
   for (const char* file :
        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"})
     if (const size_t most = number_in(file); most > 0) available = std::min(available, most);
