@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "ops/cpu/few_rows.h"
 #include "ops/cpu/linear.h"
 #include "ops/kernels_support.h"
 
@@ -147,6 +148,23 @@ TEST_P(Linear, RealShapes) {
     const Case c{97, n, k, 8, ScalarType::f16, 4, 32, false, true};
     check_linear(c, random, Precision::float32, 2e-5);
     check_backward(c, random);
+  }
+}
+
+// A token through a weight that is not quantized: each thread has a part, with the same result.
+TEST_P(Linear, FewRowsOfDenseWeightsAreDivided) {
+  Random random(8);
+  for (const ScalarType type : {ScalarType::f32, ScalarType::f16, ScalarType::bf16}) {
+    const TestWeight w = make_weight(random, 1000, 576, type, 0, 0);
+    EXPECT_LE(few_columns_at_a_time(w.view, 1000), 1000 / 2);
+    const Floats x = random.normals(576);
+    Floats y[2] = {Floats(1000), Floats(1000)};
+    for (int threads : {1, 4}) {
+      set_num_threads(threads);
+      LinearTask task{.weight = w.view, .y = y[threads == 1 ? 0 : 1].data()};
+      linear_few(x.data(), 1, {&task, 1}, Precision::float32);
+    }
+    EXPECT_EQ(y[0], y[1]);
   }
 }
 

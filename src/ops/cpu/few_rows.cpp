@@ -38,6 +38,13 @@ bool few_rows_suffice(const WeightView& w, int64_t rows, Precision precision) {
   return rows <= (precision == Precision::int8 ? kMostRows4 : kMostRows4Int16);
 }
 
+int64_t few_columns_at_a_time(const WeightView& w, int64_t columns) {
+  const int64_t dense_bits = w.type == ScalarType::f32 ? 32 : 16;
+  const int64_t column_bytes =
+      std::max<int64_t>(1, w.k * (w.quantized() ? w.bits : dense_bits) / 8);
+  return std::max(65536 / column_bytes, columns / (2 * num_threads())) / 32 * 32 + 32;
+}
+
 namespace {
 
 // The activations as a weight of `bits` meets them.
@@ -107,10 +114,7 @@ void linear_few(const float* x, int64_t rows, std::span<const LinearTask> tasks,
       input = quantize(x, rows, w.k, w.bits, digits(precision));
     if (task.lora) lora_down(x, rows, w.k, *task.lora, task.xa);
   }
-  // Pieces small enough that both threads end together, whatever memory each has to wait for.
-  const int64_t column_bytes = std::max<int64_t>(1, tasks[0].weight.k * tasks[0].weight.bits / 8);
-  const int64_t grain =
-      std::max(65536 / column_bytes, columns / (2 * num_threads())) / 32 * 32 + 32;
+  const int64_t grain = few_columns_at_a_time(tasks[0].weight, columns);
   parallel_for_dynamic(columns, grain, [&](int64_t begin, int64_t end) {
     int64_t first = 0;  // of the task's columns
     for (const LinearTask& task : tasks) {
