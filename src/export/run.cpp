@@ -79,6 +79,16 @@ ordered_json to_json(const LogitComparison& c) {
           {"kl", c.kl}};
 }
 
+// Of a model whose quantized matrices were rounded anew after an adapter was added to them.
+void warn_if_far(const LogitComparison& c, const std::string& made, const char* what_keeps) {
+  constexpr double kFar = 0.05;  // KL
+  if (c.kl > kFar)
+    spdlog::warn(
+        "the fused model is far from base and adapter (KL {:.2g}), since quantized matrices are "
+        "rounded anew; {} what was learned, and gavel eval --exported {} says what it comes to",
+        c.kl, what_keeps, made);
+}
+
 }  // namespace
 
 void run_fuse(const FuseRequest& r) {
@@ -98,13 +108,7 @@ void run_fuse(const FuseRequest& r) {
     c = compare_logits(base, &lora, make_model(loaded), ids);
   }
   write_model_directory(loaded, r.save_path);
-  constexpr double kFar = 0.05;  // KL
-  if (c && !dense && c->kl > kFar)
-    spdlog::warn(
-        "the fused model is far from base and adapter (KL {:.2g}), since quantized matrices are "
-        "rounded anew; --dequantize keeps what was learned, and gavel eval --exported {} says what "
-        "it comes to",
-        c->kl, r.save_path);
+  if (c && !dense) warn_if_far(*c, r.save_path, "--dequantize keeps");
   const SizeReport size = size_of(loaded);
   if (r.json) {
     ordered_json j{{"path", r.save_path},
@@ -180,9 +184,10 @@ void run_export(const ExportRequest& r) {
   const fs::path model = resolve_model(r.model);
   for (const std::string& file : {r.gguf, r.gguf_lora}) check_file_target(file, model);
   LoadedModel loaded = load_model(model);
+  const Model base = make_model(loaded);
   std::optional<Adapter> adapter;
   if (!r.adapters.empty() || !r.gguf_lora.empty() || !r.peft.empty())
-    adapter = read_adapters(make_model(loaded), r.adapters);
+    adapter = read_adapters(base, r.adapters);
   if (!r.gguf_lora.empty()) {
     export_gguf_lora(loaded.config, *adapter, r.gguf_lora);
     fmt::print("{}: {} matrices, {}\n", r.gguf_lora, adapter->matrices.size(),
@@ -193,8 +198,15 @@ void run_export(const ExportRequest& r) {
     fmt::print("{}: {} matrices\n", r.peft, adapter->matrices.size());
   }
   if (r.gguf.empty()) return;
-  if (adapter) fuse_adapter(loaded, *adapter);
+  // Another type is made of the sum, not of what is left of it in the model's own.
+  if (adapter) fuse_adapter(loaded, *adapter, *kind != GgufKind::automatic);
   const GgufExportReport report = export_gguf(loaded, *kind, r.gguf, *part_bytes);
+  if (adapter && loaded.tokenizer) {
+    const ModelLora lora = bind(base, *adapter);
+    const Model written = make_model(load_model(report.files.front()));
+    warn_if_far(compare_logits(base, &lora, written, loaded.tokenizer->encode(kCompareText)),
+                report.files.front().string(), "--type Q8_0 or F16, or --gguf-lora, keeps");
+  }
   std::string where = report.files.front().string();
   if (report.files.size() > 1)
     where += fmt::format(" ... {}", report.files.back().filename().string());

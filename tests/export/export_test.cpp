@@ -9,6 +9,7 @@
 #include "export/ggml_quantize.h"
 #include "export/gguf_export.h"
 #include "export/quantize.h"
+#include "export/run.h"
 #include "export/tokenizer_export.h"
 #include "model/gguf_model.h"
 #include "model/gguf_tensors.h"
@@ -547,6 +548,32 @@ TEST(Fuse, DenseOfQuantized) {
   for (const auto& [name, w] : fused.weights) EXPECT_FALSE(w.quantized()) << name;
   const ModelLora lora = bind(base, adapter);
   EXPECT_LT(compare_logits(base, &lora, make_model(fused), some_ids(loaded)).largest, 2e-4);
+}
+
+// A GGUF file of another type is made of base plus adapter, not of that rounded to the base's type.
+TEST(Fuse, ExportToAnotherTypeRoundsOnce) {
+  const fs::path model = golden("models/qwen2_mlx4");
+  const LoadedModel loaded = load_model(model);
+  const Model base = make_model(loaded);
+  const Adapter adapter = random_adapter(base, 3);
+  const ModelLora lora = bind(base, adapter);
+  ScratchDirectory scratch;
+  save_adapter_weights(adapter, scratch.path() / "adapters.safetensors");
+  save_adapter_config(adapter, scratch.path(), "{}");
+  const auto far = [&](const std::string& type) {
+    const fs::path file = scratch.path() / (type + ".gguf");
+    run_export({.model = model.string(),
+                .adapters = {scratch.path().string()},
+                .gguf = file.string(),
+                .split_max_size = "",
+                .type = type,
+                .gguf_lora = "",
+                .peft = ""});
+    return compare_logits(base, &lora, make_model(load_model(file)), some_ids(loaded)).largest;
+  };
+  const double rounded = far("auto");
+  EXPECT_LT(far("F16"), 0.02 * rounded);
+  EXPECT_LT(far("Q8_0"), 0.3 * rounded);
 }
 
 TEST(ExportAdapter, PeftComesBackTheSame) {
