@@ -184,10 +184,12 @@ void run_export(const ExportRequest& r) {
   const fs::path model = resolve_model(r.model);
   for (const std::string& file : {r.gguf, r.gguf_lora}) check_file_target(file, model);
   LoadedModel loaded = load_model(model);
-  const Model base = make_model(loaded);
+  std::optional<Model> base;  // what the adapter belongs to
   std::optional<Adapter> adapter;
-  if (!r.adapters.empty() || !r.gguf_lora.empty() || !r.peft.empty())
-    adapter = read_adapters(base, r.adapters);
+  if (!r.adapters.empty() || !r.gguf_lora.empty() || !r.peft.empty()) {
+    base = make_model(loaded);
+    adapter = read_adapters(*base, r.adapters);
+  }
   if (!r.gguf_lora.empty()) {
     export_gguf_lora(loaded.config, *adapter, r.gguf_lora);
     fmt::print("{}: {} matrices, {}\n", r.gguf_lora, adapter->matrices.size(),
@@ -202,9 +204,9 @@ void run_export(const ExportRequest& r) {
   if (adapter) fuse_adapter(loaded, *adapter, *kind != GgufKind::automatic);
   const GgufExportReport report = export_gguf(loaded, *kind, r.gguf, *part_bytes);
   if (adapter && loaded.tokenizer) {
-    const ModelLora lora = bind(base, *adapter);
+    const ModelLora lora = bind(*base, *adapter);
     const Model written = make_model(load_model(report.files.front()));
-    warn_if_far(compare_logits(base, &lora, written, loaded.tokenizer->encode(kCompareText)),
+    warn_if_far(compare_logits(*base, &lora, written, loaded.tokenizer->encode(kCompareText)),
                 report.files.front().string(), "--type Q8_0 or F16, or --gguf-lora, keeps");
   }
   std::string where = report.files.front().string();
