@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <type_traits>
 
 #include "base/error.h"
+#include "ops/cuda/find_function.h"
 
 namespace gavel::cuda {
 
@@ -17,9 +17,7 @@ const BlasLt& blas_lt() {
       if (library == nullptr) library = dlopen(name, RTLD_NOW);
     if (library == nullptr) fail("cuBLAS (libcublasLt) was not found");
     const auto get = [&](auto& function, const char* name) {
-      void* symbol = dlsym(library, name);
-      if (symbol == nullptr) fail("cuBLAS (libcublasLt) has no {}", name);
-      function = reinterpret_cast<std::decay_t<decltype(function)>>(symbol);
+      find_function(library, "cuBLAS (libcublasLt)", function, name);
     };
     BlasLt b;
     get(b.create, "cublasLtCreate");

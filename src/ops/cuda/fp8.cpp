@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "mlx/primitives.h"
 #include "ops/cuda/blas_lt.h"
+#include "ops/cuda/find_function.h"
 #include "ops/cuda/program.h"
 #include "ops/cuda/queue.h"
 
@@ -28,9 +29,7 @@ struct MlxEncoder {
 const MlxEncoder& mlx_encoder() {
   static const MlxEncoder found = [] {
     const auto get = [&](auto& function, const char* name) {
-      void* symbol = dlsym(RTLD_DEFAULT, name);
-      if (symbol == nullptr) fail("this version of MLX's CUDA library has no {}", name);
-      function = reinterpret_cast<std::decay_t<decltype(function)>>(symbol);
+      find_function(RTLD_DEFAULT, "this version of MLX's CUDA library", function, name);
     };
     MlxEncoder e;
     get(e.get, "_ZN3mlx4core2cu19get_command_encoderENS0_6StreamE");

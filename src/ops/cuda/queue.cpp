@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "base/error.h"
+#include "ops/cuda/find_function.h"
 
 namespace gavel::cuda {
 namespace {
@@ -41,9 +42,7 @@ const Driver& driver() {
     void* library = dlopen("libcuda.so.1", RTLD_NOW);
     if (library == nullptr) fail("NVIDIA's driver (libcuda.so.1) was not found");
     const auto get = [&](auto& function, const char* name) {
-      void* symbol = dlsym(library, name);
-      if (symbol == nullptr) fail("NVIDIA's driver (libcuda.so.1) has no {}", name);
-      function = reinterpret_cast<std::decay_t<decltype(function)>>(symbol);
+      find_function(library, "NVIDIA's driver (libcuda.so.1)", function, name);
     };
     Driver d;
     get(d.device_get, "cuDeviceGet");
