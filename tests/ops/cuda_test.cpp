@@ -265,8 +265,6 @@ TEST_F(Cuda, ProductsInFp8) {
   if (!has_fp8(backend)) GTEST_SKIP() << "no 8-bit floating point here";
   Backend fp8 = backend;
   fp8.fp8 = true;
-  const Weight dense{
-      .data = mx::astype(normal({128, 192}, 1), mx::bfloat16), .scales = {}, .biases = {}};
   for (const Weight& w :
        {quantized(128, 192, 4, 64, mx::bfloat16), quantized(64, 256, 4, 32, mx::float16),
         quantized(320, 128, 8, 32), quantized(192, 64, 3, 64), quantized(64, 16384, 4, 64)}) {
