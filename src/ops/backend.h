@@ -45,7 +45,6 @@ struct Backend {
   mx::Dtype dtype = mx::float32;  // of activations
   // Of products with quantized weights, where they are kernels of the CPU.
   kernels::Precision precision = kernels::Precision::float32;
-  bool fp8 = false;  // products with frozen weights in 8-bit floating point, on a card
 };
 
 // The CPU with our kernels: float32 activations.

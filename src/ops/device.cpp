@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "base/threads.h"
+#include "ops/cuda/fp8.h"
 #include "ops/library.h"
 
 namespace gavel {
@@ -100,6 +101,11 @@ Backend make_backend(const DeviceOptions& options) {
 bool has_fp8(const Backend& backend) {
   return on_card(backend) && number_of(mx::Device::gpu, {"compute_capability_major"}) == 9 &&
          number_of(mx::Device::gpu, {"compute_capability_minor"}) == 0;
+}
+
+Weight with_fp8(Weight weight) {
+  if (cuda::fits_fp8(weight)) weight.fp8 = cuda::fp8_scales(weight);
+  return weight;
 }
 
 std::vector<DeviceInfo> list_devices() {

@@ -19,8 +19,10 @@ struct DeviceOptions {
 // such device, UsageError for another name.
 Backend make_backend(const DeviceOptions& options);
 
-// Whether the backend can multiply with frozen weights in 8-bit floating point (Backend::fp8).
+// Whether the backend can multiply with frozen weights in 8-bit floating point.
 bool has_fp8(const Backend& backend);
+// The weight as such products take it (Weight::fp8); as it is where they cannot.
+Weight with_fp8(Weight weight);
 
 // Whether MLX has a GPU that it can compute on.
 bool gpu_available();

@@ -14,6 +14,12 @@ namespace gavel {
 namespace mx = mlx::core;
 using Arrays = std::vector<mx::array>;
 
+// Of a quantized weight w [n, k] for products in 8-bit floating point, w = scale * e4m3, float32.
+struct Fp8Scales {
+  mx::array rows;     // [n]
+  mx::array columns;  // [k], of the transpose: one value throughout
+};
+
 // One weight matrix [out_features, in_features]: dense (f32, f16, bf16), or MLX-affine quantized:
 // w = scale * q + bias, with q packed little-endian into uint32, `bits` bits each, and one scale
 // and bias for each `group_size` consecutive weights of a row.
@@ -23,6 +29,7 @@ struct Weight {
   std::optional<mx::array> biases;  // same
   int group_size = 0;               // 0: dense
   int bits = 0;
+  std::optional<Fp8Scales> fp8;  // such products are wanted (with_fp8 of ops/device.h)
   bool quantized() const { return scales.has_value(); }
   int out_features() const { return data.shape(0); }
   int in_features() const {

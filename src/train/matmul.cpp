@@ -19,7 +19,9 @@ Model with_matmul(Model model, Matmul matmul) {
         "model");
   backend.precision =
       matmul == Matmul::int16 ? kernels::Precision::int16 : kernels::Precision::float32;
-  backend.fp8 = matmul == Matmul::fp8;
+  if (matmul == Matmul::fp8)
+    for (auto& layer : model.layers)
+      for (auto& weight : layer.weights) weight = with_fp8(weight);
   return model;
 }
 

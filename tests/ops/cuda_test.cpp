@@ -83,7 +83,7 @@ TEST(CudaProgram, KernelsCompile) {
                            "rms_norm", "rms_norm_backward", "add_residual"})
     EXPECT_NO_THROW(cuda::compile(Source::elementwise, name, architecture));
   EXPECT_NO_THROW(cuda::compile(Source::cross_entropy, "cross_entropy", architecture));
-  for (const char* name : {"quantize_rows", "largest_scale", "weight_scales<4, bf16>",
+  for (const char* name : {"quantize_rows<10>", "quantize_swiglu<10>", "weight_scales<4, bf16>",
                            "weight_to_fp8<3, half>", "weight_to_fp8_transposed<8, float>"})
     EXPECT_NO_THROW(cuda::compile(Source::fp8, name, architecture));
   EXPECT_NO_THROW(cuda::compile(Source::inference, "rotate_and_store<64>", architecture));
@@ -263,31 +263,41 @@ TEST_F(Cuda, SmallLoraIsNotLost) {
 // 8-bit floating point: less would mean that something else multiplied.
 TEST_F(Cuda, ProductsInFp8) {
   if (!has_fp8(backend)) GTEST_SKIP() << "no 8-bit floating point here";
-  Backend fp8 = backend;
-  fp8.fp8 = true;
   for (const Weight& w :
        {quantized(128, 192, 4, 64, mx::bfloat16), quantized(64, 256, 4, 32, mx::float16),
         quantized(320, 128, 8, 32), quantized(192, 64, 3, 64), quantized(64, 16384, 4, 64)}) {
     const int n = w.out_features(), k = w.in_features();
+    const Weight low = with_fp8(w);
+    ASSERT_TRUE(low.fp8);
     for (const int rows : {16, 37, 300}) {
       SCOPED_TRACE(fmt::format("{} bits, [{}, {}], {} rows", w.bits, n, k, rows));
       for (const bool adapted : {false, true}) {
         const auto f = [&](const Backend& b, const Arrays& in) {
-          LinearBranch branch{.weight = w, .bias = normal({n}, 5), .lora = {}};
+          const Weight& of = on_card(b) ? low : w;
+          LinearBranch branch{.weight = of, .bias = normal({n}, 5), .lora = {}};
           if (adapted) branch.lora = LoraBranch{.a = in[1], .b = in[2], .scale = 1.0f, .key = {}};
-          return linears(b, in[0], {branch, {.weight = w, .bias = {}, .lora = {}}});
+          return linears(b, in[0], {branch, {.weight = of, .bias = {}, .lora = {}}});
         };
         const Arrays inputs{normal({rows, k}, 2), normal({k, 8}, 3, 0.1f), normal({8, n}, 4, 0.1f)};
         const auto want = run(f, cpu_backend(), inputs, 1, adapted ? 3 : 1);
-        const auto got = run(f, fp8, inputs, 1, adapted ? 3 : 1);
+        const auto got = run(f, backend, inputs, 1, adapted ? 3 : 1);
         expect_near(got, want, 5e-2);
         const double error = difference(got[1], want[1]);
         EXPECT_GT(error, 5e-3);
         fmt::print("{} bits, [{}, {}], {} rows: {:.2e}\n", w.bits, n, k, rows, error);
-        const auto again = run(f, fp8, inputs, 1, adapted ? 3 : 1);
+        const auto again = run(f, backend, inputs, 1, adapted ? 3 : 1);
         for (size_t i = 0; i < got.size(); ++i)
           EXPECT_TRUE(mx::array_equal(got[i], again[i], mx::Device::cpu).item<bool>()) << i;
       }
+      const auto mlp = [&](const Backend& b, const Arrays& in) {
+        const Weight& of = on_card(b) ? low : w;
+        return Arrays{swiglu_linear(b, in[0], in[1], {of, {}, {}}, in[2])};
+      };
+      const Arrays inputs{normal({rows, k}, 2), normal({rows, k}, 3), normal({rows, n}, 4)};
+      const auto want = run(mlp, cpu_backend(), inputs, 2, 3);
+      const auto got = run(mlp, backend, inputs, 2, 3);
+      expect_near(got, want, 5e-2);
+      EXPECT_GT(difference(got[0], want[0]), 5e-3);
     }
   }
 }

@@ -37,6 +37,8 @@ __device__ inline float exp2_fast(float x) {
   return y;
 }
 
+__device__ inline float sigmoid(float x) { return 1.0f / (1.0f + exp2_fast(-x * kLog2E)); }
+
 // Two floats as a pair of bfloat16, the first in the low half.
 __device__ inline uint32_t pack_bf16(float low, float high) {
   uint32_t pair;
@@ -51,16 +53,21 @@ __device__ inline void store(bf16* to, float x) { *to = to_bf16(x); }
 __device__ inline float low_bf16(uint32_t pair) { return __uint_as_float(pair << 16); }
 __device__ inline float high_bf16(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
 
-// Eight values, 16 bytes aligned.
-__device__ inline void load8(const bf16* from, float (&to)[8]) {
-  const uint4 x = *reinterpret_cast<const uint4*>(from);
+__device__ inline void widen8(const uint4& x, float (&to)[8]) {
   const uint32_t pairs[4] = {x.x, x.y, x.z, x.w};
 #pragma unroll
   for (int i = 0; i < 4; ++i) to[2 * i] = low_bf16(pairs[i]), to[2 * i + 1] = high_bf16(pairs[i]);
 }
+__device__ inline uint4 narrow8(const float (&x)[8]) {
+  return make_uint4(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]), pack_bf16(x[4], x[5]),
+                    pack_bf16(x[6], x[7]));
+}
+// Eight values, 16 bytes aligned.
+__device__ inline void load8(const bf16* from, float (&to)[8]) {
+  widen8(*reinterpret_cast<const uint4*>(from), to);
+}
 __device__ inline void store8(bf16* to, const float (&x)[8]) {
-  *reinterpret_cast<uint4*>(to) = make_uint4(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]),
-                                             pack_bf16(x[4], x[5]), pack_bf16(x[6], x[7]));
+  *reinterpret_cast<uint4*>(to) = narrow8(x);
 }
 __device__ inline void load8(const float* from, float (&to)[8]) {
 #pragma unroll

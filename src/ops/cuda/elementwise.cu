@@ -1,7 +1,5 @@
 // SwiGLU, rotary embedding, RMSNorm and the residual path, which is float32 where all else is
 // bfloat16. Bounded by memory.
-__device__ inline float sigmoid(float x) { return 1.0f / (1.0f + exp2_fast(-x * kLog2E)); }
-
 // sum += eight values.
 __device__ inline void add8(const bf16* from, float (&sum)[8]) {
   float x[8];

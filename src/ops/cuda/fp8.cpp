@@ -135,46 +135,57 @@ std::string of_weight(const char* name, const Weight& w) {
   return fmt::format("{}<{}, {}>", name, w.bits, type_name(w.scales->dtype()));
 }
 
-mx::array row_scales(const Weight& w) {
-  return launch(kernel(Source::fp8, of_weight("weight_scales", w)),
-                {.blocks_x = blocks_for(w.out_features(), 8)}, {*w.scales, *w.biases},
-                {{w.out_features()}}, {mx::float32},
-                {w.out_features(), w.in_features() / w.group_size})[0];
+constexpr int kRowChunk = 2048;  // values of a row that a block takes at once
+constexpr int kLongestRow = 16 * kRowChunk;
+
+Fp8Rows rows_of(const char* name, const Arrays& inputs) {
+  const int rows = inputs[0].shape(0), dim = inputs[0].shape(1);
+  const auto made =
+      launch(kernel(Source::fp8, fmt::format("{}<{}>", name, blocks_for(dim, kRowChunk))),
+             {.blocks_x = rows}, inputs, {{rows, dim}, {rows}}, {mx::uint8, mx::float32}, {dim});
+  return {made[0], made[1]};
 }
 
 }  // namespace
 
-bool fits_fp8(const Weight& w, int rows) {
-  return rows >= 16 && w.quantized() && w.group_size % 8 == 0 && w.out_features() % 64 == 0 &&
-         w.in_features() % 64 == 0;
+bool fits_fp8(const Weight& w) {
+  const auto fits = [](int side) { return side % 64 == 0 && side <= kLongestRow; };
+  return w.quantized() && w.group_size % 16 == 0 && fits(w.out_features()) && fits(w.in_features());
 }
 
-Fp8Rows fp8_rows(const mx::array& x) {
-  const int rows = x.shape(0), dim = x.shape(1);
-  const auto made = launch(kernel(Source::fp8, "quantize_rows"), {.blocks_x = rows}, {x},
-                           {{rows, dim}, {rows}}, {mx::uint8, mx::float32}, {dim});
-  return {made[0], made[1]};
+Fp8Scales fp8_scales(const Weight& w) {
+  const int n = w.out_features(), k = w.in_features();
+  const auto rows =
+      launch(kernel(Source::fp8, of_weight("weight_scales", w)), {.blocks_x = blocks_for(n, 8)},
+             {*w.scales, *w.biases}, {{n}}, {mx::float32}, {n, k / w.group_size})[0];
+  const auto columns = mx::contiguous(mx::broadcast_to(mx::max(rows), {k}));
+  mx::eval(rows, columns);
+  return {rows, columns};
+}
+
+bool in_fp8(const Weight& w, int rows) { return w.fp8 && rows >= 16; }
+
+Fp8Rows fp8_rows(const mx::array& x) { return rows_of("quantize_rows", {x}); }
+
+Fp8Rows fp8_swiglu(const mx::array& gate, const mx::array& up) {
+  return rows_of("quantize_swiglu", {gate, up});
 }
 
 Fp8Rows fp8_weight(const Weight& w) {
   const int n = w.out_features(), k = w.in_features();
-  const auto scales = row_scales(w);
-  const int64_t eights = int64_t{n} * k / 8;
-  return {launch(kernel(Source::fp8, of_weight("weight_to_fp8", w)),
-                 {.blocks_x = blocks_for(eights, 4 * 256)}, {w.data, *w.scales, *w.biases, scales},
-                 {{n, k}}, {mx::uint8}, {static_cast<int>(eights), k / 8, w.group_size / 8})[0],
-          scales};
+  return {launch(kernel(Source::fp8, of_weight("weight_to_fp8", w)), {.blocks_x = blocks_for(n, 4)},
+                 {w.data, *w.scales, *w.biases, w.fp8->rows}, {{n, k}}, {mx::uint8},
+                 {n, k, w.group_size})[0],
+          w.fp8->rows};
 }
 
 Fp8Rows fp8_weight_transposed(const Weight& w) {
   const int n = w.out_features(), k = w.in_features();
-  const auto scales = launch(kernel(Source::fp8, "largest_scale"), {.threads = 1024},
-                             {row_scales(w)}, {{k}}, {mx::float32}, {n, k})[0];
   return {launch(kernel(Source::fp8, of_weight("weight_to_fp8_transposed", w)),
-                 {.blocks_x = k / 64, .blocks_y = blocks_for(n, 128)},
-                 {w.data, *w.scales, *w.biases, scales}, {{k, n}}, {mx::uint8},
+                 {.blocks_x = blocks_for(k, 128), .blocks_y = blocks_for(n, 128)},
+                 {w.data, *w.scales, *w.biases, w.fp8->columns}, {{k, n}}, {mx::uint8},
                  {n, k, w.group_size})[0],
-          scales};
+          w.fp8->columns};
 }
 
 mx::array fp8_product(const Fp8Rows& x, const Fp8Rows& w, const std::optional<mx::array>& add) {

@@ -14,39 +14,107 @@ __device__ inline uint2 pack_fp8(const float (&x)[8], float factor) {
       pack_fp8(x[0] * factor, x[1] * factor, x[2] * factor, x[3] * factor),
       pack_fp8(x[4] * factor, x[5] * factor, x[6] * factor, x[7] * factor));
 }
+__device__ inline uint4 pack16_fp8(const float (&x)[16]) {
+  return make_uint4(pack_fp8(x[0], x[1], x[2], x[3]), pack_fp8(x[4], x[5], x[6], x[7]),
+                    pack_fp8(x[8], x[9], x[10], x[11]), pack_fp8(x[12], x[13], x[14], x[15]));
+}
 
-// The largest of a block's values, one for each of kSize threads, in each of them.
-template <int kSize>
+// Sixteen packed weights, 2 kBits bytes.
+template <int kBits>
+struct Packed16 {
+  uint64_t low, high;  // eight each
+  // Number j as a float, by its digits in those of 2^23: quicker than a conversion.
+  __device__ float number(int j) const {
+    const uint64_t q = j < 8 ? low >> (kBits * j) : high >> (kBits * (j - 8));
+    return __uint_as_float(0x4b000000u | (static_cast<uint32_t>(q) & ((1u << kBits) - 1))) -
+           8388608.0f;
+  }
+};
+template <int kBits>
+__device__ inline Packed16<kBits> load16_packed(const uint8_t* from) {
+  if constexpr (kBits == 4) {
+    const uint2 x = *reinterpret_cast<const uint2*>(from);
+    return {x.x, x.y};
+  } else if constexpr (kBits == 8) {
+    const uint4 x = *reinterpret_cast<const uint4*>(from);
+    return {x.x | uint64_t{x.y} << 32, x.z | uint64_t{x.w} << 32};
+  } else {
+    return {load_packed<kBits>(from), load_packed<kBits>(from + kBits)};
+  }
+}
+
+// The largest of the values of a block's 256 threads, in each of them.
 __device__ inline float block_largest(float x) {
-  __shared__ float partial[kSize / 32];
+  __shared__ float partial[8];
 #pragma unroll
   for (int step = 16; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, step));
   if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = x;
   __syncthreads();
 #pragma unroll
-  for (int i = 0; i < kSize / 32; ++i) x = fmaxf(x, partial[i]);
+  for (int i = 0; i < 8; ++i) x = fmaxf(x, partial[i]);
   return x;
 }
 
-// x [rows, dim] -> out [rows, dim] and scales [rows]; a block for each row, dim a multiple of 8.
-__global__ void __launch_bounds__(256)
-    quantize_rows(const bf16* x, uint8_t* out, float* scales, int dim) {
-  const int64_t row = int64_t{blockIdx.x} * dim;
+// A row of `dim` values, a multiple of 8 and at most 2048 kChunks, by the 256 threads of a block:
+// load8_at(i, values) gives eight of them, which are kept in registers as bfloat16 between the
+// search for the largest and the rounding.
+template <int kChunks, typename Load>
+__device__ inline void row_to_fp8(const Load& load8_at, uint8_t* out, float* scale_of_row,
+                                  int dim) {
+  uint4 kept[kChunks];
   float largest = 0.0f;
-  for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+    const int i = (c * 256 + threadIdx.x) * 8;
+    if (i >= dim) break;
+    load8_at(i, kept[c]);
+  }
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+    if ((c * 256 + threadIdx.x) * 8 >= dim) break;
     float v[8];
-    load8(x + row + i, v);
+    widen8(kept[c], v);
 #pragma unroll
     for (int j = 0; j < 8; ++j) largest = fmaxf(largest, fabsf(v[j]));
   }
-  largest = block_largest<256>(largest);
+  largest = block_largest(largest);
   const float scale = largest > 0.0f ? largest / kLargestFp8 : 1.0f, factor = 1.0f / scale;
-  if (threadIdx.x == 0) scales[blockIdx.x] = scale;
-  for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
+  if (threadIdx.x == 0) *scale_of_row = scale;
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+    const int i = (c * 256 + threadIdx.x) * 8;
+    if (i >= dim) break;
     float v[8];
-    load8(x + row + i, v);
-    *reinterpret_cast<uint2*>(out + row + i) = pack_fp8(v, factor);
+    widen8(kept[c], v);
+    *reinterpret_cast<uint2*>(out + i) = pack_fp8(v, factor);
   }
+}
+
+// x [rows, dim] -> out [rows, dim] and scales [rows]; a block for each row.
+template <int kChunks>
+__global__ void __launch_bounds__(256)
+    quantize_rows(const bf16* x, uint8_t* out, float* scales, int dim) {
+  const int64_t row = int64_t{blockIdx.x} * dim;
+  row_to_fp8<kChunks>(
+      [&](int i, uint4& to) { to = *reinterpret_cast<const uint4*>(x + row + i); }, out + row,
+      scales + blockIdx.x, dim);
+}
+
+// The same of silu(gate) * up, rounded to bfloat16 between.
+template <int kChunks>
+__global__ void __launch_bounds__(256)
+    quantize_swiglu(const bf16* gate, const bf16* up, uint8_t* out, float* scales, int dim) {
+  const int64_t row = int64_t{blockIdx.x} * dim;
+  row_to_fp8<kChunks>(
+      [&](int i, uint4& to) {
+        float g[8], u[8];
+        load8(gate + row + i, g);
+        load8(up + row + i, u);
+#pragma unroll
+        for (int j = 0; j < 8; ++j) g[j] = g[j] * sigmoid(g[j]) * u[j];
+        to = narrow8(g);
+      },
+      out + row, scales + blockIdx.x, dim);
 }
 
 // The scale of each row of a quantized weight (dequantize.cu), from what its groups can hold:
@@ -68,92 +136,74 @@ __global__ void __launch_bounds__(256)
   if (threadIdx.x % 32 == 0) out[row] = largest > 0.0f ? largest / kLargestFp8 : 1.0f;
 }
 
-// Eight weights of a group, times `factor`.
-template <int kBits>
-__device__ inline void unpack8(uint64_t q, float scale, float bias, float factor, float (&x)[8]) {
-  scale *= factor;
-  bias *= factor;
+// Sixteen weights of a group.
+template <int kBits, typename Scale>
+__device__ inline void unpack16(const uint8_t* packed, const Scale* scales, const Scale* biases,
+                                int64_t group, float factor, float (&x)[16]) {
+  const float scale = to_float(scales[group]) * factor, bias = to_float(biases[group]) * factor;
+  const Packed16<kBits> q = load16_packed<kBits>(packed);
 #pragma unroll
-  for (int j = 0; j < 8; ++j)
-    x[j] = fmaf(scale, static_cast<float>((q >> (kBits * j)) & ((1 << kBits) - 1)), bias);
+  for (int j = 0; j < 16; ++j) x[j] = fmaf(scale, q.number(j), bias);
 }
 
-// The weight [n, k] itself, with a scale for each row. `eights`: of the whole matrix.
+// The weight [n, k] itself, with a scale for each row. A block turns kRows rows.
 template <int kBits, typename Scale>
 __global__ void __launch_bounds__(256)
     weight_to_fp8(const uint8_t* packed, const Scale* scales, const Scale* biases,
-                  const float* row_scales, uint8_t* out, int eights, int row_eights,
-                  int group_eights) {
-  constexpr int kUnroll = 4;
-  const int64_t begin = int64_t{blockIdx.x} * blockDim.x * kUnroll + threadIdx.x;
-  uint64_t q[kUnroll];
-  float scale[kUnroll], bias[kUnroll], factor[kUnroll];
+                  const float* row_scales, uint8_t* out, int n, int k, int group_size) {
+  constexpr int kRows = 4;
+  const int first_row = blockIdx.x * kRows, groups = k / group_size;
+  float factor[kRows];
 #pragma unroll
-  for (int u = 0; u < kUnroll; ++u) {
-    const int64_t i = begin + int64_t{u} * blockDim.x;
-    if (i >= eights) break;
-    q[u] = load_packed<kBits>(packed + i * kBits);
-    const int group = static_cast<int>(i) / group_eights;
-    scale[u] = to_float(scales[group]);
-    bias[u] = to_float(biases[group]);
-    factor[u] = 1.0f / row_scales[static_cast<int>(i) / row_eights];
-  }
+  for (int r = 0; r < kRows; ++r) factor[r] = 1.0f / row_scales[min(first_row + r, n - 1)];
+  for (int column = threadIdx.x * 16; column < k; column += 256 * 16) {
+    const int group = column / group_size;
+    float x[kRows][16];
 #pragma unroll
-  for (int u = 0; u < kUnroll; ++u) {
-    const int64_t i = begin + int64_t{u} * blockDim.x;
-    if (i >= eights) break;
-    float x[8];
-    unpack8<kBits>(q[u], scale[u], bias[u], 1.0f, x);
-    *reinterpret_cast<uint2*>(out + i * 8) = pack_fp8(x, factor[u]);
+    for (int r = 0; r < kRows; ++r) {
+      const int64_t row = min(first_row + r, n - 1);
+      unpack16<kBits>(packed + (row * k + column) / 8 * kBits, scales, biases,
+                      row * groups + group, factor[r], x[r]);
+    }
+#pragma unroll
+    for (int r = 0; r < kRows; ++r)
+      if (first_row + r < n)
+        *reinterpret_cast<uint4*>(out + int64_t{first_row + r} * k + column) = pack16_fp8(x[r]);
   }
 }
 
-// The largest of `count` scales, to all `n` of out; both are multiples of 4. One block.
-__global__ void __launch_bounds__(1024)
-    largest_scale(const float* scales, float* out, int count, int n) {
-  float largest = 0.0f;
-#pragma unroll 4
-  for (int i = threadIdx.x * 4; i < count; i += 4096) {
-    const float4 x = *reinterpret_cast<const float4*>(scales + i);
-    largest = fmaxf(fmaxf(fmaxf(largest, x.x), fmaxf(x.y, x.z)), x.w);
-  }
-  largest = block_largest<1024>(largest);
-  for (int i = threadIdx.x * 4; i < n; i += 4096)
-    *reinterpret_cast<float4*>(out + i) = make_float4(largest, largest, largest, largest);
-}
-
-// The weight's transpose [k, n], all with the scale scale[0]. A block turns 128 rows of 64
-// columns; k is a multiple of 64, n of 16.
+// The weight's transpose [k, n], all with the scale scale[0]. A block turns 128 rows of 128
+// columns; k and n are multiples of 64.
 template <int kBits, typename Scale>
 __global__ void __launch_bounds__(256)
     weight_to_fp8_transposed(const uint8_t* packed, const Scale* scales, const Scale* biases,
                              const float* scale_of_all, uint8_t* out, int n, int k,
                              int group_size) {
-  constexpr int kWords = 33;  // of 32 that a column of the tile has: banks are not met twice as often
-  __shared__ uint32_t tile[64 * kWords];
-  const int first_row = blockIdx.y * 128, first_column = blockIdx.x * 64;
-  const int octet = threadIdx.x % 8, quad = threadIdx.x / 8;
+  // Words of four rows of a column; which four words come first differs from one sixteen columns to
+  // the next, so that no two threads of a warp meet in a bank.
+  __shared__ uint4 tile[128 * 8];
+  const int first_row = blockIdx.y * 128, first_column = blockIdx.x * 128;
+  const int sixteen = threadIdx.x % 8, quad = threadIdx.x / 8;
   const float factor = 1.0f / scale_of_all[0];
-  const int column = first_column + 8 * octet;
-  float x[4][8];
+  const int column = min(first_column + 16 * sixteen, k - 16), groups = k / group_size;
+  const int group = column / group_size;
+  float x[4][16];
 #pragma unroll
   for (int r = 0; r < 4; ++r) {
-    const int row = min(first_row + 4 * quad + r, n - 1);
-    const int64_t at = int64_t{row} * k + column;
-    const int64_t group = at / group_size;
-    unpack8<kBits>(load_packed<kBits>(packed + at / 8 * kBits), to_float(scales[group]),
-                   to_float(biases[group]), factor, x[r]);
+    const int64_t row = min(first_row + 4 * quad + r, n - 1);
+    unpack16<kBits>(packed + (row * k + column) / 8 * kBits, scales, biases, row * groups + group,
+                    factor, x[r]);
   }
+  uint32_t* words = reinterpret_cast<uint32_t*>(tile);
 #pragma unroll
-  for (int j = 0; j < 8; ++j)
-    tile[(8 * octet + j) * kWords + quad] = pack_fp8(x[0][j], x[1][j], x[2][j], x[3][j]);
+  for (int j = 0; j < 16; ++j)
+    words[(16 * sixteen + j) * 32 + (quad ^ (4 * sixteen))] =
+        pack_fp8(x[0][j], x[1][j], x[2][j], x[3][j]);
   __syncthreads();
-  // Sixteen bytes of a column: four words.
-  for (int i = threadIdx.x; i < 64 * 8; i += 256) {
+  for (int i = threadIdx.x; i < 128 * 8; i += 256) {
     const int row = i / 8, chunk = i % 8;
-    if (first_row + 16 * chunk >= n) continue;
-    const uint32_t* from = tile + row * kWords + 4 * chunk;
+    if (first_column + row >= k || first_row + 16 * chunk >= n) continue;
     *reinterpret_cast<uint4*>(out + int64_t{first_column + row} * n + first_row + 16 * chunk) =
-        make_uint4(from[0], from[1], from[2], from[3]);
+        tile[row * 8 + (chunk ^ (row / 16))];
   }
 }

@@ -12,12 +12,16 @@ struct Fp8Rows {
   mx::array scales;  // float32 [rows]
 };
 
-// True where fp8_product takes the weight and so many rows of activations: it is quantized, its
-// sides are multiples of 64, and rows are not so few that cuBLAS has no such product of them.
-bool fits_fp8(const Weight& weight, int rows);
+// What the kernels take as a weight: quantized, its sides multiples of 64 up to 32,768.
+bool fits_fp8(const Weight& weight);
+// Of a weight that fits, evaluated.
+Fp8Scales fp8_scales(const Weight& weight);
+// True for a weight with such scales, and rows not so few that cuBLAS has no such product of them.
+bool in_fp8(const Weight& weight, int rows);
 
-// x [rows, k], bfloat16, k a multiple of 8.
+// x [rows, k], bfloat16, k a multiple of 8 up to 32,768; or the same of silu(gate) * up.
 Fp8Rows fp8_rows(const mx::array& x);
+Fp8Rows fp8_swiglu(const mx::array& gate, const mx::array& up);
 // The weight [n, k], or its transpose [k, n], which has one scale for all.
 Fp8Rows fp8_weight(const Weight& weight);
 Fp8Rows fp8_weight_transposed(const Weight& weight);

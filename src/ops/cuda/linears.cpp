@@ -62,7 +62,7 @@ class Branches {
   // inner activations. A dropped input is no longer x: such a branch's LoRA is an input as it is.
   Branches(std::vector<LinearBranch> branches, const mx::array& x, Arrays& inputs,
            const Backend& backend)
-      : branches_(std::move(branches)), dtype_(backend.dtype), fp8_(backend.fp8) {
+      : branches_(std::move(branches)), dtype_(backend.dtype) {
     size_t outputs = branches_.size();
     for (auto& branch : branches_) {
       Slot slot;
@@ -84,11 +84,10 @@ class Branches {
 
   // LoRA's part comes first and the frozen product is added to it: the other way round, what it
   // changes would be lost where it is less than the last digit of a product that is rounded
-  // already.
-  Arrays forward(const mx::array& x, const Arrays& in,
-                 const std::optional<mx::array>& residual) const {
+  // already. `low_x`: x in 8-bit floating point where that is there already.
+  Arrays forward(const mx::array& x, const Arrays& in, const std::optional<mx::array>& residual,
+                 std::optional<cuda::Fp8Rows> low_x = {}) const {
     Arrays y, inner;
-    std::optional<cuda::Fp8Rows> low_x;
     for (size_t i = 0; i < branches_.size(); ++i) {
       const auto& branch = branches_[i];
       std::optional<mx::array> start;
@@ -100,7 +99,7 @@ class Branches {
         start = start ? mx::add(in[*s.addend], *start) : in[*s.addend];
       }
       const auto frozen = [&] {
-        if (!in_fp8(branch.weight, x.shape(0)))
+        if (!cuda::in_fp8(branch.weight, x.shape(0)))
           return product(x, mx::transpose(cuda::dequantized(branch.weight)), start);
         if (!low_x) low_x = cuda::fp8_rows(x);
         // What is added was made for this alone with LoRA; a row for all or another's is not.
@@ -120,20 +119,21 @@ class Branches {
 
   struct InputGradient {
     Arrays parts;  // whose sum is dx; the LoRA branches' is the last where there are any
-    Arrays inner;  // dy B^T of each adapted branch
+    std::optional<mx::array> inner;  // dy B^T of the adapted branches, beside one another
   };
   InputGradient input_gradient(const Arrays& in, const Arrays& dy) const {
     InputGradient g;
+    Arrays inner;
     for (size_t i = 0; i < branches_.size(); ++i) {
       const Weight& w = branches_[i].weight;
       g.parts.push_back(
-          in_fp8(w, dy[i].shape(0))
+          cuda::in_fp8(w, dy[i].shape(0))
               ? cuda::fp8_product(cuda::fp8_rows(dy[i]), cuda::fp8_weight_transposed(w), {})
               : mx::matmul(dy[i], cuda::dequantized(w)));
       if (slots_[i].adapted)
-        g.inner.push_back(mx::matmul(dy[i], mx::transpose(low(in[slots_[i].a + 1]))));
+        inner.push_back(mx::matmul(dy[i], mx::transpose(low(in[slots_[i].a + 1]))));
     }
-    if (g.inner.empty()) return g;
+    if (inner.empty()) return g;
     Arrays a = down_matrices(in);
     size_t next = 0;
     for (const Slot& s : slots_) {
@@ -141,23 +141,30 @@ class Branches {
       a[next] = scaled(a[next], s.scale);
       ++next;
     }
-    g.parts.push_back(mx::matmul(mx::concatenate(g.inner, 1), mx::concatenate(a, 0)));
+    g.inner = mx::concatenate(inner, 1);
+    g.parts.push_back(mx::matmul(*g.inner, mx::concatenate(a, 0)));
     return g;
   }
 
   // The gradients of the LoRA matrices, put in their places in `grads`. What a node passes on waits
-  // for them: left to the end, all that they are made of would be kept until then.
-  Arrays lora_gradients(const mx::array& x, const Arrays& inner, const Arrays& in, const Arrays& dy,
-                        const Arrays& outputs, Arrays& grads) const {
+  // for them: left to the end, all that they are made of would be kept until then. One product
+  // makes those of all A, so that x is read once.
+  Arrays lora_gradients(const mx::array& x, const std::optional<mx::array>& inner, const Arrays& in,
+                        const Arrays& dy, const Arrays& outputs, Arrays& grads) const {
     Arrays made;
-    for (size_t i = 0, next = 0; i < branches_.size(); ++i) {
+    std::optional<mx::array> all;
+    if (inner) all = mx::matmul(mx::transpose(x), *inner);
+    int column = 0;
+    for (size_t i = 0; i < branches_.size(); ++i) {
       const Slot& s = slots_[i];
       if (s.addend) grads[*s.addend] = dy[i];
       if (!s.adapted) continue;
       const auto as_master = [&](const mx::array& g) {
         return scaled(mx::astype(g, in[s.a].dtype()), s.scale);
       };
-      grads[s.a] = as_master(mx::matmul(mx::transpose(x), inner[next++]));
+      const int end = column + in[s.a].shape(1);
+      grads[s.a] = as_master(mx::slice(*all, {0, column}, {all->shape(0), end}));
+      column = end;
       grads[s.a + 1] = as_master(mx::matmul(mx::transpose(outputs[s.xa]), dy[i]));
       made.insert(made.end(), {grads[s.a], grads[s.a + 1]});
     }
@@ -175,12 +182,9 @@ class Branches {
 
   mx::array low(const mx::array& master) const { return mx::astype(master, dtype_); }
 
-  bool in_fp8(const Weight& w, int rows) const { return fp8_ && cuda::fits_fp8(w, rows); }
-
   std::vector<LinearBranch> branches_;  // without LoRA: those matrices are inputs
   std::vector<Slot> slots_;
   mx::Dtype dtype_;
-  bool fp8_;
 };
 
 // x, which only exists once these do.
@@ -342,7 +346,12 @@ mx::array cuda::swiglu_linear(const Backend& backend, const mx::array& gate, con
   const auto branches =
       std::make_shared<const Branches>(std::vector{branch}, gate, inputs, backend);
   return mx::custom_vjp(
-      [=](const Arrays& in) { return branches->forward(swiglu_forward(in[0], in[1]), in, in[2]); },
+      [=](const Arrays& in) {
+        std::optional<cuda::Fp8Rows> low;
+        if (!branches->adapted() && cuda::in_fp8(branch.weight, in[0].shape(0)))
+          low = cuda::fp8_swiglu(in[0], in[1]);
+        return branches->forward(swiglu_forward(in[0], in[1]), in, in[2], low);
+      },
       [=](const Arrays& in, const Arrays& gradients, const Arrays& out) {
         const Arrays dy = low(gradients);
         Arrays grads = in;
