@@ -1,6 +1,6 @@
 """Training, judging and generating on an NVIDIA card against the peers, in one run, as one table:
 python3 bench/gpu.py --gavel build/gavel --model DIRECTORY --small DIRECTORY
-                     [--generate-bench PROGRAM] [--peer-python PYTHON] [--only "WORD;WORD"]
+                     [--generate-bench PROGRAM] [--peer-python PYTHON] [--only "PATTERN;PATTERN"]
 
 DIRECTORY of --model is bench/gpu_model.py's, of --small a dense SmolLM2-135M-Instruct in bfloat16
 (gavel convert --dequantize). Each of gavel's lines of training says what was planned of memory beside
@@ -134,7 +134,7 @@ class Rows:
         self.args, self.directory, self.cache = args, directory, {}
 
     def wanted(self, name):
-        return any(word in name for word in self.args.only.split(";"))
+        return any(re.search(word, name) for word in self.args.only.split(";"))
 
     def attempt(self, name, work):
         if not self.wanted(name):
