@@ -80,7 +80,7 @@ TEST(CudaProgram, KernelsCompile) {
   EXPECT_NO_THROW(cuda::compile(Source::attention, "attention_backward_keys<64>", architecture));
   EXPECT_NO_THROW(cuda::compile(Source::dequantize, "dequantize<3, half, bf16>", architecture));
   for (const char* name : {"rope", "swiglu", "swiglu_backward", "swiglu_backward_and_result",
-                           "rms_norm", "rms_norm_backward", "add_residual"})
+                           "rms_norm", "rms_norm_again", "rms_norm_backward", "add_residual"})
     EXPECT_NO_THROW(cuda::compile(Source::elementwise, name, architecture));
   EXPECT_NO_THROW(cuda::compile(Source::cross_entropy, "cross_entropy", architecture));
   for (const char* name : {"quantize_rows<10>", "quantize_swiglu<10>", "weight_scales<4, bf16>",

@@ -56,44 +56,62 @@ __global__ void __launch_bounds__(256)
   swiglu_backward_of<true>(gate, up, dout, more, dgate, dup, out, eights);
 }
 
-// The sums of two values over the 256 threads of a block, in each of them.
-__device__ inline void block_sums(float& a, float& b) {
-  __shared__ float partial[2][8];
+// The sums of values over the 256 threads of a block, in each of them.
+template <int kCount>
+__device__ inline void block_sums(float (&x)[kCount]) {
+  __shared__ float partial[kCount][8];
 #pragma unroll
-  for (int step = 16; step > 0; step /= 2) {
-    a += __shfl_xor_sync(~0u, a, step);
-    b += __shfl_xor_sync(~0u, b, step);
+  for (int c = 0; c < kCount; ++c) {
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) x[c] += __shfl_xor_sync(~0u, x[c], step);
+    if (threadIdx.x % 32 == 0) partial[c][threadIdx.x / 32] = x[c];
   }
-  if (threadIdx.x % 32 == 0) partial[0][threadIdx.x / 32] = a, partial[1][threadIdx.x / 32] = b;
   __syncthreads();
-  a = b = 0.0f;
 #pragma unroll
-  for (int i = 0; i < 8; ++i) a += partial[0][i], b += partial[1][i];
+  for (int c = 0; c < kCount; ++c) {
+    x[c] = 0.0f;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) x[c] += partial[c][i];
+  }
 }
 
-// h = x * weight / sqrt(mean(x^2) + eps) of the residual path's x [rows, dim], and x rounded, which
-// is what the gradient needs. A block for each row; dim is a multiple of 8.
+// h = x * weight / sqrt(mean(x^2) + eps) of a row of `dim` values, and x rounded where that is
+// wanted.
+template <typename X>
+__device__ inline void rms_norm_of(const X* x, const bf16* weight, bf16* h, bf16* rounded, int dim,
+                                   float eps) {
+  float squares[1] = {0.0f};
+  for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
+    float v[8];
+    load8(x + i, v);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) squares[0] += v[j] * v[j];
+  }
+  block_sums(squares);
+  const float r = rsqrtf(squares[0] / dim + eps);
+  for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
+    float v[8], w[8];
+    load8(x + i, v);
+    load8(weight + i, w);
+    if (rounded != nullptr) store8(rounded + i, v);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) v[j] *= r * w[j];
+    store8(h + i, v);
+  }
+}
+
+// The RMSNorm h of the residual path's x [rows, dim], and x rounded, which is what the gradient
+// needs. A block for each row; dim is a multiple of 8.
 __global__ void __launch_bounds__(256)
     rms_norm(const float* x, const bf16* weight, bf16* h, bf16* rounded, int dim, float eps) {
   const int64_t row = int64_t{blockIdx.x} * dim;
-  float squares = 0.0f, unused = 0.0f;
-  for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
-    float v[8];
-    load8(x + row + i, v);
-#pragma unroll
-    for (int j = 0; j < 8; ++j) squares += v[j] * v[j];
-  }
-  block_sums(squares, unused);
-  const float r = rsqrtf(squares / dim + eps);
-  for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
-    float v[8], w[8];
-    load8(x + row + i, v);
-    load8(weight + i, w);
-    store8(rounded + row + i, v);
-#pragma unroll
-    for (int j = 0; j < 8; ++j) v[j] *= r * w[j];
-    store8(h + row + i, v);
-  }
+  rms_norm_of(x + row, weight, h + row, rounded + row, dim, eps);
+}
+// h once more, of the rounded rows.
+__global__ void __launch_bounds__(256)
+    rms_norm_again(const bf16* x, const bf16* weight, bf16* h, int dim, float eps) {
+  const int64_t row = int64_t{blockIdx.x} * dim;
+  rms_norm_of(x + row, weight, h + row, static_cast<bf16*>(nullptr), dim, eps);
 }
 
 // out = residual + x; eights: values / 8.
@@ -121,17 +139,17 @@ __global__ void __launch_bounds__(256)
     if (count > 2) add8(dh2 + row + i, d);
     if (count > 3) add8(dh3 + row + i, d);
   };
-  float squares = 0.0f, dot = 0.0f;
+  float sums[2] = {0.0f, 0.0f};  // of squares, and the dot product
   for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
     float v[8], w[8], d[8];
     load8(x + row + i, v);
     load8(weight + i, w);
     gradient(i, d);
 #pragma unroll
-    for (int j = 0; j < 8; ++j) squares += v[j] * v[j], dot += v[j] * w[j] * d[j];
+    for (int j = 0; j < 8; ++j) sums[0] += v[j] * v[j], sums[1] += v[j] * w[j] * d[j];
   }
-  block_sums(squares, dot);
-  const float r = rsqrtf(squares / dim + eps), back = dot * r * r * r / dim;
+  block_sums(sums);
+  const float r = rsqrtf(sums[0] / dim + eps), back = sums[1] * r * r * r / dim;
   for (int i = threadIdx.x * 8; i < dim; i += 256 * 8) {
     float v[8], w[8], d[8], other[8];
     load8(x + row + i, v);

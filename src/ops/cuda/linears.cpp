@@ -204,8 +204,11 @@ Arrays normed_and_rounded(const mx::array& x, const mx::array& weight, float eps
                       {mx::bfloat16, mx::bfloat16}, {x.shape(1), eps});
 }
 
-mx::array normed(const mx::array& x, const mx::array& weight, float eps) {
-  return mx::fast::rms_norm(x, mx::astype(weight, x.dtype()), eps);
+// The first once more, of the second.
+mx::array normed_again(const mx::array& rounded, const mx::array& weight, float eps) {
+  return cuda::launch(cuda::kernel(Source::elementwise, "rms_norm_again"),
+                      {.blocks_x = rounded.shape(0)}, {rounded, mx::astype(weight, mx::bfloat16)},
+                      {rounded.shape()}, {mx::bfloat16}, {rounded.shape(1), eps})[0];
 }
 
 mx::array sum(const Arrays& parts) {
@@ -328,7 +331,7 @@ Arrays cuda::normed_linears(const Backend& backend, const mx::array& x, const mx
         Arrays grads = in;
         auto [dh, inner] = branches->input_gradient(in, dy);
         // The normed rows once more, when there is a gradient and not along with the forward pass.
-        const auto h = normed(after(rounded, {dh[0]}), norm, eps);
+        const auto h = normed_again(after(rounded, {dh[0]}), norm, eps);
         const auto made = branches->lora_gradients(h, inner, in, dy, out, grads);
         dh[0] = after(dh[0], made);
         grads[0] = norm_backward(rounded, norm, eps, dh, dy.back());
